@@ -1,0 +1,62 @@
+// Options of an embedded database: what each setting bounds, its unit, default, range and cost.
+//
+// Threading: plain values.
+
+#ifndef NEXUS_ENGINE_OPTIONS_H_
+#define NEXUS_ENGINE_OPTIONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace nexus {
+
+// Long work tells how far it is: `done` of `total` units (bytes or samples; total 0 if unknown).
+struct Progress {
+  std::string_view activity;  // "recovering", "flushing", ...
+  uint64_t done = 0;
+  uint64_t total = 0;
+};
+using ProgressCallback = std::function<void(const Progress&)>;
+
+struct Options {
+  // The folder. Made, with its parents, unless `create` is false; NotFound then.
+  std::string directory;
+  bool create = true;
+  // Opens without writing anything: no new log segment, no recovery writes. Takes no lock.
+  // Acknowledged samples that only the log holds are visible.
+  bool read_only = false;
+
+  // Memory for samples not yet in layers, in bytes: active plus sealed memtables. At half of it the
+  // active memtable is sealed and flushed; at the whole of it appends wait (ResourceExhausted after
+  // `admission_timeout_ms`). More memory makes longer chunks: fewer bytes a sample, and more log to
+  // replay after a crash. Default 256 MiB, at least 1 MiB.
+  uint64_t memtable_bytes = 256ull << 20;
+  // Memory for verified layer pages, in bytes. Default 16 MiB, may be 0.
+  uint64_t page_cache_bytes = 16ull << 20;
+  // Size of a log segment in bytes. Default 64 MiB, 1 MiB to 1 GiB, a multiple of 1 MiB.
+  uint64_t log_segment_bytes = 64ull << 20;
+  // Log held before a flush is forced, in bytes: bounds replay time. Default 512 MiB.
+  uint64_t log_bytes_max = 512ull << 20;
+  // A memtable that has samples is flushed after this time, so that the log can be trimmed.
+  // Default 1 h; 0 switches it off.
+  int64_t flush_interval_ms = 3'600'000;
+  // Preallocated file that is given up at ENOSPC so that flushes can finish. Default 256 MiB, 0 for none.
+  uint64_t reserve_bytes = 256ull << 20;
+  // How long an append may wait for memory or log room before ResourceExhausted. Default 30 s.
+  int64_t admission_timeout_ms = 30'000;
+  // How long Open waits for a folder that is in use. Default 5 s.
+  int64_t lock_wait_ms = 5'000;
+  // Upper bound of the catalog's file in bytes (address space, not memory). Default 64 GiB.
+  uint64_t catalog_bytes_max = 64ull << 30;
+  // Threads for encoding and decoding. Default 1.
+  int workers = 1;
+
+  // Called on a thread of the database while it opens and flushes; must not call back into it.
+  ProgressCallback progress;
+};
+
+}  // namespace nexus
+
+#endif  // NEXUS_ENGINE_OPTIONS_H_
