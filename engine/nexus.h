@@ -8,15 +8,15 @@
 //   batch.Add(*cpu, now_ns, 42.0);
 //   nexus::Status acked = (*db)->Append(std::move(batch));     // OK: it survives a power cut
 //
-// Data model: tenant -> branch -> series (metric name and labels) -> samples (int64 nanoseconds, any
-// 64-bit pattern of a double). Of two samples of one series and timestamp the later write wins. Out of
-// order and years late is normal input.
+// Data model: tenant -> branch -> series (metric name and labels) -> samples (int64 nanoseconds,
+// any 64-bit pattern of a double). Of two samples of one series and timestamp the later write wins.
+// Out of order and years late is normal input.
 //
 // Durability is chosen at the call (see Ack). What a query can read is durable.
 // Errors (DESIGN section 11): Unavailable retry with backoff; DataLoss a named place is damaged;
-// ResourceExhausted slow down or make room; InvalidArgument, NotFound, FailedPrecondition fix the call.
-// Threading: a Database may be used from any number of threads. It owns its threads: one that runs the
-// log and the memtable, `workers` that encode, one for the catalog.
+// ResourceExhausted slow down or make room; InvalidArgument, NotFound, FailedPrecondition fix the
+// call. Threading: a Database may be used from any number of threads. It owns its threads: one that
+// runs the log and the memtable, `workers` that encode, one for the catalog.
 
 #ifndef NEXUS_ENGINE_NEXUS_H_
 #define NEXUS_ENGINE_NEXUS_H_
@@ -42,13 +42,14 @@ namespace nexus {
 enum class Ack : uint8_t {
   // The batch is on stable storage and visible: it survives a power cut.
   kDurable,
-  // The batch is in the log buffer; at most 100 ms from durable. A crash of the process or the machine
+  // The batch is in the log buffer; at most 100 ms from durable. A crash of the process or the
+  // machine
   // within that time loses it - always a suffix of what was appended, never a part of a batch.
   kBuffered,
 };
 
-// Samples to append as one whole: after a crash all of them are there or none. At most 16 MiB encoded
-// (about a million samples). Columns are copied. Not thread-safe; movable.
+// Samples to append as one whole: after a crash all of them are there or none. At most 16 MiB
+// encoded (about a million samples). Columns are copied. Not thread-safe; movable.
 class WriteBatch {
  public:
   WriteBatch();
@@ -57,11 +58,12 @@ class WriteBatch {
   ~WriteBatch();
 
   void Add(SeriesId series, int64_t timestamp, double value);
-  // A scrape: one instant, a value for each series. The fastest form when the same list of series comes
-  // again and again. REQUIRES: equal sizes.
+  // A scrape: one instant, a value for each series. The fastest form when the same list of series
+  // comes again and again. REQUIRES: equal sizes.
   void AddRow(int64_t timestamp, std::span<const SeriesId> series, std::span<const double> values);
   // A run of one series. REQUIRES: equal sizes.
-  void AddSeries(SeriesId series, std::span<const int64_t> timestamps, std::span<const double> values);
+  void AddSeries(SeriesId series, std::span<const int64_t> timestamps,
+                 std::span<const double> values);
 
   uint64_t samples() const;
   uint64_t bytes() const;
@@ -88,19 +90,20 @@ using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 // Figures of a database at one moment.
 struct Stats {
   uint64_t series = 0;
-  uint64_t samples = 0;  // in layers and memtables; a sample written twice may count twice until merged
+  uint64_t samples =
+      0;  // in layers and memtables; a sample written twice may count twice until merged
   uint64_t layers = 0;
   uint64_t layer_bytes = 0;
   uint64_t layer_samples = 0;
   uint64_t memtable_samples = 0;
   uint64_t memtable_bytes = 0;
-  uint64_t wal_bytes = 0;        // of the segments on disk
-  uint64_t wal_live_bytes = 0;   // not yet trimmed records
-  uint64_t catalog_bytes = 0;    // pages in use
-  double bytes_per_sample = 0;   // (layer_bytes + catalog_bytes) / samples
+  uint64_t wal_bytes = 0;       // of the segments on disk
+  uint64_t wal_live_bytes = 0;  // not yet trimmed records
+  uint64_t catalog_bytes = 0;   // pages in use
+  double bytes_per_sample = 0;  // (layer_bytes + catalog_bytes) / samples
   Lsn durable_lsn;
   Lsn applied_lsn;
-  Lsn catalog_lsn;               // persisted by the catalog
+  Lsn catalog_lsn;  // persisted by the catalog
   uint64_t open_count = 0;
   uint64_t appended_batches = 0;  // since open
   uint64_t appended_samples = 0;
@@ -123,8 +126,8 @@ struct RecoveryReport {
 
 class Database {
  public:
-  // Opens or creates, recovering what the log holds. Blocks for at most lock_wait_ms on a folder in use.
-  // Errors: FailedPrecondition (in use by pid N; foreign or missing catalog; newer format),
+  // Opens or creates, recovering what the log holds. Blocks for at most lock_wait_ms on a folder in
+  // use. Errors: FailedPrecondition (in use by pid N; foreign or missing catalog; newer format),
   // DataLoss (damage to acknowledged data: segment, offset, LSN and the way out), PermissionDenied,
   // NotFound, InvalidArgument (an option out of range, named).
   static StatusOr<std::unique_ptr<Database>> Open(Options options);
@@ -133,19 +136,20 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // The id of a series, made if new; valid for this tenant as long as the database is open. Costs a hash
-  // look-up if known (keep the id all the same), a hand-over to the database's thread if new.
+  // The id of a series, made if new; valid for this tenant as long as the database is open. Costs a
+  // hash look-up if known (keep the id all the same), a hand-over to the database's thread if new.
   // Errors: InvalidArgument names the offending label; NotFound unknown tenant.
   StatusOr<SeriesId> Series(std::string metric, std::vector<Label> labels,
                             std::string_view tenant = "default");
   StatusOr<SeriesId> Series(const Labels& labels, std::string_view tenant = "default");
 
-  // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk is
-  // full, the message says which; Unavailable - the log failed, the outcome is unknown until reopened;
-  // InvalidArgument - empty or over-large batch, unknown series id.
+  // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
+  // is full, the message says which; Unavailable - the log failed, the outcome is unknown until
+  // reopened; InvalidArgument - empty or over-large batch, unknown series id.
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
-  // The same without waiting: `done` is called exactly once, on the database's thread; it must be quick
-  // and must not block or call blocking methods. Blocks only while more than 64 MiB of batches are queued.
+  // The same without waiting: `done` is called exactly once, on the database's thread; it must be
+  // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of
+  // batches are queued.
   void AppendAsync(WriteBatch batch, const AppendOptions& options, AppendCallback done);
   // Waits until everything appended before is durable.
   Status Sync();
@@ -163,7 +167,8 @@ class Database {
   // Sorted. `selector` may be empty: everything.
   StatusOr<std::vector<std::string>> LabelNames(std::string_view selector = {},
                                                 std::string_view tenant = "default");
-  StatusOr<std::vector<std::string>> LabelValues(std::string_view label, std::string_view selector = {},
+  StatusOr<std::vector<std::string>> LabelValues(std::string_view label,
+                                                 std::string_view selector = {},
                                                  std::string_view tenant = "default");
   // Labels of the matching series in label order, at most `limit` (ResourceExhausted beyond).
   StatusOr<std::vector<Labels>> SeriesLabels(std::string_view selector, uint64_t limit = 1'000'000,
@@ -176,8 +181,8 @@ class Database {
   StatusOr<Stats> GetStats();
   const RecoveryReport& recovery() const;
 
-  // Waits for appends in flight, makes everything durable, writes the closing mark, frees the folder.
-  // Does not flush: reopening replays the log. Later calls fail with FailedPrecondition.
+  // Waits for appends in flight, makes everything durable, writes the closing mark, frees the
+  // folder. Does not flush: reopening replays the log. Later calls fail with FailedPrecondition.
   Status Close();
 
  private:

@@ -42,7 +42,8 @@ struct Options {
   // A memtable that has samples is flushed after this time, so that the log can be trimmed.
   // Default 1 h; 0 switches it off.
   int64_t flush_interval_ms = 3'600'000;
-  // Preallocated file that is given up at ENOSPC so that flushes can finish. Default 256 MiB, 0 for none.
+  // Preallocated file that is given up at ENOSPC so that flushes can finish. Default 256 MiB, 0 for
+  // none.
   uint64_t reserve_bytes = 256ull << 20;
   // How long an append may wait for memory or log room before ResourceExhausted. Default 30 s.
   int64_t admission_timeout_ms = 30'000;

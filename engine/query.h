@@ -1,9 +1,9 @@
 // What a query asks and what it gets: selectors, ranges, aggregates, and the streaming cursors.
 //
-// A query reads one version of the database: what was acknowledged when it began, unchanged by later
-// appends and flushes, which it never blocks. Results stream in bounded memory.
-// Errors of all calls: InvalidArgument (selector, range, step: what is wrong and where), NotFound
-// (tenant, branch), DataLoss (a damaged layer: file and offset; samples before it were right),
+// A query reads one version of the database: what was acknowledged when it began, unchanged by
+// later appends and flushes, which it never blocks. Results stream in bounded memory. Errors of all
+// calls: InvalidArgument (selector, range, step: what is wrong and where), NotFound (tenant,
+// branch), DataLoss (a damaged layer: file and offset; samples before it were right),
 // DeadlineExceeded, Cancelled, ResourceExhausted (the query's memory limit).
 // Threading: a cursor belongs to one thread at a time; it works on that thread.
 
@@ -31,40 +31,47 @@ struct Sample {
 
 // Bounds of one query.
 struct QueryLimits {
-  int64_t deadline_ms = 60'000;              // from its start; 0 for none
-  uint64_t memory_bytes = 256ull << 20;      // decoded samples and aggregate state held at once
-  uint64_t series_max = 10'000'000;          // series a selector may match
+  int64_t deadline_ms = 60'000;               // from its start; 0 for none
+  uint64_t memory_bytes = 256ull << 20;       // decoded samples and aggregate state held at once
+  uint64_t series_max = 10'000'000;           // series a selector may match
   const std::atomic<bool>* cancel = nullptr;  // set to true from any thread to stop the query
 };
 
 struct SelectQuery {
-  std::string selector;         // name{a="b",c!="d",e=~"re",f!~"re"}: Prometheus's, RE2, anchored
-  TimeRange range;              // closed
+  std::string selector;  // name{a="b",c!="d",e=~"re",f!~"re"}: Prometheus's, RE2, anchored
+  TimeRange range;       // closed
   std::string tenant = "default";
   std::string branch = "main";
   QueryLimits limits;
 };
 
-enum class Aggregate : uint8_t {
-  kAvg, kMin, kMax, kSum, kCount, kFirst, kLast,
+enum class AggregateFunction : uint8_t {
+  kAvg,
+  kMin,
+  kMax,
+  kSum,
+  kCount,
+  kFirst,
+  kLast,
   kRate,        // increase over the step (resets removed) / step in seconds
   kPercentile,  // exact, nearest rank
 };
 
 struct AggregateQuery {
   SelectQuery select;
-  Aggregate function = Aggregate::kAvg;
+  AggregateFunction function = AggregateFunction::kAvg;
   double percentile = 0;  // of kPercentile, in (0, 100]
-  // Buckets are [k*step, (k+1)*step) in ns since the epoch (floor division, negative times too), cut
-  // to the range. 0: one bucket, the whole range, stamped with range.first.
+  // Buckets are [k*step, (k+1)*step) in ns since the epoch (floor division, negative times too),
+  // cut to the range. 0: one bucket, the whole range, stamped with range.first.
   int64_t step_ns = 0;
   // Labels to group by. Empty without `grouped`: each series by itself.
   bool grouped = false;
   std::vector<std::string> by;
 };
 
-// "avg", "min", "max", "sum", "count", "first", "last", "rate", "p50".."p99.9". InvalidArgument lists them.
-Status ParseAggregate(std::string_view text, Aggregate* function, double* percentile);
+// "avg", "min", "max", "sum", "count", "first", "last", "rate", "p50".."p99.9". InvalidArgument
+// lists them.
+Status ParseAggregate(std::string_view text, AggregateFunction* function, double* percentile);
 
 // Samples of one series or group, in ascending time, unique timestamps; valid until the next call.
 struct SeriesChunk {
@@ -79,7 +86,7 @@ struct SeriesChunk {
 // What a query did.
 struct QueryStatistics {
   uint64_t series = 0;
-  uint64_t samples = 0;          // delivered
+  uint64_t samples = 0;  // delivered
   uint64_t chunks_decoded = 0;
   uint64_t chunks_by_statistics = 0;  // answered without decoding
   uint64_t layers = 0;
