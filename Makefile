@@ -1,0 +1,72 @@
+# The front door of nexus. Bazel does the work (.bazelrc, BUILD.bazel files); each target here sets up the machine
+# first (tools/setup.sh: Debian packages), so that `make run` and `make test` work on a bare Debian 12.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SECONDS := 30
+SEEDS := 2000
+FIRST := 1
+PREFIX := /usr/local
+DESTDIR :=
+
+# Bazel's moving progress line is for terminals only.
+BAZEL := bazel
+QUIET := $(shell [ -t 2 ] || echo --noshow_progress)
+
+# Real recordings that some tests read if they are there; a test without them says so. Never part of the build.
+SHARED := $(wildcard $(abspath ../shared))
+TEST := $(BAZEL) test $(QUIET) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
+
+.PHONY: help setup build test run lint lint-all format asan tsan fuzz sim bench install
+
+help:  ## this list
+	@echo "make TARGET, where TARGET is one of:"
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+setup:  ## install what is missing of the Debian packages (root or sudo)
+	@tools/setup.sh
+
+build: setup  ## release build: bin/nexus and bin/nexus-sim
+	@$(BAZEL) build $(QUIET) --config=release //server:nexus //tests/sim:nexus-sim
+	@mkdir -p bin
+	@out=$$($(BAZEL) info --config=release bazel-bin 2>/dev/null); \
+	ln -sfn "$$out/server/nexus" bin/nexus; \
+	ln -sfn "$$out/tests/sim/nexus-sim" bin/nexus-sim
+
+test: build  ## every test but those tagged manual or soak, with a verdict for each
+	@$(TEST) //...
+
+run: build  ## record this machine's telemetry for a while and show what is stored
+	@tools/run.sh
+
+lint: setup  ## all checks of the sources; clang-tidy on changed files
+	@tools/lint.py
+
+lint-all: setup  ## the same with clang-tidy on every file
+	@tools/lint.py --all
+
+format: setup  ## rewrite C++ sources in the house format
+	@tools/lint.py --format
+
+asan: setup  ## every test with the address and undefined-behaviour sanitizers
+	@$(TEST) --config=asan //...
+
+tsan: setup  ## every test with the thread sanitizer
+	@$(TEST) --config=tsan //...
+
+fuzz: setup  ## each fuzz target for SECONDS=30, starting from its corpus
+	@BAZEL="$(BAZEL)" tools/fuzz.sh $(SECONDS)
+
+sim: build  ## SEEDS=2000 runs of the simulator, from seed FIRST=1
+	@tools/sim.sh $(FIRST) $(SEEDS)
+
+bench: setup  ## the benchmarks, as a release build; prints a table
+	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench
+
+install: build  ## bin/nexus to PREFIX=/usr/local (DESTDIR= for packagers)
+	@install -D -m 755 bin/nexus "$(DESTDIR)$(PREFIX)/bin/nexus"
+	@install -D -m 644 LICENSE "$(DESTDIR)$(PREFIX)/share/doc/nexus/LICENSE"
+	@echo "installed $(DESTDIR)$(PREFIX)/bin/nexus"
