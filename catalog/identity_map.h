@@ -1,0 +1,92 @@
+// IdentityMap: from the identity of a series to its id, for all series of a database, in memory.
+//
+// The catalog keeps no such index on disk: random keys would dirty every leaf of it in each commit
+// (measured: 0.2 M new series a second instead of 1.4 M). It is rebuilt by one scan at open.
+//
+// Layout: identities are stored by id, in chunks of 4,096 consecutive ids (16 bytes a series while
+// ids are dense, which one counter for the whole database makes them); an open-addressing table of
+// {32-bit tag, 32-bit slot} finds the slot (8 bytes over the load, 7/16 to 7/8). About 32 bytes a
+// series at 1 M. The tag's top bits are the home position, so that growing is one sequential sweep
+// over the table that does not touch the identities.
+//
+// Limits: 2^32 - 4096 series in at most 2^20 - 1 chunks. Threading: any thread; one mutex.
+
+#ifndef NEXUS_CATALOG_IDENTITY_MAP_H_
+#define NEXUS_CATALOG_IDENTITY_MAP_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/hash.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "base/types.h"
+
+namespace nexus::catalog {
+
+class IdentityMap {
+ public:
+  IdentityMap();
+  ~IdentityMap();
+  IdentityMap(const IdentityMap&) = delete;
+  IdentityMap& operator=(const IdentityMap&) = delete;
+
+  // The id of a series, or 0 if there is none. Costs one cache miss in the table and one in the
+  // identities.
+  SeriesId Find(TenantId tenant, Hash128 identity) const;
+  // ids[i] = Find(tenant, identities[i]); overlaps the cache misses of up to 32 look-ups.
+  // REQUIRES: equal sizes.
+  void FindMany(TenantId tenant, std::span<const Hash128> identities,
+                std::span<SeriesId> ids) const;
+
+  // Adds a series; no change if the identity is there. Returns the id that the identity has now:
+  // `id`, or the one it had before. Amortized constant; doubling the table takes about 3 ms per
+  // million series.
+  // Errors: ResourceExhausted beyond the limits. REQUIRES: id is not 0.
+  StatusOr<SeriesId> Insert(TenantId tenant, Hash128 identity, SeriesId id);
+
+  uint64_t size() const;
+  uint64_t memory_bytes() const;
+
+ private:
+  static constexpr uint32_t kChunkBits = 12;
+  static constexpr uint32_t kChunkIds = 1u << kChunkBits;
+  static constexpr uint32_t kChunksMax = (1u << (32 - kChunkBits)) - 1;
+  static constexpr uint32_t kInitialBits = 10;
+
+  struct Chunk {
+    uint64_t first_id = 0;
+    std::array<Hash128, kChunkIds> identities;
+  };
+  struct Entry {
+    uint32_t tag = 0;
+    uint32_t slot = 0;  // 0: free
+  };
+
+  static Hash128 KeyOf(TenantId tenant, Hash128 identity);
+  static uint32_t TagOf(Hash128 key) { return static_cast<uint32_t>(key.low >> 32); }
+  uint64_t HomeOf(uint32_t tag) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  const Hash128& IdentityAt(uint32_t slot) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  SeriesId IdAt(uint32_t slot) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  SeriesId FindKey(Hash128 key) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void Place(Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<uint32_t> SlotFor(SeriesId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable Mutex mutex_;
+  uint32_t bits_ ABSL_GUARDED_BY(mutex_) = kInitialBits;
+  uint64_t size_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Entry> table_ ABSL_GUARDED_BY(mutex_);
+  // Chunk k holds slots (k + 1) * kChunkIds ...; so slot 0 is nobody's.
+  std::vector<std::unique_ptr<Chunk>> chunks_ ABSL_GUARDED_BY(mutex_);
+  // id / kChunkIds -> index in chunks_. Only looked up, never walked.
+  absl::flat_hash_map<uint64_t, uint32_t> chunk_of_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace nexus::catalog
+
+#endif  // NEXUS_CATALOG_IDENTITY_MAP_H_

@@ -1,0 +1,150 @@
+// Records of the catalog: what it stores, and the update that changes it.
+//
+// The catalog is derived from the log: an Update is the effect of one or more applied log records,
+// handed over as a whole and committed as a whole. Everything in it is a set operation, so that
+// applying it a second time changes nothing. Threading: plain values.
+// Format of the stored forms: docs/format/catalog.md.
+
+#ifndef NEXUS_CATALOG_RECORDS_H_
+#define NEXUS_CATALOG_RECORDS_H_
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/labels.h"
+#include "base/types.h"
+
+namespace nexus::catalog {
+
+// Bounds of what a record may hold; a catalog value or image that claims more is damaged.
+inline constexpr size_t kNameBytesMax = 512;           // tenants, branches, files, settings
+inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or a URL
+inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
+
+// The labels of a series. The log defines a series before it names it; so does the catalog.
+struct SeriesDefinition {
+  TenantId tenant;
+  SeriesId id;
+  std::string canonical;  // Labels::Canonical()
+
+  bool operator==(const SeriesDefinition&) const = default;
+};
+
+// What a series is known by within its tenant: two series are one if and only if these are equal.
+inline Hash128 SeriesIdentity(uint64_t identity_seed, std::string_view canonical) {
+  return XxHash128(AsBytes(canonical), identity_seed);
+}
+
+struct Setting {
+  std::string name;
+  std::string value;
+
+  bool operator==(const Setting&) const = default;
+};
+
+struct TenantRecord {
+  TenantId id;
+  std::string name;
+  uint64_t identity_seed = 0;  // random, made with the tenant; never changes
+  std::vector<Setting> settings;
+
+  bool operator==(const TenantRecord&) const = default;
+};
+
+struct BranchRecord {
+  TenantId tenant;
+  BranchId id;
+  std::string name;
+  Lsn sealed;  // the highest sealed LSN that a publish edit of this branch has named
+
+  bool operator==(const BranchRecord&) const = default;
+};
+
+// Names a layer for ever: (open count, sequence) is unique in a database, and a layer file that
+// serves several branches has a record for each.
+struct LayerKey {
+  TenantId tenant;
+  BranchId branch;
+  uint64_t open_count = 0;
+  uint64_t sequence = 0;
+
+  auto operator<=>(const LayerKey&) const = default;
+};
+
+enum class LayerState : uint8_t {
+  kLive = 0,
+  // Retired: no query reads it. Listed until its unlink is known to be synced.
+  kGarbage = 1,
+};
+
+struct LayerRecord {
+  TenantId tenant;
+  BranchId branch;
+  uint64_t open_count = 0;
+  uint64_t sequence = 0;
+  std::string file_name;
+  TimeRange range;
+  uint32_t level = 0;
+  WriteOrder low;  // lowest and highest write order of its samples
+  WriteOrder high;
+  uint64_t series = 0;
+  uint64_t samples = 0;
+  uint64_t file_bytes = 0;
+  uint64_t footer_hash = 0;
+  LayerState state = LayerState::kLive;
+
+  LayerKey key() const { return {tenant, branch, open_count, sequence}; }
+  bool operator==(const LayerRecord&) const = default;
+};
+
+class DeltaSegment;
+
+// Everything that a run of applied log records changes. Order within it: tenants, branches and
+// settings are set; series are defined; layers are added, then retired, then forgotten.
+//
+// `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
+// it, so only its `garbage_removed` - a fact about files, not about the log - is done.
+struct Update {
+  Lsn applied;  // everything in the log below it is contained in the catalog after this update
+  std::vector<TenantRecord> tenants;   // set whole; the identity seed must be the stored one
+  std::vector<BranchRecord> branches;  // set; `sealed` is kept if the stored one is higher
+  std::vector<Setting> settings;       // of the database; set
+  // Series, in any order; those of `segments` (CatalogDelta::Cut) and those of `series` alike.
+  std::vector<std::shared_ptr<const DeltaSegment>> segments;
+  std::vector<SeriesDefinition> series;
+  std::vector<LayerRecord> layers_added;   // one that is already listed keeps its state
+  std::vector<LayerKey> layers_retired;    // become garbage; unlisted ones are ignored
+  std::vector<LayerKey> garbage_removed;   // their unlink is synced; unlisted ones are ignored
+  std::optional<uint64_t> next_series_id;  // never lowers the stored one
+  std::optional<uint64_t> open_count;      // never lowers the stored one
+};
+
+// Features that a catalog or image was written with, each a bit. Unknown bits in `incompatible`
+// refuse the file, in `read_only` refuse to write it, in `compatible` mean nothing.
+struct FeatureWords {
+  uint32_t incompatible = 0;
+  uint32_t read_only = 0;
+  uint32_t compatible = 0;
+
+  bool operator==(const FeatureWords&) const = default;
+};
+
+struct Meta {
+  DatabaseId database;
+  FeatureWords features;
+  Lsn applied;  // of the last commit; it may be lost at a crash
+  Lsn synced;   // of the last commit known to survive a power cut; 0 if opened read-only
+  uint64_t open_count = 0;
+  uint64_t next_series_id = 1;  // above the id of every series in the catalog
+};
+
+}  // namespace nexus::catalog
+
+#endif  // NEXUS_CATALOG_RECORDS_H_
