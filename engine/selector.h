@@ -1,15 +1,16 @@
 // Selector: a Prometheus-style choice of series, parsed: metric{a="b",c!="d",e=~"re",f!~"re"}.
 //
 // Grammar (blanks are allowed between tokens):
-//   selector = [metric] ["{" [matcher {"," matcher} [","]] "}"]      not both absent
-//   matcher  = label ("=" | "!=" | "=~" | "!~") string
-//   metric   = a letter, "_" or ":", then letters, digits and "_ : . -" (DogStatsD dots are kept)
-//   label    = the same without ":"
-//   string   = "..." or '...' with Go's escapes (\n \t \\ \" \' \xHH \ooo \uHHHH \UHHHHHHHH and the
-//              other one-letter ones), or `...` taken as it is
-// The metric name is the label __name__; it may be matched as such unless it is given in front.
-// `{}` selects every series. Letters are ASCII ones; names outside the grammar are reached by
-// {__name__="..."}, and a label so named is not reachable.
+//   selector = name ["{" [matchers] "}"] | "{" [matchers] "}"
+//   matchers = matcher {"," matcher} [","]
+//   matcher  = (name | string) ("=" | "!=" | "=~" | "!~") string
+//            | string                             a metric name, as in Prometheus 3
+//   name     = an ASCII letter, "_" or ":", then such, digits, "." and "-" (DogStatsD dots are
+//   kept) string   = "..." or '...' with Go's escapes (\a \b \f \n \r \t \v \\ \" \' \ooo \xHH
+//   \uHHHH
+//              \UHHHHHHHH), or `...` taken as it is
+// The metric name is the label __name__; it may be matched as such unless it is given by itself.
+// `{}` selects every series. Names outside the grammar are quoted: {"disk usage", "two words"="x"}.
 //
 // Meaning: all matchers must hold. An absent label has the value "", so a="" holds for series
 // without a, and so does every matcher that the empty string satisfies. Regular expressions are
