@@ -22,23 +22,9 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "engine/query.h"
+#include "layer/statistics.h"
 
 namespace nexus::engine {
-
-// What is known of a chunk's values without decoding it; layers store this. Extremes ignore NaN
-// unless all values are NaN, and -0.0 is below +0.0, so that they do not depend on the chunking.
-struct ChunkStatistics {
-  double minimum = 0;
-  double maximum = 0;
-  double first = 0;
-  double last = 0;
-  // Double-double sum of the finite values: sum_high + sum_low.
-  double sum_high = 0;
-  double sum_low = 0;
-  uint64_t nan_count = 0;
-  uint64_t positive_infinity_count = 0;
-  uint64_t negative_infinity_count = 0;
-};
 
 // A run of samples of one series in one source: `count` of them, the first at range.first, the last
 // at range.last.
@@ -46,7 +32,7 @@ struct ChunkRef {
   TimeRange range;
   uint64_t count = 0;
   bool has_statistics = false;
-  ChunkStatistics statistics;
+  layer::Statistics statistics;
   // The source's own: where the chunk is.
   uint64_t place = 0;
   uint64_t detail = 0;
