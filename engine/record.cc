@@ -1,0 +1,279 @@
+// Encoding and decoding of definition and edit records. See record.h.
+
+#include "engine/record.h"
+
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "base/labels.h"
+
+namespace nexus::engine {
+namespace {
+
+Status Malformed(std::string_view record, size_t at, std::string_view what) {
+  return DataLoss("{} record: {} at byte {} of its body", record, what, at);
+}
+
+// True if the form has its separators and a metric name. The limits and UTF-8 were checked when the
+// series was interned; checking them again costs a microsecond a series on the loop.
+bool IsCanonical(std::string_view labels) {
+  return !labels.starts_with('\xFF') &&
+         VisitCanonical(labels, [](std::string_view, std::string_view) {});
+}
+
+// ---- Parts of edits.
+
+void WriteName(ByteWriter* out, std::string_view name) {
+  NEXUS_CHECK(name.size() <= catalog::kNameBytesMax);
+  out->LengthPrefixed(name);
+}
+std::string ReadName(ByteReader* in) {
+  return std::string(in->LengthPrefixed(catalog::kNameBytesMax));
+}
+
+void WriteOrderTo(ByteWriter* out, WriteOrder order) {
+  out->U32(order.timeline);
+  out->U64(order.lsn.value);
+}
+WriteOrder ReadOrder(ByteReader* in) {
+  uint32_t timeline = in->U32();
+  return {timeline, Lsn{in->U64()}};
+}
+
+constexpr size_t kLayerKeyBytes = 4 + 4 + 8 + 8;
+
+void WriteKey(ByteWriter* out, const catalog::LayerKey& key) {
+  out->U32(key.tenant.value);
+  out->U32(key.branch.value);
+  out->U64(key.open_count);
+  out->U64(key.sequence);
+}
+catalog::LayerKey ReadKey(ByteReader* in) {
+  catalog::LayerKey key;
+  key.tenant.value = in->U32();
+  key.branch.value = in->U32();
+  key.open_count = in->U64();
+  key.sequence = in->U64();
+  return key;
+}
+
+constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 4 * 8;
+
+void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
+  WriteKey(out, layer.key());
+  WriteName(out, layer.file_name);
+  out->I64(layer.range.first);
+  out->I64(layer.range.last);
+  out->U32(layer.level);
+  WriteOrderTo(out, layer.low);
+  WriteOrderTo(out, layer.high);
+  out->U64(layer.series);
+  out->U64(layer.samples);
+  out->U64(layer.file_bytes);
+  out->U64(layer.footer_hash);
+}
+catalog::LayerRecord ReadLayer(ByteReader* in) {
+  catalog::LayerKey key = ReadKey(in);
+  catalog::LayerRecord layer;
+  layer.tenant = key.tenant;
+  layer.branch = key.branch;
+  layer.open_count = key.open_count;
+  layer.sequence = key.sequence;
+  layer.file_name = ReadName(in);
+  layer.range.first = in->I64();
+  layer.range.last = in->I64();
+  layer.level = in->U32();
+  layer.low = ReadOrder(in);
+  layer.high = ReadOrder(in);
+  layer.series = in->U64();
+  layer.samples = in->U64();
+  layer.file_bytes = in->U64();
+  layer.footer_hash = in->U64();
+  return layer;
+}
+
+// A count of items of at least `item_bytes` each: fails if there are not that many bytes.
+size_t ReadCount(ByteReader* in, size_t item_bytes) {
+  uint32_t count = in->U32();
+  if (count <= in->remaining() / item_bytes) return count;
+  in->Fail();
+  return 0;
+}
+
+void WriteKeys(ByteWriter* out, std::span<const catalog::LayerKey> keys) {
+  NEXUS_CHECK(keys.size() <= std::numeric_limits<uint32_t>::max());
+  out->U32(static_cast<uint32_t>(keys.size()));
+  for (const catalog::LayerKey& key : keys) WriteKey(out, key);
+}
+std::vector<catalog::LayerKey> ReadKeys(ByteReader* in) {
+  std::vector<catalog::LayerKey> keys(ReadCount(in, kLayerKeyBytes));
+  for (catalog::LayerKey& key : keys) key = ReadKey(in);
+  return keys;
+}
+
+// ---- Edits: a kind, a body, both ways.
+
+EditKind KindOf(const PublishLayers&) { return EditKind::kPublishLayers; }
+EditKind KindOf(const CreateTenant&) { return EditKind::kCreateTenant; }
+EditKind KindOf(const CreateBranch&) { return EditKind::kCreateBranch; }
+EditKind KindOf(const GarbageRemoved&) { return EditKind::kGarbageRemoved; }
+
+void WriteBody(ByteWriter* out, const PublishLayers& edit) {
+  NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
+  NEXUS_CHECK(edit.retired.size() <= kPublishedLayersMax);
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  out->U64(edit.sealed.value);
+  out->U32(static_cast<uint32_t>(edit.layers.size()));
+  for (const catalog::LayerRecord& layer : edit.layers) WriteLayer(out, layer);
+  WriteKeys(out, edit.retired);
+}
+Edit ReadPublishLayers(ByteReader* in) {
+  PublishLayers edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.sealed.value = in->U64();
+  edit.layers.resize(ReadCount(in, kLayerBytesMin));
+  for (catalog::LayerRecord& layer : edit.layers) layer = ReadLayer(in);
+  edit.retired = ReadKeys(in);
+  if (edit.layers.size() > kPublishedLayersMax || edit.retired.size() > kPublishedLayersMax) {
+    in->Fail();
+  }
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const CreateTenant& edit) {
+  out->U32(edit.id.value);
+  out->U64(edit.identity_seed);
+  WriteName(out, edit.name);
+}
+Edit ReadCreateTenant(ByteReader* in) {
+  CreateTenant edit;
+  edit.id.value = in->U32();
+  edit.identity_seed = in->U64();
+  edit.name = ReadName(in);
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const CreateBranch& edit) {
+  out->U32(edit.tenant.value);
+  out->U32(edit.id.value);
+  out->U32(edit.parent.value);
+  WriteName(out, edit.name);
+}
+Edit ReadCreateBranch(ByteReader* in) {
+  CreateBranch edit;
+  edit.tenant.value = in->U32();
+  edit.id.value = in->U32();
+  edit.parent.value = in->U32();
+  edit.name = ReadName(in);
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const GarbageRemoved& edit) { WriteKeys(out, edit.layers); }
+Edit ReadGarbageRemoved(ByteReader* in) { return GarbageRemoved{ReadKeys(in)}; }
+
+StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
+  ByteReader in(body);
+  Edit edit;
+  switch (static_cast<EditKind>(kind)) {
+    case EditKind::kPublishLayers:
+      edit = ReadPublishLayers(&in);
+      break;
+    case EditKind::kCreateTenant:
+      edit = ReadCreateTenant(&in);
+      break;
+    case EditKind::kCreateBranch:
+      edit = ReadCreateBranch(&in);
+      break;
+    case EditKind::kGarbageRemoved:
+      edit = ReadGarbageRemoved(&in);
+      break;
+    default:
+      return FailedPrecondition(
+          "edit record: edit kind {} at byte {} of its body is not known to this nexus; use a "
+          "newer "
+          "release",
+          kind, at);
+  }
+  if (!in.ok() || !in.done()) {
+    return DataLoss("edit record: the edit of kind {} at byte {} of its body is malformed", kind,
+                    at);
+  }
+  return edit;
+}
+
+}  // namespace
+
+std::string EncodeDefinitions(std::span<const catalog::SeriesDefinition> definitions) {
+  NEXUS_CHECK(definitions.size() <= std::numeric_limits<uint32_t>::max());
+  std::string body;
+  ByteWriter out(&body);
+  out.U32(static_cast<uint32_t>(definitions.size()));
+  for (const catalog::SeriesDefinition& definition : definitions) {
+    out.U32(definition.tenant.value);
+    out.U64(definition.id.value);
+    out.LengthPrefixed(definition.canonical);
+  }
+  return body;
+}
+
+StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body) {
+  ByteReader in(body);
+  size_t count = ReadCount(&in, kDefinitionBytesMin);
+  if (!in.ok()) return Malformed("definitions", 0, "a count that the body cannot hold");
+  std::vector<catalog::SeriesDefinition> definitions(count);
+  for (catalog::SeriesDefinition& definition : definitions) {
+    size_t at = in.position();
+    definition.tenant.value = in.U32();
+    definition.id.value = in.U64();
+    definition.canonical = in.LengthPrefixed(kCanonicalBytesMax);
+    if (!in.ok()) return Malformed("definitions", at, "a cut definition");
+    if (definition.id.value == 0) return Malformed("definitions", at, "series id 0");
+    if (!IsCanonical(definition.canonical)) {
+      return Malformed("definitions", at, "labels that are not in canonical form");
+    }
+  }
+  if (!in.done()) return Malformed("definitions", in.position(), "trailing bytes");
+  return definitions;
+}
+
+std::string EncodeEdits(std::span<const Edit> edits) {
+  NEXUS_CHECK(edits.size() <= std::numeric_limits<uint32_t>::max());
+  std::string record;
+  ByteWriter out(&record);
+  out.U32(static_cast<uint32_t>(edits.size()));
+  for (const Edit& edit : edits) {
+    std::string body;
+    ByteWriter body_out(&body);
+    std::visit([&](const auto& one) { WriteBody(&body_out, one); }, edit);
+    NEXUS_CHECK(body.size() <= std::numeric_limits<uint32_t>::max());
+    out.U16(std::visit([](const auto& one) { return static_cast<uint16_t>(KindOf(one)); }, edit));
+    out.U16(0);
+    out.U32(static_cast<uint32_t>(body.size()));
+    out.Raw(body);
+  }
+  return record;
+}
+
+StatusOr<std::vector<Edit>> DecodeEdits(Bytes body) {
+  ByteReader in(body);
+  size_t count = ReadCount(&in, kEditHeaderBytes);
+  if (!in.ok()) return Malformed("edit", 0, "a count that the body cannot hold");
+  std::vector<Edit> edits;
+  for (size_t i = 0; i < count; i++) {
+    size_t at = in.position();
+    uint16_t kind = in.U16();
+    in.ExpectZeros(2);
+    uint32_t bytes = in.U32();
+    Bytes edit_body = in.Take(bytes);
+    if (!in.ok()) return Malformed("edit", at, "a cut edit, or a reserved field that is not zero");
+    NEXUS_ASSIGN_OR_RETURN(Edit edit, DecodeEdit(kind, edit_body, at));
+    edits.push_back(std::move(edit));
+  }
+  if (!in.done()) return Malformed("edit", in.position(), "trailing bytes");
+  return edits;
+}
+
+}  // namespace nexus::engine

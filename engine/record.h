@@ -1,0 +1,79 @@
+// Definition and edit records: what changes state besides samples (batches: batch.h).
+//
+// A definition says what labels a series id stands for; it precedes, in the log, the first batch
+// that names the id. An edit record is a list of edits; one applier takes it in log order, checks
+// what each edit expects, and does nothing for one that fails (DESIGN section 4): decoding says
+// only that the bytes are well formed.
+//
+// Decoding bounds every allocation by the bytes there are and checks the structure of all of them;
+// of labels it checks the separators (base/labels.h has the rules). What decodes can be encoded,
+// and decodes to the same again. Errors of decoding: DataLoss, what is wrong and at which byte of
+// the body; FailedPrecondition, an edit of a newer nexus. Threading: pure functions. Format:
+// docs/format/record.md, format.h.
+
+#ifndef NEXUS_ENGINE_RECORD_H_
+#define NEXUS_ENGINE_RECORD_H_
+
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "catalog/records.h"
+#include "engine/format.h"
+
+namespace nexus::engine {
+
+std::string EncodeDefinitions(std::span<const catalog::SeriesDefinition> definitions);
+StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body);
+
+// Layers come to live, others retire, in one step. A flush adds layers that hold every sample of
+// the branch below `sealed`; a compaction retires its inputs and leaves `sealed` at 0.
+// Expects: the branch exists, retired layers are live, added ones are not listed.
+struct PublishLayers {
+  TenantId tenant;
+  BranchId branch;
+  Lsn sealed;
+  std::vector<catalog::LayerRecord> layers;  // live ones; each names its own branch
+  std::vector<catalog::LayerKey> retired;
+  bool operator==(const PublishLayers&) const = default;
+};
+
+// Expects: neither number nor name is taken. Makes the branch "main" with it.
+struct CreateTenant {
+  TenantId id;
+  std::string name;
+  uint64_t identity_seed = 0;
+  bool operator==(const CreateTenant&) const = default;
+};
+
+// Begins with what `parent` holds at the LSN of this edit.
+// Expects: the parent exists, neither number nor name is taken.
+struct CreateBranch {
+  TenantId tenant;
+  BranchId id;
+  std::string name;
+  BranchId parent;
+  bool operator==(const CreateBranch&) const = default;
+};
+
+// The files of these retired layers are unlinked for good. Expects nothing: unlisted ones are
+// ignored.
+struct GarbageRemoved {
+  std::vector<catalog::LayerKey> layers;
+  bool operator==(const GarbageRemoved&) const = default;
+};
+
+using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved>;
+
+// REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
+// catalog::kNameBytesMax bytes.
+std::string EncodeEdits(std::span<const Edit> edits);
+StatusOr<std::vector<Edit>> DecodeEdits(Bytes body);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_RECORD_H_
