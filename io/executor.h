@@ -14,6 +14,7 @@
 #define NEXUS_IO_EXECUTOR_H_
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -53,6 +54,7 @@ struct Timer : RunNode {
   using RunNode::RunNode;
   int64_t deadline_ns = 0;
   uint64_t sequence = 0;  // the executor's: orders equal deadlines
+  size_t place = 0;       // the executor's: where it keeps the timer
   bool armed = false;     // the executor's
 };
 

@@ -1,0 +1,143 @@
+// UringLoop: the executor of the real world - one thread, one io_uring.
+//
+// A turn of the loop: take posted nodes, hand out completions, fire timers, run what was ready when
+// the turn began, submit everything prepared meanwhile by one system call. It sleeps when nothing
+// is ready. Completions and timers run directly from the turn, never inside the call that submitted
+// or armed them. Operations that find the ring full wait in line; nothing is refused or allocated.
+// Failure: Start returns a status; later an operation fails by its result.
+// Threading: everything from the loop's own thread but Start, Stop, Post and MonotonicNanos.
+
+#ifndef NEXUS_IO_URING_LOOP_H_
+#define NEXUS_IO_URING_LOOP_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "base/mutex.h"
+#include "base/status.h"
+#include "io/executor.h"
+#include "io/file.h"
+#include "io/uring/intrusive_queue.h"
+#include "io/uring/mailbox.h"
+#include "io/uring/ring.h"
+#include "io/uring/timer_heap.h"
+#include "io/uring/worker_pool.h"
+
+namespace nexus::io {
+
+// One io_uring operation that is not a FileOp: opening, renaming and their like.
+class RingCall {
+ public:
+  RingCall* next = nullptr;
+
+ protected:
+  RingCall() = default;
+  ~RingCall() = default;
+
+ private:
+  friend class UringLoop;
+  virtual void Prepare(io_uring_sqe* sqe) = 0;
+  virtual void Complete(int result) = 0;
+};
+
+class UringLoop : public Executor {
+ public:
+  struct Options {
+    int workers = 1;
+    uint32_t ring_entries = 256;
+    uint32_t setup_flags_allowed = ~uint32_t{0};
+  };
+
+  UringLoop() = default;
+  // Stops. REQUIRES: no operation in flight.
+  ~UringLoop() override { Stop(); }
+  UringLoop(const UringLoop&) = delete;
+  UringLoop& operator=(const UringLoop&) = delete;
+
+  Status Start(Options options);
+  // Ends the loop once nothing is ready, then the workers. May be called again.
+  void Stop();
+
+  void Schedule(RunNode* node) override { ready_.Push(node); }
+  void Post(RunNode* node) override;
+  void Offload(Work* work) override;
+  void StartTimer(Timer* timer, int64_t deadline_ns) override { timers_.Add(timer, deadline_ns); }
+  void CancelTimer(Timer* timer) override { timers_.Remove(timer); }
+  int64_t MonotonicNanos() const override;
+
+  // Performs the operation on the open file `fd`.
+  void Submit(FileOp* op, int fd);
+  void Submit(RingCall* call);
+
+  // Awaitable: performs the operation that `prepare(io_uring_sqe*)` fills in; its result.
+  template <typename F>
+  auto Call(F prepare) {
+    return CallAwaiter<F>(this, std::move(prepare));
+  }
+
+  // Null before Start and after Stop.
+  Ring* ring() { return ring_.get(); }
+
+ private:
+  template <typename F>
+  class CallAwaiter : RingCall {
+   public:
+    CallAwaiter(UringLoop* loop, F prepare) : loop_(loop), prepare_(std::move(prepare)) {}
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) {
+      waiter_ = waiter;
+      loop_->Submit(this);
+    }
+    int await_resume() const { return result_; }
+
+   private:
+    void Prepare(io_uring_sqe* sqe) override { prepare_(sqe); }
+    void Complete(int result) override {
+      result_ = result;
+      waiter_.resume();
+    }
+    UringLoop* loop_;
+    F prepare_;
+    std::coroutine_handle<> waiter_;
+    int result_ = 0;
+  };
+
+  void ThreadMain(Options options, Status* opened, Notification* started);
+  void RunTurns();
+  void TakePosted();
+  void HandOutCompletions();
+  void HandOut(const Completion& completion);
+  void FireTimers();
+  void RunReady();
+  void SubmitWaiting();
+  void SubmitOrSleep();
+  bool PrepareOp(FileOp* op);
+  bool PrepareCall(RingCall* call);
+  void PrepareWake();
+
+  // Constant between Start and Stop.
+  int wake_fd_ = -1;
+  std::thread thread_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> catalog_;
+
+  // Any thread.
+  Mailbox mailbox_;
+
+  // The loop's thread.
+  std::unique_ptr<Ring> ring_;
+  IntrusiveQueue<RunNode> ready_;
+  TimerHeap timers_;
+  IntrusiveQueue<FileOp> waiting_ops_;
+  IntrusiveQueue<RingCall> waiting_calls_;
+  uint64_t wake_count_ = 0;  // what the wake's read fills
+  bool wake_prepared_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace nexus::io
+
+#endif  // NEXUS_IO_URING_LOOP_H_

@@ -1,0 +1,80 @@
+// The real environment put together: loop, disk, clocks, randomness. See io/real.h.
+
+#include "io/uring/uring_environment.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/check.h"
+#include "io/uring/uring_disk.h"
+
+namespace nexus::io {
+namespace {
+
+constexpr int kWorkersMax = 64;
+constexpr uint32_t kRingEntriesMin = 8;
+// The completion queue is four times as long, and the kernel allows 65,536 of those.
+constexpr uint32_t kRingEntriesMax = 16384;
+
+class KernelRandom : public Random {
+ public:
+  uint64_t Next() override {
+    uint64_t value = 0;
+    ssize_t got;
+    do {
+      got = getrandom(&value, sizeof(value), 0);
+    } while (got < 0 && errno == EINTR);
+    // So few bytes come whole; only a kernel without the call can refuse.
+    NEXUS_CHECK(got == sizeof(value));
+    return value;
+  }
+};
+
+class UringEnvironment : public RealEnvironment {
+ public:
+  Status Open(UringLoop::Options options) { return loop_.Start(options); }
+
+  void Stop() override { loop_.Stop(); }
+  Executor* executor() override { return &loop_; }
+  Disk* disk() override { return &disk_; }
+  Random* random() override { return &random_; }
+  int64_t WallNanos() override {
+    timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  }
+  int64_t MonotonicNanos() override { return loop_.MonotonicNanos(); }
+  const char* name() const override { return "io_uring"; }
+
+ private:
+  UringLoop loop_;
+  UringDisk disk_{&loop_};
+  KernelRandom random_;
+};
+
+}  // namespace
+
+StatusOr<std::unique_ptr<RealEnvironment>> StartUring(UringLoop::Options options) {
+  if (options.workers < 1 || options.workers > kWorkersMax) {
+    return InvalidArgument("{} workers; 1 to {} are allowed", options.workers, kWorkersMax);
+  }
+  if (options.ring_entries < kRingEntriesMin || options.ring_entries > kRingEntriesMax) {
+    return InvalidArgument("{} ring entries; {} to {} are allowed", options.ring_entries,
+                           kRingEntriesMin, kRingEntriesMax);
+  }
+  auto environment = std::make_unique<UringEnvironment>();
+  NEXUS_RETURN_IF_ERROR(environment->Open(options));
+  return environment;
+}
+
+StatusOr<std::unique_ptr<RealEnvironment>> RealEnvironment::Start(RealOptions options) {
+  UringLoop::Options loop;
+  loop.workers = options.workers;
+  loop.ring_entries = options.ring_entries;
+  return StartUring(loop);
+}
+
+}  // namespace nexus::io

@@ -1,0 +1,19 @@
+// StartUring: the real environment with the choices that only tests make.
+
+#ifndef NEXUS_IO_URING_URING_ENVIRONMENT_H_
+#define NEXUS_IO_URING_URING_ENVIRONMENT_H_
+
+#include <memory>
+
+#include "base/status.h"
+#include "io/real.h"
+#include "io/uring/loop.h"
+
+namespace nexus::io {
+
+// As RealEnvironment::Start; the options' setup flags let a test play an older kernel.
+StatusOr<std::unique_ptr<RealEnvironment>> StartUring(UringLoop::Options options);
+
+}  // namespace nexus::io
+
+#endif  // NEXUS_IO_URING_URING_ENVIRONMENT_H_
