@@ -44,10 +44,9 @@ def _floor_of(package):
 
 def _visibility(package, internal):
     floor = _floor_of(package)
-    top = package.split("/")[0]
     if floor == None:
-        return ["//%s:__subpackages__" % top]
-    users = [top] + BESIDE
+        return ["//%s:__subpackages__" % user for user in BESIDE]
+    users = [package.split("/")[0]] + BESIDE
     if not internal:
         users += [user for user in FLOORS if floor in FLOORS[user]]
     return ["//%s:__subpackages__" % user for user in users]
