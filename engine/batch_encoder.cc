@@ -69,6 +69,11 @@ void BatchEncoder::Reset(TenantId tenant, BranchId branch) {
   Extend(sizeof(BatchHeader));
 }
 
+void BatchEncoder::SetTarget(TenantId tenant, BranchId branch) {
+  header_.tenant = tenant.value;
+  header_.branch = branch.value;
+}
+
 void BatchEncoder::SetExactlyOnce(const ExactlyOnce& triple) {
   header_.flags |= kBatchHasTriple;
   header_.producer_high = triple.producer_high;

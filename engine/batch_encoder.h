@@ -37,6 +37,8 @@ class BatchEncoder {
 
   // Starts a new batch; keeps the memory of the old one.
   void Reset(TenantId tenant, BranchId branch);
+  // For batches whose tenant and branch are known only when they are appended.
+  void SetTarget(TenantId tenant, BranchId branch);
   void SetExactlyOnce(const ExactlyOnce& triple);
 
   // Samples of one instant. The ids are stored once for rows that repeat them one after another.

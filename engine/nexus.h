@@ -117,10 +117,13 @@ struct Stats {
 struct RecoveryReport {
   bool created = false;
   uint64_t replayed_records = 0;
+  uint64_t replayed_batches = 0;
   uint64_t replayed_samples = 0;
   uint64_t replayed_bytes = 0;
   uint64_t torn_tail_bytes = 0;  // unacknowledged bytes behind the cut
   double seconds = 0;
+  // Damage that cost no samples (an image, say): named here, mended by itself.
+  std::vector<std::string> damage;
   std::vector<std::string> notes;  // files quarantined, orphans removed, for the log
 };
 
@@ -142,6 +145,9 @@ class Database {
   StatusOr<SeriesId> Series(std::string metric, std::vector<Label> labels,
                             std::string_view tenant = "default");
   StatusOr<SeriesId> Series(const Labels& labels, std::string_view tenant = "default");
+  // The same for many at once, in one hand-over for all that are new.
+  StatusOr<std::vector<SeriesId>> Series(std::span<const Labels> labels,
+                                         std::string_view tenant = "default");
 
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
   // is full, the message says which; Unavailable - the log failed, the outcome is unknown until

@@ -24,9 +24,6 @@ struct Options {
   // The folder. Made, with its parents, unless `create` is false; NotFound then.
   std::string directory;
   bool create = true;
-  // Opens without writing anything: no new log segment, no recovery writes. Takes no lock.
-  // Acknowledged samples that only the log holds are visible.
-  bool read_only = false;
 
   // Memory for samples not yet in layers, in bytes: active plus sealed memtables. At half of it the
   // active memtable is sealed and flushed; at the whole of it appends wait (ResourceExhausted after
