@@ -18,7 +18,7 @@ QUIET := $(shell [ -t 2 ] || echo --noshow_progress)
 
 # Real recordings that some tests read if they are there; a test without them says so. Never part of the build.
 SHARED := $(wildcard $(abspath ../shared))
-TEST := $(BAZEL) test $(QUIET) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
+TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
 
 .PHONY: help setup build test run lint lint-all format asan tsan fuzz sim bench install
 

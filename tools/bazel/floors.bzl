@@ -26,5 +26,5 @@ FLOORS = {
     "server": ["base", "io", "wal", "layer", "catalog", "compaction", "sync", "engine", "client"],
 }
 
-# Stand beside the floors and may include all of them; nothing includes these but themselves.
+# Stand beside the floors and may include all of them and each other; no floor includes these.
 BESIDE = ["tests", "fuzz", "bench", "examples"]
