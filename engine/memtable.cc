@@ -1,0 +1,169 @@
+// Taking batches in. See memtable.h; reading is in memtable_read.cc.
+
+#include "engine/memtable.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace nexus::engine {
+namespace {
+
+// Staged samples are looked up this many at a time, so that the cache misses of their entries
+// overlap.
+constexpr size_t kStageBatch = 64;
+
+// The least room at the end of a chunk that a run is begun in.
+constexpr size_t kRunTailBytes = sizeof(Run) + 64 * (sizeof(int64_t) + sizeof(double));
+
+constexpr size_t RunBytes(size_t count) {
+  return sizeof(Run) + count * (sizeof(int64_t) + sizeof(double));
+}
+
+}  // namespace
+
+Memtable::Memtable(std::shared_ptr<MemtablePool> pool, const MemtableOptions& options,
+                   const Memtable* predecessor)
+    : arena_(std::move(pool)),
+      table_(&arena_),
+      shapes_(&arena_, options.shapes_max),
+      first_timestamp_(std::numeric_limits<int64_t>::max()),
+      last_timestamp_(std::numeric_limits<int64_t>::min()) {
+  if (predecessor != nullptr) shapes_.Expect(predecessor->shapes_);
+  bytes_.store(table_.bytes() + shapes_.bytes(), std::memory_order_relaxed);
+}
+
+void Memtable::Apply(const BatchView& batch) {
+  VisitAccepted(batch, [this](const SectionView& section, size_t first, size_t count) {
+    switch (section.kind) {
+      case SectionKind::kRow:
+        ApplyRow(section, first, count);
+        break;
+      case SectionKind::kLoose:
+        Stage(section, first, count);
+        break;
+      case SectionKind::kSeries:
+        ApplyRun(section, first, count);
+        break;
+    }
+  });
+  uint64_t accepted = batch.sample_count() - batch.rejected_samples();
+  samples_.store(samples() + accepted, std::memory_order_relaxed);
+  bytes_.store(arena_.bytes() + table_.bytes() + shapes_.bytes(), std::memory_order_relaxed);
+  limit_.store(next_ordinal_, std::memory_order_release);
+}
+
+TimeRange Memtable::range() const {
+  return {first_timestamp_.load(std::memory_order_relaxed),
+          last_timestamp_.load(std::memory_order_relaxed)};
+}
+
+void Memtable::Cover(int64_t first, int64_t last) {
+  if (first < first_timestamp_.load(std::memory_order_relaxed)) {
+    first_timestamp_.store(first, std::memory_order_relaxed);
+  }
+  if (last > last_timestamp_.load(std::memory_order_relaxed)) {
+    last_timestamp_.store(last, std::memory_order_relaxed);
+  }
+}
+
+void Memtable::ApplyRow(const SectionView& section, size_t first, size_t count) {
+  // What is left of a row with rejected samples is no row that will return.
+  if (count < section.sample_count) return Stage(section, first, count);
+  for (size_t at = 0; at < count; at += kShapeWidthMax) {
+    ApplyStrip(section, at, std::min<size_t>(count - at, kShapeWidthMax));
+  }
+}
+
+void Memtable::ApplyStrip(const SectionView& section, size_t first, size_t count) {
+  if (count < kShapeWidthMin) return Stage(section, first, count);
+  Shape* shape = shapes_.FindOrMake(section.ids, first, count);
+  if (shape == nullptr) return Stage(section, first, count);
+  int64_t timestamp = section.timestamps[first];
+  bool made = shape->rows.load(std::memory_order_relaxed) == 0;
+  shapes_.AddRow(shape, timestamp, next_ordinal_++, section.values + first);
+  if (made) LinkColumns(*shape);
+  Cover(timestamp, timestamp);
+}
+
+void Memtable::LinkColumns(const Shape& shape) {
+  ArenaRef places = arena_.Allocate(sizeof(ColumnPlace) * shape.width);
+  auto* place = arena_.At<ColumnPlace>(places);
+  for (uint32_t column = 0; column < shape.width; column++) {
+    SeriesEntry* entry = table_.FindOrAdd(shape.Column(column));
+    place[column] = {&shape, column, entry->columns.load(std::memory_order_relaxed)};
+    constexpr ArenaRef kPlaceUnits = sizeof(ColumnPlace) / 8;
+    entry->columns.store(places + column * kPlaceUnits, std::memory_order_release);
+  }
+}
+
+void Memtable::ApplyRun(const SectionView& section, size_t first, size_t count) {
+  // Before room is measured: a new entry's page comes from the same arena.
+  SeriesEntry* entry = table_.FindOrAdd(section.ids[first]);
+  while (count >= kRunSamplesMin) {
+    size_t samples = std::min<size_t>(count, kRunSamplesMax);
+    size_t room = arena_.remaining_bytes();
+    if (room < RunBytes(samples) && room >= kRunTailBytes) {
+      samples = (room - sizeof(Run)) / (sizeof(int64_t) + sizeof(double));
+    }
+    ArenaRef ref = arena_.Allocate(RunBytes(samples));
+    auto* run = arena_.At<Run>(ref);
+    *run = {};
+    run->previous = entry->runs.load(std::memory_order_relaxed);
+    run->count = static_cast<uint32_t>(samples);
+    run->ordinal = next_ordinal_++;
+    section.timestamps.Decode(first, samples, run->timestamps());
+    std::memcpy(run->values(), section.values + first, samples * sizeof(double));
+    run->DescribeTimestamps();
+    run->newest = ref;
+    if (run->previous != 0) {
+      ArenaRef newest_before = arena_.At<Run>(run->previous)->newest;
+      if (arena_.At<Run>(newest_before)->last > run->last) run->newest = newest_before;
+    }
+    entry->runs.store(ref, std::memory_order_release);
+    Cover(run->first, run->last);
+    first += samples;
+    count -= samples;
+  }
+  if (count > 0) Stage(section, first, count);
+}
+
+void Memtable::Stage(const SectionView& section, size_t first, size_t count) {
+  const uint32_t ordinal = next_ordinal_++;
+  std::array<int64_t, kStageBatch> timestamps;
+  std::array<SeriesEntry*, kStageBatch> entries;
+  while (count > 0) {
+    size_t samples = std::min(count, kStageBatch);
+    section.timestamps.Decode(first, samples, timestamps.data());
+    for (size_t i = 0; i < samples; i++) {
+      entries[i] = table_.FindOrAdd(section.ids[first + i]);
+      __builtin_prefetch(entries[i], 1);
+    }
+    // After the entries, whose pages come from the same arena.
+    size_t room = arena_.remaining_bytes() / sizeof(StagedSample);
+    if (room > 0) samples = std::min(samples, room);
+    ArenaRef ref = arena_.Allocate(sizeof(StagedSample) * samples);
+    auto* staged = arena_.At<StagedSample>(ref);
+    for (size_t i = 0; i < samples; i++) {
+      SeriesEntry* entry = entries[i];
+      ArenaRef previous = entry->staged.load(std::memory_order_relaxed);
+      bool newest = previous == 0 || timestamps[i] >= entry->staged_newest_timestamp;
+      staged[i] = {timestamps[i], section.values[first + i],
+                   ordinal | (newest ? StagedSample::kNewestMark : 0), previous};
+      entry->staged.store(ref, std::memory_order_release);
+      if (newest) {
+        entry->staged_newest_timestamp = timestamps[i];
+        entry->staged_newest.store(ref, std::memory_order_release);
+      }
+      ref += sizeof(StagedSample) / 8;
+    }
+    auto [least, greatest] = std::minmax_element(timestamps.begin(), timestamps.begin() + samples);
+    Cover(*least, *greatest);
+    first += samples;
+    count -= samples;
+  }
+}
+
+}  // namespace nexus::engine
