@@ -88,6 +88,13 @@ def tidy_choice(sources, cache, check_all):
     return chosen[:limit], len(chosen[limit:])
 
 
+def proved_by_build(header, sources):
+    """Whether a .cc includes this header before anything else: then the build shows that it compiles alone."""
+    code = sources.get(header[:-len(".h")] + ".cc")
+    first = next(floor_rules.includes(code), None) if code else None
+    return first is not None and first[1] == header
+
+
 def is_script(path, source):
     return path.endswith(".sh") or source.text.startswith(("#!/usr/bin/env bash", "#!/bin/sh", "#!/bin/bash"))
 
@@ -99,7 +106,7 @@ def steps(sources, options):
         return
     cpp = sorted(path for path, source in sources.items() if source.is_cpp)
     scripts = sorted(path for path, source in sources.items() if is_script(path, source))
-    headers = [path for path in cpp if path.endswith(".h")]
+    headers = [path for path in cpp if path.endswith(".h") and not proved_by_build(path, sources)]
     cache = external.Cache({path: sources[path] for path in cpp})
     yield "clang-format", external.clang_format(cpp), f"{len(cpp)} files"
     yield "shellcheck", external.shellcheck(scripts), f"{len(scripts)} files"
