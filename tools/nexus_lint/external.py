@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import subprocess
+import time
 
 from nexus_lint.floor_rules import includes
 from nexus_lint.source import Finding
@@ -117,17 +118,21 @@ def self_contained(headers, cache):
     return _parallel(check, headers)
 
 
-def clang_tidy(paths, cache, configuration, analyzer):
+def clang_tidy(paths, cache, configuration, analyzer, seconds_max, left):
     """clang-tidy's warnings, all of them errors; with its path-sensitive analyzer, which doubles the time, if asked.
 
-    A header is checked as a file of its own.
+    A header is checked as a file of its own. No file is begun after seconds_max; those go to the list `left`.
     """
+    deadline = time.monotonic() + seconds_max
     configuration += " ".join(CXX_FLAGS)
     tool = "tidy-analyzer" if analyzer else "tidy"
     fewer = [] if analyzer else ["--checks=-clang-analyzer-*"]
 
     def check(path):
         if cache.clean("tidy-analyzer", path, configuration) or cache.clean(tool, path, configuration):
+            return
+        if time.monotonic() > deadline:
+            left.append(path)
             return
         code, output = _run(["clang-tidy-14", "--quiet", *fewer, path, "--", *CXX_FLAGS, "-xc++",
                              "-Wno-pragma-once-outside-header"])
