@@ -34,13 +34,18 @@ namespace nexus::catalog {
 // A batch of definitions, sorted by (tenant, id).
 class DeltaSegment {
  public:
-  // Definitions in any order; if an id is there twice, the first stays.
-  static std::shared_ptr<const DeltaSegment> Make(std::vector<SeriesDefinition> definitions);
+  // Definitions in any order; if an id is there twice, the first stays. `hash_seed` should be
+  // unknown outside, or chosen labels could make the index slow.
+  static std::shared_ptr<const DeltaSegment> Make(std::vector<SeriesDefinition> definitions,
+                                                  uint64_t hash_seed);
   static std::shared_ptr<const DeltaSegment> Merge(
       std::span<const std::shared_ptr<const DeltaSegment>> parts);
   ~DeltaSegment();
 
   std::span<const SeriesDefinition* const> definitions() const { return definitions_; }
+  // What it was made of, repeated definitions included, and the memory of that with its index.
+  uint64_t added() const { return added_; }
+  uint64_t bytes() const { return bytes_; }
   const SeriesDefinition* Find(TenantId tenant, SeriesId id) const;
 
   void AddPostings(TenantId tenant, std::string_view name, std::string_view value,
@@ -51,19 +56,25 @@ class DeltaSegment {
   void AddAllSeries(TenantId tenant, SeriesSet* into) const;
   void VisitLabelNames(TenantId tenant, absl::FunctionRef<void(std::string_view name)> visit) const;
   void VisitLabelValues(TenantId tenant, std::string_view name,
-                        absl::FunctionRef<void(std::string_view value)> visit) const;
+                        absl::FunctionRef<bool(std::string_view value)> visit) const;
 
  private:
-  struct Index;
+  struct TenantIndex;
   using Batch = std::shared_ptr<const std::vector<SeriesDefinition>>;
 
-  DeltaSegment() = default;
-  const Index& index() const;
+  explicit DeltaSegment(uint64_t hash_seed);
+  void SortAndDeduplicate();
+  std::vector<std::unique_ptr<const TenantIndex>> BuildIndex() const;
+  // Null if the tenant has no series here.
+  const TenantIndex* IndexOf(TenantId tenant) const;
 
+  const uint64_t hash_seed_;
+  uint64_t added_ = 0;
+  uint64_t bytes_ = 0;
   std::vector<Batch> batches_;  // own what definitions_ points to
   std::vector<const SeriesDefinition*> definitions_;
   mutable std::once_flag index_once_;
-  mutable std::unique_ptr<const Index> index_;
+  mutable std::vector<std::unique_ptr<const TenantIndex>> index_;
 };
 
 // All segments that a version of the database needs.
@@ -71,19 +82,22 @@ using DeltaView = std::vector<std::shared_ptr<const DeltaSegment>>;
 
 class CatalogDelta {
  public:
-  struct Limits {
-    // 64 MiB of labels with what belongs to them is about 130,000 series of 11 labels: 130 ms of
-    // the catalog thread's work at a million series a second.
-    uint64_t series = 262'144;
-    uint64_t bytes = 64ull << 20;
+  struct Options {
+    // Bounds. 64 MiB is about 130,000 series of 11 labels with their index: 130 ms of the catalog
+    // thread's work at a million series a second.
+    uint64_t series_max = 262'144;
+    uint64_t bytes_max = 64ull << 20;
+    // Of the segments' indexes (DeltaSegment::Make); random in the real world.
+    uint64_t hash_seed = 0;
   };
 
-  CatalogDelta() : CatalogDelta(Limits{}) {}
-  explicit CatalogDelta(Limits limits);
+  CatalogDelta() : CatalogDelta(Options{}) {}
+  explicit CatalogDelta(Options options) : options_(options) {}
 
   // True if the bounds are reached: the caller must let a commit finish before it adds more.
-  bool full() const { return series_ >= limits_.series || bytes_ >= limits_.bytes; }
+  bool full() const { return series_ >= options_.series_max || bytes_ >= options_.bytes_max; }
   uint64_t series() const { return series_; }
+  // Labels, definitions and what the index will take.
   uint64_t bytes() const { return bytes_; }
 
   void Add(SeriesDefinition definition);
@@ -102,7 +116,7 @@ class CatalogDelta {
  private:
   void Seal();
 
-  const Limits limits_;
+  const Options options_;
   uint64_t series_ = 0;
   uint64_t bytes_ = 0;
   std::vector<SeriesDefinition> adding_;

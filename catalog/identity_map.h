@@ -9,7 +9,8 @@
 // series at 1 M. The tag's top bits are the home position, so that growing is one sequential sweep
 // over the table that does not touch the identities.
 //
-// Limits: 2^32 - 4096 series in at most 2^20 - 1 chunks. Threading: any thread; one mutex.
+// Limits: 2^31 series, so that the table has at most 2^32 entries (64 GiB of memory come long
+// before); 2^20 - 1 chunks, so that slots are 32-bit numbers. Threading: any thread; one mutex.
 
 #ifndef NEXUS_CATALOG_IDENTITY_MAP_H_
 #define NEXUS_CATALOG_IDENTITY_MAP_H_
@@ -46,7 +47,8 @@ class IdentityMap {
   // Adds a series; no change if the identity is there. Returns the id that the identity has now:
   // `id`, or the one it had before. Amortized constant; doubling the table takes about 3 ms per
   // million series.
-  // Errors: ResourceExhausted beyond the limits. REQUIRES: id is not 0.
+  // Errors: ResourceExhausted beyond the limits; DataLoss if `id` is there with another identity.
+  // REQUIRES: id is not 0.
   StatusOr<SeriesId> Insert(TenantId tenant, Hash128 identity, SeriesId id);
 
   uint64_t size() const;
@@ -57,10 +59,11 @@ class IdentityMap {
   static constexpr uint32_t kChunkIds = 1u << kChunkBits;
   static constexpr uint32_t kChunksMax = (1u << (32 - kChunkBits)) - 1;
   static constexpr uint32_t kInitialBits = 10;
+  static constexpr uint64_t kSeriesMax = 1ull << 31;
 
   struct Chunk {
     uint64_t first_id = 0;
-    std::array<Hash128, kChunkIds> identities;
+    std::array<Hash128, kChunkIds> identities;  // all zeros: none
   };
   struct Entry {
     uint32_t tag = 0;
@@ -69,10 +72,10 @@ class IdentityMap {
 
   static Hash128 KeyOf(TenantId tenant, Hash128 identity);
   static uint32_t TagOf(Hash128 key) { return static_cast<uint32_t>(key.low >> 32); }
-  uint64_t HomeOf(uint32_t tag) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  const Hash128& IdentityAt(uint32_t slot) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  SeriesId IdAt(uint32_t slot) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  SeriesId FindKey(Hash128 key) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  uint64_t HomeOf(uint32_t tag) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Hash128& IdentityAt(uint32_t slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SeriesId IdAt(uint32_t slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SeriesId FindKey(Hash128 key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Place(Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Grow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<uint32_t> SlotFor(SeriesId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -69,7 +69,7 @@ class Reader {
   // particular but a repeatable order. Cost: one look-up a value, one read a block of those taken.
   Status AddPostingsWhere(TenantId tenant, std::string_view name,
                           absl::FunctionRef<bool(std::string_view value)> accept, SeriesSet* into);
-  // Adds every series of the tenant: reads keys alone, about 50 ns each.
+  // Adds every series of the tenant, about 0.1 us each.
   Status AddAllSeries(TenantId tenant, SeriesSet* into);
 
   // Label names in use, each once, `__name__` among them; in a repeatable order that is not

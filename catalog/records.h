@@ -24,7 +24,8 @@
 namespace nexus::catalog {
 
 // Bounds of what a record may hold; a catalog value or image that claims more is damaged.
-inline constexpr size_t kNameBytesMax = 512;           // tenants, branches, files, settings
+// A setting's name is an LMDB key: those have at most 511 bytes.
+inline constexpr size_t kNameBytesMax = 255;           // tenants, branches, files, settings
 inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or a URL
 inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
 
@@ -129,9 +130,9 @@ struct Update {
 // Features that a catalog or image was written with, each a bit. Unknown bits in `incompatible`
 // refuse the file, in `read_only` refuse to write it, in `compatible` mean nothing.
 struct FeatureWords {
-  uint32_t incompatible = 0;
-  uint32_t read_only = 0;
-  uint32_t compatible = 0;
+  uint64_t incompatible = 0;
+  uint64_t read_only = 0;
+  uint64_t compatible = 0;
 
   bool operator==(const FeatureWords&) const = default;
 };

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 #include <map>
-#include <roaring/roaring.hh>
+#include <roaring/roaring64map.hh>
 #include <span>
 #include <vector>
 
@@ -39,6 +39,9 @@ class SeriesSet {
   }
   // All ids, ascending: 8 bytes each.
   std::vector<SeriesId> ToVector() const;
+  // Adds all ids to CRoaring's own 64-bit set. Whole containers at a time for ids below 2^32, about
+  // 30 ns an id above.
+  void AddTo(Roaring64Map* into) const;
 
   bool operator==(const SeriesSet& other) const;
 

@@ -1,0 +1,134 @@
+// The table from identities to ids. See identity_map.h.
+
+#include "catalog/identity_map.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+
+namespace nexus::catalog {
+namespace {
+
+// Look-ups whose cache misses FindMany overlaps: beyond the fill buffers of a core it gains
+// nothing.
+constexpr size_t kBatch = 32;
+
+}  // namespace
+
+IdentityMap::IdentityMap() : table_(1ull << kInitialBits) {}
+IdentityMap::~IdentityMap() = default;
+
+// The identity with the tenant mixed in: tenants may have the same seed (one restored from
+// another's backup), and their series must not meet. Multiplication by an odd number is one to one,
+// so equal identities of two tenants always differ in `high`.
+Hash128 IdentityMap::KeyOf(TenantId tenant, Hash128 identity) {
+  uint64_t mixed = tenant.value * 0x9e3779b97f4a7c15;
+  return {identity.high ^ mixed, identity.low ^ std::rotl(mixed, 32)};
+}
+
+// The tag's top bits, so that tags ascend along the table (but for what probing displaced) and
+// growing keeps their order.
+uint64_t IdentityMap::HomeOf(uint32_t tag) const { return tag >> (32 - bits_); }
+
+const Hash128& IdentityMap::IdentityAt(uint32_t slot) const {
+  return chunks_[(slot >> kChunkBits) - 1]->identities[slot % kChunkIds];
+}
+
+SeriesId IdentityMap::IdAt(uint32_t slot) const {
+  return {chunks_[(slot >> kChunkBits) - 1]->first_id + slot % kChunkIds};
+}
+
+SeriesId IdentityMap::FindKey(Hash128 key) const {
+  const uint32_t tag = TagOf(key);
+  const uint64_t mask = table_.size() - 1;
+  for (uint64_t at = HomeOf(tag); table_[at].slot != 0; at = (at + 1) & mask) {
+    if (table_[at].tag == tag && IdentityAt(table_[at].slot) == key) return IdAt(table_[at].slot);
+  }
+  return {};
+}
+
+SeriesId IdentityMap::Find(TenantId tenant, Hash128 identity) const {
+  MutexLock lock(&mutex_);
+  return FindKey(KeyOf(tenant, identity));
+}
+
+void IdentityMap::FindMany(TenantId tenant, std::span<const Hash128> identities,
+                           std::span<SeriesId> ids) const {
+  NEXUS_CHECK(identities.size() == ids.size());
+  for (size_t begin = 0; begin < identities.size(); begin += kBatch) {
+    const size_t end = std::min(begin + kBatch, identities.size());
+    MutexLock lock(&mutex_);
+    for (size_t i = begin; i < end; i++) {
+      __builtin_prefetch(&table_[HomeOf(TagOf(KeyOf(tenant, identities[i])))]);
+    }
+    for (size_t i = begin; i < end; i++) {
+      const Entry& home = table_[HomeOf(TagOf(KeyOf(tenant, identities[i])))];
+      if (home.slot != 0) __builtin_prefetch(&IdentityAt(home.slot));
+    }
+    for (size_t i = begin; i < end; i++) ids[i] = FindKey(KeyOf(tenant, identities[i]));
+  }
+}
+
+StatusOr<SeriesId> IdentityMap::Insert(TenantId tenant, Hash128 identity, SeriesId id) {
+  NEXUS_CHECK(id.value != 0);
+  const Hash128 key = KeyOf(tenant, identity);
+  MutexLock lock(&mutex_);
+  if (SeriesId known = FindKey(key); known.value != 0) return known;
+  if (size_ == kSeriesMax) return ResourceExhausted("{} series are in use; no more fit", size_);
+  NEXUS_ASSIGN_OR_RETURN(uint32_t slot, SlotFor(id));
+  Hash128& stored = chunks_[(slot >> kChunkBits) - 1]->identities[slot % kChunkIds];
+  if (stored != Hash128{}) {
+    return DataLoss("series id {} is defined twice, with different labels", id.value);
+  }
+  stored = key;
+  if ((size_ + 1) * 8 > table_.size() * 7) Grow();
+  Place({TagOf(key), slot});
+  size_++;
+  return id;
+}
+
+void IdentityMap::Place(Entry entry) {
+  const uint64_t mask = table_.size() - 1;
+  uint64_t at = HomeOf(entry.tag);
+  while (table_[at].slot != 0) at = (at + 1) & mask;
+  table_[at] = entry;
+}
+
+void IdentityMap::Grow() {
+  std::vector<Entry> old(table_.size() * 2);
+  old.swap(table_);
+  bits_++;
+  for (const Entry& entry : old) {
+    if (entry.slot != 0) Place(entry);
+  }
+}
+
+StatusOr<uint32_t> IdentityMap::SlotFor(SeriesId id) {
+  auto [found, made] =
+      chunk_of_.try_emplace(id.value >> kChunkBits, static_cast<uint32_t>(chunks_.size()));
+  if (made && chunks_.size() == kChunksMax) {
+    chunk_of_.erase(found);
+    return ResourceExhausted("more than {} ranges of {} series ids are in use; no more series fit",
+                             kChunksMax, kChunkIds);
+  }
+  if (made) {
+    chunks_.push_back(std::make_unique<Chunk>());
+    chunks_.back()->first_id = id.value & ~uint64_t{kChunkIds - 1};
+  }
+  return (found->second + 1) << kChunkBits | static_cast<uint32_t>(id.value % kChunkIds);
+}
+
+uint64_t IdentityMap::size() const {
+  MutexLock lock(&mutex_);
+  return size_;
+}
+
+uint64_t IdentityMap::memory_bytes() const {
+  MutexLock lock(&mutex_);
+  return table_.capacity() * sizeof(Entry) + chunks_.size() * sizeof(Chunk) +
+         chunks_.capacity() * sizeof(std::unique_ptr<Chunk>) +
+         chunk_of_.capacity() * (sizeof(std::pair<uint64_t, uint32_t>) + 1);
+}
+
+}  // namespace nexus::catalog

@@ -1,0 +1,221 @@
+// Encoding and decoding of records. See record_codec.h.
+
+#include "catalog/record_codec.h"
+
+namespace nexus::catalog {
+namespace {
+
+Status CheckName(std::string_view what, std::string_view name) {
+  if (name.empty()) return InvalidArgument("{} has an empty name", what);
+  if (name.size() > kNameBytesMax) {
+    return InvalidArgument("{} has a name of {} bytes; at most {} are allowed", what, name.size(),
+                           kNameBytesMax);
+  }
+  return OkStatus();
+}
+
+void EncodeOrder(const WriteOrder& order, ByteWriter* out) {
+  out->U32(order.timeline);
+  out->U64(order.lsn.value);
+}
+
+WriteOrder DecodeOrder(ByteReader* in) {
+  WriteOrder order;
+  order.timeline = in->U32();
+  order.lsn.value = in->U64();
+  return order;
+}
+
+std::string DecodeName(ByteReader* in) {
+  std::string name(in->LengthPrefixed(kNameBytesMax));
+  if (name.empty()) in->Fail();
+  return name;
+}
+
+}  // namespace
+
+Status CheckRecord(const Setting& record) {
+  NEXUS_RETURN_IF_ERROR(CheckName("a setting", record.name));
+  if (record.value.size() > kSettingValueBytesMax) {
+    return InvalidArgument("setting {} has a value of {} bytes; at most {} are allowed",
+                           record.name, record.value.size(), kSettingValueBytesMax);
+  }
+  return OkStatus();
+}
+
+Status CheckRecord(const TenantRecord& record) {
+  NEXUS_RETURN_IF_ERROR(CheckName("a tenant", record.name));
+  if (record.settings.size() > kSettingsMax) {
+    return InvalidArgument("tenant {} has {} settings; at most {} are allowed", record.name,
+                           record.settings.size(), kSettingsMax);
+  }
+  for (const Setting& setting : record.settings) NEXUS_RETURN_IF_ERROR(CheckRecord(setting));
+  return OkStatus();
+}
+
+Status CheckRecord(const BranchRecord& record) { return CheckName("a branch", record.name); }
+
+Status CheckRecord(const LayerRecord& record) {
+  return CheckName("a layer file", record.file_name);
+}
+
+void Encode(const Setting& record, ByteWriter* out) {
+  out->LengthPrefixed(record.name);
+  out->LengthPrefixed(record.value);
+}
+
+void Decode(ByteReader* in, Setting* record) {
+  record->name = DecodeName(in);
+  record->value = std::string(in->LengthPrefixed(kSettingValueBytesMax));
+}
+
+void Encode(const TenantRecord& record, ByteWriter* out) {
+  out->U32(record.id.value);
+  out->U64(record.identity_seed);
+  out->LengthPrefixed(record.name);
+  out->Varint(record.settings.size());
+  for (const Setting& setting : record.settings) Encode(setting, out);
+}
+
+void Decode(ByteReader* in, TenantRecord* record) {
+  record->id.value = in->U32();
+  record->identity_seed = in->U64();
+  record->name = DecodeName(in);
+  uint64_t settings = in->Varint();
+  if (settings > kSettingsMax) in->Fail();
+  record->settings.clear();
+  for (uint64_t i = 0; i < settings && in->ok(); i++) Decode(in, &record->settings.emplace_back());
+}
+
+void Encode(const BranchRecord& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U32(record.id.value);
+  out->U64(record.sealed.value);
+  out->LengthPrefixed(record.name);
+}
+
+void Decode(ByteReader* in, BranchRecord* record) {
+  record->tenant.value = in->U32();
+  record->id.value = in->U32();
+  record->sealed.value = in->U64();
+  record->name = DecodeName(in);
+}
+
+void Encode(const LayerRecord& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U32(record.branch.value);
+  out->U64(record.open_count);
+  out->U64(record.sequence);
+  out->U8(static_cast<uint8_t>(record.state));
+  out->U32(record.level);
+  out->I64(record.range.first);
+  out->I64(record.range.last);
+  EncodeOrder(record.low, out);
+  EncodeOrder(record.high, out);
+  out->U64(record.series);
+  out->U64(record.samples);
+  out->U64(record.file_bytes);
+  out->U64(record.footer_hash);
+  out->LengthPrefixed(record.file_name);
+}
+
+void Decode(ByteReader* in, LayerRecord* record) {
+  record->tenant.value = in->U32();
+  record->branch.value = in->U32();
+  record->open_count = in->U64();
+  record->sequence = in->U64();
+  uint8_t state = in->U8();
+  if (state > static_cast<uint8_t>(LayerState::kGarbage)) in->Fail();
+  record->state = static_cast<LayerState>(state);
+  record->level = in->U32();
+  record->range.first = in->I64();
+  record->range.last = in->I64();
+  record->low = DecodeOrder(in);
+  record->high = DecodeOrder(in);
+  record->series = in->U64();
+  record->samples = in->U64();
+  record->file_bytes = in->U64();
+  record->footer_hash = in->U64();
+  record->file_name = DecodeName(in);
+}
+
+void Encode(const Meta& meta, ByteWriter* out) {
+  out->Raw(kCatalogMagic);
+  out->U32(kCatalogVersion);
+  out->U32(0);
+  out->U64(meta.features.incompatible);
+  out->U64(meta.features.read_only);
+  out->U64(meta.features.compatible);
+  out->U64(meta.database.high);
+  out->U64(meta.database.low);
+  out->U64(meta.applied.value);
+  out->U64(meta.open_count);
+  out->U64(meta.next_series_id);
+  out->Zeros(kMetaReservedBytes);
+}
+
+StatusOr<Meta> DecodeMeta(std::string_view payload) {
+  ByteReader in(payload);
+  if (in.TakeString(kCatalogMagic.size()) != kCatalogMagic) {
+    return DataLoss("the meta record is not nexus's");
+  }
+  if (uint32_t version = in.U32(); version != kCatalogVersion) {
+    return FailedPrecondition(
+        "format version {} is not known to this nexus (it knows {}); use the release that wrote it",
+        version, kCatalogVersion);
+  }
+  in.ExpectZeros(sizeof(uint32_t));
+  Meta meta;
+  meta.features.incompatible = in.U64();
+  meta.features.read_only = in.U64();
+  meta.features.compatible = in.U64();
+  if (uint64_t unknown = meta.features.incompatible & ~kKnownIncompatibleFeatures; unknown != 0) {
+    return FailedPrecondition("needs features {:#x} that this nexus does not have; use a newer one",
+                              unknown);
+  }
+  meta.database.high = in.U64();
+  meta.database.low = in.U64();
+  meta.applied.value = in.U64();
+  meta.open_count = in.U64();
+  meta.next_series_id = in.U64();
+  in.ExpectZeros(kMetaReservedBytes);
+  if (!in.ok() || !in.done()) return DataLoss("the meta record is malformed");
+  return meta;
+}
+
+void EncodeSeriesRow(const Hash128& identity, const std::vector<LabelSymbols>& labels,
+                     ByteWriter* out) {
+  out->U64(identity.high);
+  out->U64(identity.low);
+  out->Varint(labels.size());
+  for (const LabelSymbols& label : labels) {
+    out->Varint(label.name);
+    out->Varint(label.value);
+  }
+}
+
+bool DecodeSeriesIdentity(std::string_view payload, Hash128* identity) {
+  ByteReader in(payload);
+  identity->high = in.U64();
+  identity->low = in.U64();
+  return in.ok();
+}
+
+bool DecodeSeriesRow(std::string_view payload, Hash128* identity,
+                     std::vector<LabelSymbols>* labels) {
+  ByteReader in(payload);
+  identity->high = in.U64();
+  identity->low = in.U64();
+  uint64_t count = in.Varint();
+  labels->clear();
+  if (count == 0 || count > kLabelsMax + 1) return false;
+  for (uint64_t i = 0; i < count; i++) {
+    uint64_t name = in.Varint();
+    uint64_t value = in.Varint();
+    if (name > UINT32_MAX || value > UINT32_MAX) return false;
+    labels->push_back({static_cast<Symbol>(name), static_cast<Symbol>(value)});
+  }
+  return in.ok() && in.done();
+}
+
+}  // namespace nexus::catalog
