@@ -48,8 +48,8 @@ struct TaskScope::Child : RunNode {
        public:
         bool await_ready() const noexcept { return false; }
         void await_suspend(std::coroutine_handle<promise_type> finished) const noexcept {
-          Child* child = finished.promise().child;
-          child->scope->Finished(child);
+          Child* ended = finished.promise().child;
+          ended->scope->Finished(ended);
         }
         void await_resume() const noexcept {}
       };
