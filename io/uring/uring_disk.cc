@@ -68,9 +68,13 @@ ListResult ListDirectory(const std::string& path) {
   return ListResult(error, std::move(entries));
 }
 
+// A lock file holds its holder's pid, padded: written over the last holder's, so that no truncation
+// has to wait for what the disk still has to do for that one.
+constexpr size_t kLockFileBytes = 24;
+
 // The pid written in a lock file, 0 if there is none.
 int64_t HolderPid(int fd) {
-  char text[24];
+  char text[kLockFileBytes];
   ssize_t bytes = pread(fd, text, sizeof(text), 0);
   int64_t pid = 0;
   if (bytes > 0) std::from_chars(text, text + bytes, pid);
@@ -79,11 +83,12 @@ int64_t HolderPid(int fd) {
 
 // 0 or -errno.
 int WritePid(int fd) {
-  std::string text = std::to_string(getpid()) + "\n";
-  if (ftruncate(fd, 0) < 0) return -errno;
+  std::string text = std::to_string(getpid());
+  text.resize(kLockFileBytes - 1, ' ');
+  text += '\n';
   ssize_t written = pwrite(fd, text.data(), text.size(), 0);
   if (written < 0) return -errno;
-  return written == static_cast<ssize_t>(text.size()) ? 0 : -EIO;
+  return written == kLockFileBytes ? 0 : -EIO;
 }
 
 // Holds the descriptor, the lock and the place in the ring's file table. Released on the loop's

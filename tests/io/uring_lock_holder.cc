@@ -3,10 +3,11 @@
 //
 // usage: uring_lock_holder FOLDER
 
+#include "tests/io/uring_lock_holder.h"
+
 #include <unistd.h>
 
-#include <array>
-#include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
@@ -18,29 +19,25 @@
 namespace nexus::io {
 namespace {
 
-constexpr size_t kInFlight = 32;
-constexpr uint64_t kWriteBytes = 256 << 10;
-
-// One write that starts again, with other bytes, whenever it completes.
+// One write that starts again whenever it completes, while the buffer's contents go on changing.
 struct EndlessWrite : FileOp {
-  EndlessWrite(File* to, uint64_t at) : FileOp(Kind::kWrite, at, {}, &Again), file(to) {
-    buffer = memory.span();
-  }
+  EndlessWrite(File* to, uint64_t at, MutableBytes from)
+      : FileOp(Kind::kWrite, at, from, &Again), file(to) {}
   static void Again(FileOp* op) {
     auto* self = static_cast<EndlessWrite*>(op);
-    NEXUS_CHECK(op->result == static_cast<int64_t>(kWriteBytes));
-    std::memset(self->memory.data(), ++self->round, kWriteBytes);
+    NEXUS_CHECK(op->result == static_cast<int64_t>(kHolderWriteBytes));
+    std::byte changed{static_cast<unsigned char>(std::to_integer<int>(op->buffer[0]) + 1)};
+    for (size_t at = 0; at < op->buffer.size(); at += kSectorBytes) op->buffer[at] = changed;
     self->file->Submit(self);
   }
-  AlignedBuffer memory{kWriteBytes};
   File* file;
-  int round = 0;
 };
 
 struct State {
   std::unique_ptr<FileLock> lock;
   std::unique_ptr<File> file;
-  std::array<std::unique_ptr<EndlessWrite>, kInFlight> writes;
+  AlignedBuffer buffer{kHolderWriteBytes};
+  std::deque<EndlessWrite> writes;
 };
 
 Task<Status> Begin(Disk* disk, std::string folder, State* state) {
@@ -51,12 +48,15 @@ Task<Status> Begin(Disk* disk, std::string folder, State* state) {
   flags.write = flags.create = flags.direct = true;
   NEXUS_CO_ASSIGN_OR_RETURN(state->file, co_await OpenFile(disk, folder + "/data", flags));
   // Blocks that are there already: their overwriting needs nothing of a process that may be dead.
-  AlignedBuffer zeros(kInFlight * kWriteBytes);
-  NEXUS_CO_RETURN_IF_ERROR(co_await WriteAll(state->file.get(), 0, zeros.span()));
+  for (uint64_t i = 0; i < kHolderWritesInFlight; i++) {
+    uint64_t at = i * kHolderWriteBytes;
+    NEXUS_CO_RETURN_IF_ERROR(co_await WriteAll(state->file.get(), at, state->buffer.span()));
+  }
   NEXUS_CO_RETURN_IF_ERROR(co_await SyncFile(state->file.get()));
-  for (size_t i = 0; i < kInFlight; i++) {
-    state->writes[i] = std::make_unique<EndlessWrite>(state->file.get(), i * kWriteBytes);
-    state->file->Submit(state->writes[i].get());
+  for (uint64_t i = 0; i < kHolderWritesInFlight; i++) {
+    EndlessWrite& write =
+        state->writes.emplace_back(state->file.get(), i * kHolderWriteBytes, state->buffer.span());
+    state->file->Submit(&write);
   }
   co_return OkStatus();
 }
