@@ -20,7 +20,6 @@
 #include <simdjson.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
-#include <stdlib.h>
 #include <xxhash.h>
 #include <yaml-cpp/yaml.h>
 #include <zlib.h>
