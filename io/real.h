@@ -36,6 +36,10 @@ class RealEnvironment : public Environment {
   T BlockOn(Task<T> task);
 };
 
+// The kernel's clocks, for programs around an engine (progress, scrape times). Any thread.
+int64_t RealMonotonicNanos();
+int64_t RealWallNanos();
+
 }  // namespace nexus::io
 
 #include "io/real_inl.h"
