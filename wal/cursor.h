@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -20,10 +21,9 @@
 #include "io/task.h"
 #include "wal/record.h"
 #include "wal/scan.h"
+#include "wal/segment_reader.h"
 
 namespace nexus::wal {
-
-class SegmentReader;
 
 struct CursorOptions {
   Lsn from;                   // records that begin below are passed over
@@ -35,7 +35,6 @@ class LogCursor {
  public:
   // `environment` outlives the cursor; the scan is copied as far as it is needed.
   LogCursor(io::Environment* environment, const LogScan& scan, CursorOptions options);
-  ~LogCursor();
 
   // The next records, at least one; an empty span at the end. They point into the cursor's window
   // and stay until the next call. After an error the cursor gives the same error.
@@ -48,21 +47,24 @@ class LogCursor {
 
  private:
   Status Fill();
-  Status FillFromSegment();
   Status OpenSegment();
+  Status TakeStep(const SegmentReader::Step& step);
+  Status FinishSegment();
+  Status Bad(uint64_t offset, std::string_view why) const;
 
   io::Environment* const environment_;
   const CursorOptions options_;
-  std::vector<SegmentScan> segments_;
+  const std::vector<SegmentScan> segments_;
   uint64_t bytes_total_ = 0;
   uint64_t bytes_done_ = 0;
 
   // Touched by the worker while Next() waits for it, by the loop otherwise.
-  size_t index_ = 0;
+  size_t index_ = 0;  // of the segment being read, or to be opened next
   std::unique_ptr<io::File> file_;
-  std::unique_ptr<SegmentReader> reader_;
+  std::unique_ptr<SegmentReader> reader_;  // none between segments
   uint64_t previous_hash_ = 0;
-  bool linked_ = false;
+  bool hash_known_ = false;
+  uint64_t frames_end_ = 0;  // offset behind the last good frame
   std::vector<RecordView> records_;
   Status status_;
 };

@@ -18,7 +18,7 @@ namespace nexus::wal {
 
 inline constexpr char kLockFileName[] = "lock";
 // A killed process keeps its lock until its I/O has ended: milliseconds, seconds on a sick disk.
-inline constexpr int64_t kLockWaitDefault_ns = 5'000'000'000;
+inline constexpr int64_t kLockWaitDefaultNs = 5'000'000'000;
 
 // Takes the lock of `directory`, trying again for up to `wait_ns`. Errors: FailedPrecondition
 // "folder X is in use by pid N" if another holds it all that time; NotFound, PermissionDenied, ...

@@ -114,6 +114,7 @@ struct LogScan {
   // recycles them once the new segment is durable.
   std::vector<SpareFile> dead;
   std::vector<SpareFile> spares;
+  std::vector<SpareFile> unfinished;  // spares that were being made; Log::Start unlinks them
 
   // Where the log ends: the end of the last accepted frame, or the base of the segment that the
   // last recovery opened, if nothing followed. Lsn 0 for an empty log.

@@ -1,0 +1,407 @@
+// Making, recycling and unlinking segment files. See segment_store.h.
+
+#include "wal/segment_store.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "io/file_util.h"
+
+namespace nexus::wal {
+namespace {
+
+// One write of zeros; the task sleeps between them, so other work of the loop goes on.
+constexpr uint64_t kZeroWriteBytes = uint64_t{1} << 20;
+
+// What an append is told while no segment can be made.
+Status NoSegment(const Status& why) {
+  return ResourceExhausted(
+      "no log segment can be made, writes are refused until one can (tried again by itself): {}",
+      FromAbsl(why.message()));
+}
+
+std::unique_ptr<Segment> HeldSegment(const SegmentScan& scanned) {
+  auto segment = std::make_unique<Segment>();
+  segment->identity = {scanned.seed, static_cast<uint32_t>(scanned.sequence), scanned.base};
+  segment->sequence = scanned.sequence;
+  segment->path = scanned.path;
+  segment->file_bytes = scanned.file_bytes;
+  segment->end = scanned.end();
+  // Accepted by the recovery, so its header and first frame are durable.
+  segment->names_end = true;
+  return segment;
+}
+
+}  // namespace
+
+SegmentStore::SegmentStore(io::Environment* environment, const LogOptions& options, LogScan scan,
+                           Listener* listener)
+    : environment_(environment),
+      disk_(environment->disk()),
+      options_(options),
+      listener_(listener),
+      past_(scan.last),
+      cuts_(std::move(scan.cuts)),
+      durable_(scan.end),
+      next_sequence_(scan.next_sequence),
+      retry_delay_ns_(options.retry_delay_ns),
+      retry_timer_(this),
+      scope_(environment->executor()) {
+  uint64_t above = std::max(scan.next_base.value, options.base_above.value + 1);
+  next_base_ = Lsn{AlignUp(above, io::kSectorBytes)};
+  for (const SegmentScan& segment : scan.segments) held_.push_back(HeldSegment(segment));
+  for (SpareFile& spare : scan.spares) {
+    if (spare.bytes == options_.segment_bytes) {
+      spares_.push_back(std::move(spare.path));
+    } else {
+      dead_.push_back(std::move(spare));
+    }
+  }
+  for (SpareFile& file : scan.dead) dead_.push_back(std::move(file));
+  for (SpareFile& file : scan.unfinished) {
+    file.bytes = 0;  // never the size of a segment: unlinked
+    dead_.push_back(std::move(file));
+  }
+}
+
+SegmentStore::~SegmentStore() {
+  if (retry_timer_.armed) environment_->executor()->CancelTimer(&retry_timer_);
+}
+
+io::Task<Status> SegmentStore::OpenFirst() {
+  Status synced = co_await SyncPast();
+  // A read-only file system is no failure of the past, which cannot change there.
+  bool read_only = synced.code() == absl::StatusCode::kPermissionDenied;
+  if (!synced.ok() && !read_only) co_return synced;
+  Status made = synced.ok() ? co_await MakeFirst() : synced;
+  NoteMade(made);
+  co_return OkStatus();
+}
+
+// What a killed process wrote is visible and not yet durable; nothing of it may be shown before it
+// is. Done before the first segment says that it is.
+io::Task<Status> SegmentStore::SyncPast() {
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk_, options_.directory));
+  for (size_t i = 0; i < held_.size(); i++) {
+    io::OpenFlags read_only;
+    NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
+                              co_await io::OpenFile(disk_, held_[i]->path, read_only));
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncFile(file.get()));
+  }
+  past_synced_ = true;
+  co_return OkStatus();
+}
+
+io::Task<Status> SegmentStore::MakeFirst() {
+  if (!past_synced_) {
+    Status synced = co_await SyncPast();
+    if (!synced.ok()) {
+      // A second attempt would believe a sync that has already told its failure (D3).
+      bool read_only = synced.code() == absl::StatusCode::kPermissionDenied;
+      if (!read_only) stopping_ = true;
+      co_return synced;
+    }
+  }
+  if (spares_.empty()) NEXUS_CO_RETURN_IF_ERROR(co_await CreateSpare());
+  co_return co_await MakeSegment(past_);
+}
+
+void SegmentStore::StartMaintenance() {
+  maintaining_ = true;
+  scope_.Spawn(Maintain());
+}
+
+void SegmentStore::Rotate(Lsn end) {
+  NEXUS_CHECK(next_ != nullptr);
+  current_->end = end;
+  held_.push_back(std::move(current_));
+  current_ = std::move(next_);
+  wake_.Set();
+}
+
+io::Task<void> SegmentStore::Maintain() {
+  while (!stopping_) {
+    bool worked = co_await DoOne();
+    if (worked || stopping_) continue;
+    if (!space_.ok() && !retry_timer_.armed) {
+      environment_->executor()->StartTimer(&retry_timer_, retry_at_ns_);
+    }
+    co_await wake_.Wait();
+    wake_.Reset();
+  }
+  maintaining_ = false;
+  EndTrims(Unavailable("the log is closed"));
+}
+
+// The next segment first, since appends may wait for it; then what frees space before what takes
+// it.
+io::Task<bool> SegmentStore::DoOne() {
+  CloseIdleFiles();
+  bool may_make = space_.ok() || environment_->MonotonicNanos() >= retry_at_ns_;
+  bool next_possible = current_ == nullptr || (next_ == nullptr && !spares_.empty());
+  if (may_make && next_possible) {
+    co_await MakeSegmentAhead();
+    co_return true;
+  }
+  // The dead go before any trim, so that no dead file is ever older than a hole in the chain.
+  bool past_is_closed = current_ != nullptr;
+  if (past_is_closed && !dead_.empty() && !dead_blocked_) {
+    co_await DropDead();
+    co_return true;
+  }
+  if (trims_done_ < trims_asked_) {
+    co_await TrimFront();
+    co_return true;
+  }
+  if (may_make && spares() < options_.spares_min) {
+    co_await MakeSpare();
+    co_return true;
+  }
+  co_return false;
+}
+
+// The next segment, or the first.
+io::Task<void> SegmentStore::MakeSegmentAhead() {
+  Status made;
+  if (current_ == nullptr) {
+    made = co_await MakeFirst();
+  } else {
+    Predecessor predecessor;
+    predecessor.kind = Predecessor::Kind::kOpen;
+    predecessor.sequence = current_->sequence;
+    made = co_await MakeSegment(predecessor);
+  }
+  NoteMade(made);
+}
+
+io::Task<void> SegmentStore::MakeSpare() {
+  Status made = co_await CreateSpare();
+  NoteMade(made);
+}
+
+void SegmentStore::NoteMade(const Status& made) {
+  if (made.ok()) {
+    space_ = OkStatus();
+    retry_delay_ns_ = options_.retry_delay_ns;
+  } else {
+    space_ = NoSegment(made);
+    retry_at_ns_ = environment_->MonotonicNanos() + retry_delay_ns_;
+    retry_delay_ns_ = std::min(retry_delay_ns_ * 2, options_.retry_delay_max_ns);
+  }
+  if (!stopping_) listener_->OnSegmentsChanged();
+}
+
+// A file of zeros under a name that says so. Zeros are written, not only reserved: overwriting
+// reserved space changes the file's metadata at the first sync, which costs a second disk write.
+io::Task<Status> SegmentStore::CreateSpare() {
+  uint64_t sequence = next_sequence_++;
+  std::string path = NewPath(FileName::Kind::kSpare, sequence);
+  std::string unfinished = NewPath(FileName::Kind::kSpareUnfinished, sequence);
+  Status made = co_await WriteZeros(unfinished);
+  if (made.ok()) made = co_await io::Rename(disk_, unfinished, path);
+  if (made.ok()) made = co_await io::SyncDirectory(disk_, options_.directory);
+  if (!made.ok()) {
+    // Whichever name it has by now; a file that stays is found by the next start.
+    co_await disk_->Unlink(unfinished);
+    co_await disk_->Unlink(path);
+    co_return made;
+  }
+  spares_.push_back(std::move(path));
+  counts_.segments_created++;
+  co_return OkStatus();
+}
+
+io::Task<Status> SegmentStore::WriteZeros(std::string path) {
+  io::OpenFlags flags;
+  flags.write = flags.create = flags.truncate = flags.direct = true;
+  NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
+                            co_await io::OpenFile(disk_, path, flags));
+  // A full disk is found here, before anything is written.
+  int reserved = co_await file->Allocate(options_.segment_bytes);
+  if (reserved != 0 && reserved != -EOPNOTSUPP) co_return ErrnoStatus(-reserved, "reserve", path);
+  io::AlignedBuffer zeros(std::min(kZeroWriteBytes, options_.segment_bytes));
+  for (uint64_t done = 0; done < options_.segment_bytes;) {
+    if (stopping_) co_return Cancelled("the log is closing");
+    uint64_t bytes = std::min(zeros.size(), options_.segment_bytes - done);
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), done, zeros.span().first(bytes)));
+    done += bytes;
+  }
+  co_return co_await io::SyncFile(file.get());
+}
+
+// Turns the oldest spare into a segment: the next one, or the first.
+io::Task<Status> SegmentStore::MakeSegment(Predecessor predecessor) {
+  NEXUS_CHECK(!spares_.empty());
+  std::string spare = std::move(spares_.front());
+  spares_.erase(spares_.begin());
+  SegmentHeader header = NextHeader(predecessor);
+  auto segment = std::make_unique<Segment>();
+  segment->identity = {header.seed, header.epoch(), header.base};
+  segment->sequence = header.sequence;
+  segment->path = NewPath(FileName::Kind::kSegment, header.sequence);
+  segment->file_bytes = header.segment_bytes;
+  segment->names_end = predecessor.kind != Predecessor::Kind::kOpen;
+
+  StatusOr<std::unique_ptr<io::File>> file = co_await WriteHeader(spare, std::move(header));
+  Status made = file.status();
+  if (made.ok()) made = co_await io::Rename(disk_, spare, segment->path);
+  if (made.ok()) made = co_await io::SyncDirectory(disk_, options_.directory);
+  if (!made.ok()) {
+    // Under either name it holds no record: its range of LSNs is never given out again.
+    co_await disk_->Unlink(spare);
+    co_await disk_->Unlink(segment->path);
+    co_return made;
+  }
+  segment->file = *std::move(file);
+  (current_ == nullptr ? current_ : next_) = std::move(segment);
+  co_return OkStatus();
+}
+
+SegmentHeader SegmentStore::NextHeader(Predecessor predecessor) {
+  SegmentHeader header;
+  header.database = options_.database;
+  header.open_count = options_.open_count;
+  header.sequence = next_sequence_++;
+  header.seed = environment_->random()->Next();
+  header.base = next_base_;
+  header.segment_bytes = options_.segment_bytes;
+  header.wall_ns = environment_->WallNanos();
+  header.durable = durable_;
+  header.predecessor = predecessor;
+  uint64_t oldest = held_.empty() ? UINT64_MAX : held_.front()->sequence;
+  for (const Cut& cut : cuts_) {
+    if (cut.sequence >= oldest) header.cuts.push_back(cut);
+  }
+  next_base_ = header.range_end();
+  return header;
+}
+
+io::Task<StatusOr<std::unique_ptr<io::File>>> SegmentStore::WriteHeader(std::string path,
+                                                                        SegmentHeader header) {
+  io::OpenFlags flags;
+  flags.write = flags.direct = true;
+  NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
+                            co_await io::OpenFile(disk_, path, flags));
+  io::AlignedBuffer copies(kSegmentDataBegin);
+  for (int copy = 0; copy < kHeaderCopies; copy++) {
+    uint64_t offset = static_cast<uint64_t>(copy) * kHeaderCopyBytes;
+    EncodeSegmentHeader(header, copy, copies.span().subspan(offset, kHeaderCopyBytes));
+  }
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), 0, copies.span()));
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncFile(file.get()));
+  co_return std::move(file);
+}
+
+io::Task<void> SegmentStore::DropDead() {
+  std::string path = dead_.front().path;
+  uint64_t bytes = dead_.front().bytes;
+  Status given_up = co_await GiveUp(std::move(path), bytes);
+  if (given_up.ok()) {
+    dead_.pop_front();
+  } else {
+    dead_blocked_ = true;
+    trim_status_ = given_up;
+  }
+}
+
+// Makes a spare of a file that holds nothing any more, or unlinks it; for good on return.
+io::Task<Status> SegmentStore::GiveUp(std::string path, uint64_t bytes) {
+  bool recycle = bytes == options_.segment_bytes && spares() < options_.spares_max;
+  std::string spare = NewPath(FileName::Kind::kSpare, next_sequence_++);
+  Status gone =
+      recycle ? co_await io::Rename(disk_, path, spare) : co_await io::Unlink(disk_, path);
+  // An earlier attempt may have come as far as here, and its directory sync have failed.
+  bool gone_before = gone.code() == absl::StatusCode::kNotFound;
+  if (!gone.ok() && !gone_before) co_return gone;
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk_, options_.directory));
+  if (!recycle || gone_before) {
+    counts_.segments_unlinked++;
+    co_return OkStatus();
+  }
+  spares_.push_back(std::move(spare));
+  counts_.segments_recycled++;
+  if (!stopping_) listener_->OnSegmentsChanged();
+  co_return OkStatus();
+}
+
+io::Task<Status> SegmentStore::Trim(Lsn below) {
+  if (stopping_ || !maintaining_) co_return Unavailable("the log takes no more changes");
+  trim_below_ = std::max(trim_below_, below);
+  trim_status_ = OkStatus();
+  dead_blocked_ = false;
+  uint64_t ticket = ++trims_asked_;
+  wake_.Set();
+  while (trims_done_ < ticket) co_await trimmed_.Wait();
+  co_return trim_status_;
+}
+
+bool SegmentStore::MayTrimFront() const {
+  if (held_.empty() || current_ == nullptr || !dead_.empty()) return false;
+  const Segment& front = *held_.front();
+  const Segment& following = held_.size() > 1 ? *held_[1] : *current_;
+  bool end_is_named = following.names_end || durable_ > following.identity.base;
+  return front.end <= trim_below_ && front.end <= durable_ && end_is_named;
+}
+
+io::Task<void> SegmentStore::TrimFront() {
+  if (!MayTrimFront()) {
+    EndTrims(trim_status_);
+    co_return;
+  }
+  Segment* front = held_.front().get();
+  NEXUS_CHECK(front->rounds_in_flight == 0);
+  front->file.reset();
+  Status given_up = co_await GiveUp(front->path, front->file_bytes);
+  if (given_up.ok()) {
+    held_.pop_front();
+  } else {
+    EndTrims(given_up);
+  }
+}
+
+void SegmentStore::EndTrims(Status status) {
+  trim_status_ = std::move(status);
+  trims_done_ = trims_asked_;
+  trimmed_.Pulse();
+}
+
+// A segment that is no longer written needs no open file.
+void SegmentStore::CloseIdleFiles() {
+  for (const std::unique_ptr<Segment>& segment : held_) {
+    if (segment->rounds_in_flight == 0) segment->file.reset();
+  }
+}
+
+void SegmentStore::Stop() {
+  stopping_ = true;
+  wake_.Set();
+}
+
+io::Task<void> SegmentStore::Close() {
+  Stop();
+  co_await scope_.Join();
+}
+
+std::string SegmentStore::NewPath(FileName::Kind kind, uint64_t sequence) const {
+  FileName name;
+  name.kind = kind;
+  name.open_count = options_.open_count;
+  name.sequence = sequence;
+  return io::JoinPath(options_.directory, ToString(name));
+}
+
+void SegmentStore::AddStats(LogStats* stats) const {
+  stats->segments_created = counts_.segments_created;
+  stats->segments_recycled = counts_.segments_recycled;
+  stats->segments_unlinked = counts_.segments_unlinked;
+  stats->segments = held_.size() + (current_ != nullptr ? 1 : 0);
+  stats->spares = static_cast<uint64_t>(spares());
+  for (const auto& segment : held_) stats->bytes_on_disk += segment->file_bytes;
+  if (current_ != nullptr) stats->bytes_on_disk += current_->file_bytes;
+  stats->bytes_on_disk += stats->spares * options_.segment_bytes;
+}
+
+}  // namespace nexus::wal
