@@ -92,8 +92,7 @@ def tidy_choice(sources, cache, check_all):
 def proved_by_build(header, sources):
     """Whether a .cc includes this header before anything else: then the build shows that it compiles alone."""
     code = sources.get(header[:-len(".h")] + ".cc")
-    first = next(floor_rules.includes(code), None) if code else None
-    return first is not None and first[1] == header
+    return code is not None and [path for _, path in code.includes[:1]] == [header]
 
 
 def is_script(path, source):

@@ -11,7 +11,6 @@ import re
 import subprocess
 import time
 
-from nexus_lint.floor_rules import includes
 from nexus_lint.source import Finding
 
 CXX_FLAGS = ["-std=c++20", "-I.", "-DSPDLOG_COMPILED_LIB", "-DSPDLOG_FMT_EXTERNAL", "-DSPDLOG_SHARED_LIB"]
@@ -47,7 +46,7 @@ class Cache:
             if name in seen or name not in self._sources:
                 continue
             seen.add(name)
-            waiting += [found for _, found, _ in includes(self._sources[name])]
+            waiting += [found for _, found in self._sources[name].includes]
         return sorted(seen)
 
     def _digest(self, path):

@@ -5,8 +5,6 @@ import re
 
 from nexus_lint import policy
 
-_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>)', re.MULTILINE)
-
 
 def load_floors(text):
     """FLOORS and BESIDE out of floors.bzl, which is also valid Python."""
@@ -26,19 +24,13 @@ def floor_of(path, floors):
     return best
 
 
-def includes(source):
-    """Each include as (offset, path, quoted)."""
-    for match in _INCLUDE.finditer(source.without_comments()):
-        yield match.start(), match.group(1) or match.group(2), bool(match.group(1))
-
-
 def make_floor_rule(floors, beside):
     def floor(source):
         if not source.is_cpp:
             return
         here = floor_of(source.path, floors)
         top = source.path.split("/")[0]
-        for offset, path, _ in includes(source):
+        for offset, path in source.includes:
             there = floor_of(path, floors)
             other = path.split("/")[0]
             if other == top:
@@ -127,7 +119,7 @@ def make_seam_rule(excuses, companion_code):
     def seam(source):
         if not source.is_cpp or source.path.startswith(policy.OUTSIDE_THE_SEAM):
             return
-        for offset, path, _ in includes(source):
+        for offset, path in source.includes:
             instead = _header(path, policy.SEAM_HEADERS)
             if instead and not excuses.excuses(source.path, path):
                 yield source.finding(offset, "seam", f"<{path}> is outside the seam: {instead}")
@@ -153,7 +145,7 @@ def make_library_rule(excuses, companion_code):
                   if is_server else "a library never prints, exits, reads the environment or handles signals: return a "
                   "Status, call the progress callback")
         if not is_server:
-            for offset, path, _ in includes(source):
+            for offset, path in source.includes:
                 instead = _header(path, policy.LIBRARY_HEADERS)
                 if instead and not excuses.excuses(source.path, path):
                     yield source.finding(offset, "library", f"<{path}>: {instead}")

@@ -6,6 +6,7 @@ goes on after a backslash).
 """
 
 import bisect
+import functools
 import re
 
 _TOKEN = re.compile(
@@ -17,6 +18,7 @@ _TOKEN = re.compile(
     r"""|(?:(?<![0-9A-Za-z_'])|(?<=\bu)|(?<=\bU)|(?<=\bL))'(?:\\.|[^'\\\n])+'""",
     re.DOTALL,
 )
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>)', re.MULTILINE)
 _NOT_NEWLINE = re.compile(r"[^\n]")
 
 _OPENERS = {"(": ")", "[": "]", "{": "}"}
@@ -62,9 +64,11 @@ class Source:
 
         return _TOKEN.sub(replace, self.text)
 
-    def without_comments(self):
-        """The text with comments blanked and literals kept, for include lines."""
-        return self._blank(keep_strings=True)
+    @functools.cached_property
+    def includes(self):
+        """Each include as (offset, path)."""
+        with_literals = self._blank(keep_strings=True) if self.is_cpp else ""
+        return [(match.start(), match.group(1) or match.group(2)) for match in _INCLUDE.finditer(with_literals)]
 
     def line_at(self, offset):
         """The line number, from 1, of an offset."""
