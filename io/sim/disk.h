@@ -163,7 +163,7 @@ class Disk {
   int64_t LandSync(const Transfer& transfer, uint64_t own);
   void FinishLeftBehind(Transfer* transfer);
   uint64_t RoomFor(const Inode& inode, uint64_t offset, uint64_t bytes) const;
-  void DamageAtRest(Inode* inode, uint64_t offset, uint64_t bytes, Fault fault);
+  void DamageAtRest(Inode* inode, uint64_t offset, uint64_t bytes, const Verdict& verdict);
   void Account(const Node& node, uint64_t sectors_before);
 
   // Metadata: metadata.cc.

@@ -61,37 +61,60 @@ bool FaultPlan::DecideByRule(Op op, std::string_view path, Verdict* verdict) {
   return decided;
 }
 
-bool FaultPlan::Hits(Fault fault) {
-  if (!options_->mask.Has(fault)) return false;
-  if (!choices_->Chance(StreamOf(fault), options_->faults[fault])) return false;
+// Everything a class needs is drawn even where another class has hit already, so that its stream
+// does not depend on the others.
+bool FaultPlan::Draw(Fault fault) {
+  return options_->mask.Has(fault) && choices_->Chance(StreamOf(fault), options_->faults[fault]);
+}
+
+void FaultPlan::Count(Fault fault) {
   hits_[static_cast<size_t>(fault)]++;
-  trace_->Event(TraceTag::kFault, {100 + static_cast<uint64_t>(fault)}, "  fault: {}",
+  trace_->Event(TraceTag::kFault, {kOpCount + static_cast<uint64_t>(fault)}, "  fault: {}",
                 FaultName(fault));
+}
+
+bool FaultPlan::Hits(Fault fault) {
+  if (!Draw(fault)) return false;
+  Count(fault);
   return true;
 }
 
-bool FaultPlan::Random(Fault fault, int error, Verdict* verdict) {
-  // Drawn even if another class has hit already, so that this one's stream does not depend on it.
-  if (!Hits(fault) || verdict->random) return false;
+void FaultPlan::Take(Fault fault, int error, Verdict* verdict) {
   verdict->random = true;
   verdict->fault = fault;
   verdict->error = error;
-  return true;
+  Count(fault);
+}
+
+void FaultPlan::Random(Fault fault, int error, Verdict* verdict) {
+  if (Draw(fault) && !verdict->random) Take(fault, error, verdict);
+}
+
+void FaultPlan::Damaged(Fault fault, uint64_t bytes, Verdict* verdict) {
+  if (bytes == 0 || !Draw(fault)) return;
+  const uint64_t damaged_byte = choices_->Choose(StreamOf(fault), bytes);
+  const uint64_t damage = choices_->Choose(StreamOf(fault), 8);
+  if (verdict->random) return;
+  Take(fault, 0, verdict);
+  verdict->damaged_byte = damaged_byte;
+  verdict->damage = damage;
 }
 
 void FaultPlan::Shortened(Fault fault, uint64_t bytes, bool direct, Verdict* verdict) {
   const uint64_t grain = direct ? io::kSectorBytes : 1;
-  if (bytes <= grain) return;
-  if (!Random(fault, 0, verdict)) return;
+  if (bytes <= grain || !Draw(fault)) return;
   const uint64_t ways = (bytes - 1) / grain;
-  verdict->bytes_max = grain * (ways - choices_->Choose(StreamOf(fault), ways));
+  const uint64_t bytes_max = grain * (ways - choices_->Choose(StreamOf(fault), ways));
+  if (verdict->random) return;
+  Take(fault, 0, verdict);
+  verdict->bytes_max = bytes_max;
 }
 
 void FaultPlan::DecideRead(uint64_t bytes, bool direct, Verdict* verdict) {
   Random(Fault::kInterrupted, -EINTR, verdict);
-  Random(Fault::kReadError, 0, verdict);
-  Random(Fault::kBitRot, 0, verdict);
-  Random(Fault::kMisdirectedRead, 0, verdict);
+  Damaged(Fault::kReadError, bytes, verdict);
+  Damaged(Fault::kBitRot, bytes, verdict);
+  Damaged(Fault::kMisdirectedRead, bytes, verdict);
   Shortened(Fault::kShortRead, bytes, direct, verdict);
 }
 

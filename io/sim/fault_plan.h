@@ -68,6 +68,8 @@ struct Verdict {
   Fault fault{};                      // with an error or damage of a random class
   bool random = false;                // a random class hit; `fault` says which
   std::optional<uint64_t> bytes_max;  // the most that is read or written
+  uint64_t damaged_byte = 0;          // of the range read: where damage at rest hits
+  uint64_t damage = 0;                // which damage it is: a bit, a distance; below 8
 };
 
 class FaultPlan {
@@ -100,7 +102,11 @@ class FaultPlan {
   };
 
   bool DecideByRule(Op op, std::string_view path, Verdict* verdict);
-  bool Random(Fault fault, int error, Verdict* verdict);
+  bool Draw(Fault fault);
+  void Count(Fault fault);
+  void Random(Fault fault, int error, Verdict* verdict);
+  void Take(Fault fault, int error, Verdict* verdict);
+  void Damaged(Fault fault, uint64_t bytes, Verdict* verdict);
   void DecideRead(uint64_t bytes, bool direct, Verdict* verdict);
   void DecideWrite(uint64_t bytes, bool direct, Verdict* verdict);
   void Shortened(Fault fault, uint64_t bytes, bool direct, Verdict* verdict);

@@ -151,17 +151,17 @@ void Disk::Land(Transfer* t, int64_t* result, int64_t* sync_result) {
   *sync_result = whole ? LandSync(*t, sequence) : -ECANCELED;
 }
 
-void Disk::DamageAtRest(Inode* inode, uint64_t offset, uint64_t bytes, Fault fault) {
-  const Stream stream = StreamOf(fault);
-  const uint64_t at = offset + choices_->Choose(stream, bytes);
+void Disk::DamageAtRest(Inode* inode, uint64_t offset, uint64_t bytes, const Verdict& verdict) {
+  const uint64_t at = offset + verdict.damaged_byte % bytes;
   const uint64_t sector = at / kSectorBytes;
   if (!inode->AtRest(sector)) return;
-  if (fault == Fault::kReadError) {
+  if (verdict.fault == Fault::kReadError) {
     inode->MakeUnreadable(sector);
-  } else if (fault == Fault::kBitRot) {
-    inode->FlipBit(at, static_cast<int>(choices_->Choose(stream, 8)));
+  } else if (verdict.fault == Fault::kBitRot) {
+    inode->FlipBit(at, static_cast<int>(verdict.damage));
   } else {
-    inode->Misdirect(sector, choices_->Choose(stream, inode->size() / kSectorBytes + 1));
+    const uint64_t sectors = AlignUp(inode->size(), kSectorBytes) / kSectorBytes;
+    inode->Misdirect(sector, (sector + 1 + verdict.damage) % sectors);
   }
 }
 
@@ -173,7 +173,7 @@ int64_t Disk::LandRead(const OpenFile& file, uint64_t offset, MutableBytes into,
   uint64_t bytes = std::min<uint64_t>(into.size(), there);
   if (bytes == 0) return 0;
   if (verdict.random && verdict.fault != Fault::kShortRead) {
-    DamageAtRest(inode, offset, bytes, verdict.fault);
+    DamageAtRest(inode, offset, bytes, verdict);
   }
   if (inode->Unreadable(offset, bytes)) return -EIO;
   bytes = std::min(bytes, verdict.bytes_max.value_or(bytes));
