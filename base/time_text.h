@@ -1,14 +1,9 @@
-// Points in time and durations as people write them (DESIGN section 13).
+// Times and durations as people write them (T and D of DESIGN section 13), and times as they read
+// them.
 //
-// Time:      RFC 3339 ("2026-01-31T12:00:00.5Z", "...+02:00"; a blank for the T; without zone: UTC;
-// a date
-//            alone: its midnight UTC), "now", "now-15m", "now+1h", or a number since the Unix epoch
-//            whose unit follows from its size: below 10^11 seconds (fractions allowed), below 10^14
-//            milliseconds, below 10^17 microseconds, else nanoseconds. So every unit covers the
-//            years 1973 to 5138.
-// Duration:  a number and a unit: ns, us, ms, s, m, h, d, w ("90s", "1.5h"); several may be joined
-// ("1h30m"). All within int64 nanoseconds (years 1678 to 2262). Errors: InvalidArgument says what
-// is accepted. Threading: pure functions.
+// All arithmetic is checked: what does not fit into int64 nanoseconds is refused, never wrapped.
+// Every error is InvalidArgument, quotes the text and says what is accepted. The clock is the
+// caller's. Threading: pure functions.
 
 #ifndef NEXUS_BASE_TIME_TEXT_H_
 #define NEXUS_BASE_TIME_TEXT_H_
@@ -22,15 +17,29 @@
 
 namespace nexus {
 
-// Nanoseconds since the Unix epoch. Without `now_ns`, "now" is refused.
+// Reads a time; nanoseconds since the Unix epoch. Accepted are
+//   2024-05-01T12:30:00Z, 2024-05-01T14:30:00.25+02:00   RFC 3339; UTC if no offset is given
+//   2024-05-01 12:30:00, 2024-05-01 12:30, 2024-05-01    the same with a space; without what is 0
+//   1714566600, 1714566600.25, -5                        Unix time, see below
+//   now, now-15m, now+1h30m                              `now_ns`, and a duration from it
+// Without `now_ns` the last line is refused.
+//
+// The unit of Unix time follows from the magnitude of its whole part: seconds below 10^10 (to the
+// year 2286, beyond the range of nanoseconds), milliseconds below 10^13, microseconds below 10^16,
+// nanoseconds from there. So the times of today are told apart by their 10, 13, 16 or 19 digits,
+// and what lies within 115 days of 1970 can be written in seconds only. A fraction is read exactly;
+// one finer than a nanosecond is refused unless it is zeros. Second 60 is a leap second, only where
+// the UTC day ends, and is the next day's first.
 StatusOr<int64_t> ParseTime(std::string_view text, std::optional<int64_t> now_ns = std::nullopt);
 
-// Nanoseconds; not negative.
+// Reads a duration in nanoseconds, never negative: numbers with units w, d, h, m, s, ms, us, ns,
+// larger units first: 10s, 5m, 1h30m, 250ms, 1.5h, 1d, 1w. A day has 24 hours. What is finer than a
+// nanosecond is refused.
 StatusOr<int64_t> ParseDuration(std::string_view text);
 
-// RFC 3339 in UTC with the fraction's trailing zeros left out: "2026-01-31T12:00:00.5Z". ParseTime
-// gives the same number back.
-std::string FormatTime(int64_t ns);
+// A time in RFC 3339, UTC, with as many digits of the fraction as it has: 2024-05-01T12:30:00.25Z.
+// Any time: all lie in the years 1677 to 2262. ParseTime gives it back.
+std::string FormatTime(int64_t time_ns);
 
 }  // namespace nexus
 
