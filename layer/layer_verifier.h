@@ -20,8 +20,10 @@
 
 namespace nexus::layer {
 
+inline constexpr uint32_t kNoPage = ~uint32_t{0};
+
 struct LayerDamage {
-  uint32_t page = 0;
+  uint32_t page = kNoPage;  // kNoPage if it is not one page's
   uint64_t offset = 0;      // of the page in the file
   std::string series;       // as Labels::ToString, empty if the damage is not one series'
   std::string description;  // complete: file, page and offset are in it

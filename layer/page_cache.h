@@ -9,7 +9,6 @@
 #ifndef NEXUS_LAYER_PAGE_CACHE_H_
 #define NEXUS_LAYER_PAGE_CACHE_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -38,8 +37,8 @@ class PageCache {
   PageCache(const PageCache&) = delete;
   PageCache& operator=(const PageCache&) = delete;
 
-  // A number no other user of this cache has, for the keys of one reader.
-  uint64_t NewOwner() { return next_owner_.fetch_add(1, std::memory_order_relaxed); }
+  // A number no one else in this process has, for the keys of one reader.
+  static uint64_t NewOwner();
 
   // Null if absent.
   std::shared_ptr<const CachedPage> Find(uint64_t owner, uint32_t page);
@@ -79,7 +78,6 @@ class PageCache {
   void MakeRoom(Shard& shard, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mutex);
 
   const uint64_t shard_capacity_bytes_;
-  std::atomic<uint64_t> next_owner_{1};
   Shard shards_[kShards];
 };
 

@@ -1,0 +1,398 @@
+#include "layer/layer_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "io/file_util.h"
+#include "layer/checksum.h"
+#include "layer/chunk_page.h"
+#include "layer/file_header.h"
+#include "layer/footer.h"
+#include "layer/format.h"
+#include "layer/page.h"
+#include "layer/series_page.h"
+#include "layer/timestamp_page.h"
+
+namespace nexus::layer {
+
+// A page held, and which one it is.
+template <typename Page>
+struct Pin {
+  uint64_t owner = 0;
+  uint32_t number = 0;
+  std::shared_ptr<const Page> page;
+};
+
+struct ReadContext::Pins {
+  Pin<ChunkPage> chunks;
+  Pin<TimestampPage> timestamps;
+  Pin<IdPage> ids;
+  // Where integers are decoded, and whole columns of which only a part is asked for.
+  std::array<uint64_t, kRunMax> integers;
+  std::array<int64_t, kRunMax> column_ts;
+  std::array<double, kRunMax> column_values;
+};
+
+ReadContext::ReadContext() : pins_(std::make_unique_for_overwrite<Pins>()) {}
+ReadContext::~ReadContext() = default;
+
+class LayerReader::Impl {
+ public:
+  Impl(std::unique_ptr<io::File> file, PageCache* cache, uint64_t layer_seed, Footer footer)
+      : file_(std::move(file)),
+        cache_(cache),
+        owner_(PageCache::NewOwner()),
+        layer_seed_(layer_seed),
+        footer_(std::move(footer)) {}
+  ~Impl() {
+    if (cache_ != nullptr) cache_->Erase(owner_);
+  }
+
+  const io::File& file() const { return *file_; }
+  const Footer& footer() const { return footer_; }
+
+  // Reads, verifies and parses a page.
+  template <typename Page>
+  StatusOr<std::shared_ptr<const Page>> ReadAndParse(uint32_t number) const {
+    const PageEntry& entry = footer_.pages[number];
+    NEXUS_ASSIGN_OR_RETURN(PageBuffer buffer, ReadPage(*file_, number, entry, layer_seed_));
+    auto page = Page::Parse(std::move(buffer), entry);
+    if (!page.ok()) return Annotate(page.status(), PageName(*file_, number, entry));
+    return page;
+  }
+
+  // The same by way of the cache.
+  template <typename Page>
+  StatusOr<std::shared_ptr<const Page>> Load(uint32_t number) const {
+    if (cache_ != nullptr) {
+      if (auto cached = cache_->Find(owner_, number)) {
+        return std::static_pointer_cast<const Page>(std::move(cached));
+      }
+    }
+    NEXUS_ASSIGN_OR_RETURN(auto page, ReadAndParse<Page>(number));
+    if (cache_ != nullptr) cache_->Insert(owner_, number, page);
+    return page;
+  }
+
+  // The same by way of a pin, which then holds the page.
+  template <typename Page>
+  StatusOr<const Page*> Load(uint32_t number, Pin<Page>* pin) const {
+    if (pin->owner != owner_ || pin->number != number) {
+      NEXUS_ASSIGN_OR_RETURN(auto page, Load<Page>(number));
+      *pin = {owner_, number, std::move(page)};
+    }
+    return pin->page.get();
+  }
+
+  // Damage that shows only when pages are compared.
+  template <typename... Args>
+  Status DamageIn(uint32_t number, fmt::format_string<Args...> format, Args&&... args) const {
+    return Annotate(DataLoss(format, std::forward<Args>(args)...),
+                    PageName(*file_, number, footer_.pages[number]));
+  }
+
+  // The last page of a kind whose key is not above `key`, as an index into OfKind, or none.
+  std::optional<size_t> PageAt(PageKind kind, uint64_t key) const {
+    const std::vector<uint32_t>& numbers = footer_.OfKind(kind);
+    const auto after = std::partition_point(numbers.begin(), numbers.end(), [&](uint32_t number) {
+      return footer_.pages[number].key <= key;
+    });
+    if (after == numbers.begin()) return std::nullopt;
+    return static_cast<size_t>(after - numbers.begin()) - 1;
+  }
+
+  // The first page of chunks that may hold a series, as an index into OfKind. There is always one:
+  // the first page begins with series 0, or the search ends at its front.
+  size_t FirstChunkPageOf(uint32_t series) const {
+    const std::vector<uint32_t>& numbers = footer_.OfKind(PageKind::kChunks);
+    const auto begins = std::partition_point(numbers.begin(), numbers.end(), [&](uint32_t number) {
+      return footer_.pages[number].key < series;
+    });
+    // The series may begin within the page before the first one that begins with it.
+    return begins == numbers.begin() ? 0 : static_cast<size_t>(begins - numbers.begin()) - 1;
+  }
+
+  struct TimestampColumn {
+    const TimestampPage* page = nullptr;
+    uint32_t index = 0;
+    const TimestampHeader& header() const { return page->header(index); }
+  };
+
+  // The timestamp column of a chunk in page `number`.
+  StatusOr<TimestampColumn> TimestampsOf(const ChunkHeader& chunk, uint32_t number,
+                                         ReadContext::Pins* pins) const {
+    if (chunk.timestamps >= footer_.timestamp_columns) {
+      return DamageIn(number, "a chunk refers to timestamp column {} of {}", chunk.timestamps,
+                      footer_.timestamp_columns);
+    }
+    const size_t at = *PageAt(PageKind::kTimestamps, chunk.timestamps);
+    const uint32_t ts_number = footer_.OfKind(PageKind::kTimestamps)[at];
+    TimestampColumn column;
+    NEXUS_ASSIGN_OR_RETURN(column.page, Load(ts_number, &pins->timestamps));
+    column.index = chunk.timestamps - static_cast<uint32_t>(footer_.pages[ts_number].key);
+    if (column.header().count != chunk.count) {
+      return DamageIn(number, "a chunk has {} values and {} timestamps", chunk.count,
+                      column.header().count);
+    }
+    return column;
+  }
+
+ private:
+  const std::unique_ptr<io::File> file_;
+  PageCache* const cache_;
+  const uint64_t owner_;
+  const uint64_t layer_seed_;
+  const Footer footer_;
+};
+
+namespace {
+
+Status CheckExpected(const LayerSummary& summary, const LayerExpectation& expected,
+                     std::string_view path) {
+  const LayerIdentity& identity = summary.identity;
+  if (expected.database.has_value() && *expected.database != identity.database) {
+    return FailedPrecondition("layer {}: belongs to database {:016x}{:016x}, not to {:016x}{:016x}",
+                              path, identity.database.high, identity.database.low,
+                              expected.database->high, expected.database->low);
+  }
+  if (expected.tenant.has_value() && *expected.tenant != identity.tenant) {
+    return FailedPrecondition("layer {}: belongs to tenant {}, not to {}", path,
+                              identity.tenant.value, expected.tenant->value);
+  }
+  if (expected.branch.has_value() && *expected.branch != identity.branch) {
+    return FailedPrecondition("layer {}: belongs to branch {}, not to {}", path,
+                              identity.branch.value, expected.branch->value);
+  }
+  if (expected.key.has_value() && *expected.key != identity.key()) {
+    return FailedPrecondition("layer {}: is layer {}-{}, not {}-{}", path, identity.open_count,
+                              identity.sequence, expected.key->open_count, expected.key->sequence);
+  }
+  if (expected.footer_hash.has_value() && *expected.footer_hash != summary.footer_hash) {
+    return DataLoss("layer {}: its footer's hash is {:016x}, published was {:016x}", path,
+                    summary.footer_hash, *expected.footer_hash);
+  }
+  return OkStatus();
+}
+
+StatusOr<PageBuffer> ReadBytes(const io::File& file, uint64_t offset, uint64_t bytes) {
+  PageBuffer buffer(bytes);
+  NEXUS_RETURN_IF_ERROR(io::ReadExactlyBlocking(file, offset, buffer.writable()));
+  return buffer;
+}
+
+StatusOr<Footer> ReadFooter(const io::File& file, const FileHeader& header, const FileTail& tail) {
+  NEXUS_ASSIGN_OR_RETURN(const PageBuffer buffer,
+                         ReadBytes(file, tail.footer_offset, tail.footer_bytes));
+  if (!ChecksumMatches(XxHash64(buffer.bytes(), header.LayerSeed()), tail.footer_hash)) {
+    return DataLoss("layer {}: footer at offset {}: its checksum is wrong", file.path(),
+                    tail.footer_offset);
+  }
+  auto footer = ParseFooter(buffer.bytes(), header, tail);
+  if (footer.ok()) return footer;
+  return Annotate(footer.status(),
+                  fmt::format("layer {}: footer at offset {}", file.path(), tail.footer_offset));
+}
+
+}  // namespace
+
+LayerReader::LayerReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LayerReader::~LayerReader() = default;
+
+StatusOr<std::shared_ptr<const LayerReader>> LayerReader::Open(std::unique_ptr<io::File> file,
+                                                               PageCache* cache,
+                                                               const LayerExpectation& expected) {
+  const int64_t size = file->Size();
+  if (size < 0) return ErrnoStatus(static_cast<int>(-size), "size of", file->path());
+  const auto file_bytes = static_cast<uint64_t>(size);
+  if (file_bytes < kHeaderBytes + kTailBytes) {
+    return DataLoss("layer {}: {} bytes are too few for a layer; the file is cut off or unfinished",
+                    file->path(), file_bytes);
+  }
+  NEXUS_ASSIGN_OR_RETURN(const PageBuffer header_bytes, ReadBytes(*file, 0, kHeaderBytes));
+  NEXUS_ASSIGN_OR_RETURN(const FileHeader header,
+                         ParseFileHeader(header_bytes.bytes(), file->path()));
+  NEXUS_ASSIGN_OR_RETURN(const PageBuffer tail_bytes,
+                         ReadBytes(*file, file_bytes - kTailBytes, kTailBytes));
+  const uint64_t layer_seed = header.LayerSeed();
+  NEXUS_ASSIGN_OR_RETURN(const FileTail tail,
+                         ParseFileTail(tail_bytes.bytes(), layer_seed, file_bytes, file->path()));
+  NEXUS_ASSIGN_OR_RETURN(Footer footer, ReadFooter(*file, header, tail));
+  NEXUS_RETURN_IF_ERROR(CheckExpected(footer.summary, expected, file->path()));
+  auto impl = std::make_unique<Impl>(std::move(file), cache, layer_seed, std::move(footer));
+  return std::shared_ptr<const LayerReader>(new LayerReader(std::move(impl)));
+}
+
+const LayerSummary& LayerReader::summary() const { return impl_->footer().summary; }
+
+const std::string& LayerReader::path() const { return impl_->file().path(); }
+
+uint64_t LayerReader::resident_bytes() const {
+  const Footer& footer = impl_->footer();
+  return sizeof(Impl) + footer.pages.size() * (sizeof(PageEntry) + sizeof(uint32_t)) +
+         footer.summary.inputs.size() * sizeof(LayerKey);
+}
+
+StatusOr<std::optional<uint32_t>> LayerReader::FindSeries(SeriesId id, ReadContext* context) const {
+  const auto at = impl_->PageAt(PageKind::kIds, id.value);
+  if (!at.has_value()) return std::optional<uint32_t>();
+  const uint32_t number = impl_->footer().OfKind(PageKind::kIds)[*at];
+  NEXUS_ASSIGN_OR_RETURN(const IdPage* page, impl_->Load(number, &context->pins_->ids));
+  const std::optional<uint32_t> place = page->Find(id);
+  if (place.has_value() && *place >= summary().series) {
+    return impl_->DamageIn(number, "id {} is series {} of {}", id.value, *place, summary().series);
+  }
+  return place;
+}
+
+Status LayerReader::Chunks(uint32_t series, TimeRange range, ReadContext* context,
+                           std::vector<ChunkInfo>* chunks) const {
+  NEXUS_CHECK(series < summary().series);
+  const Footer& footer = impl_->footer();
+  const std::vector<uint32_t>& numbers = footer.OfKind(PageKind::kChunks);
+  const size_t before = chunks->size();
+  for (size_t at = impl_->FirstChunkPageOf(series);
+       at < numbers.size() && footer.pages[numbers[at]].key <= series; ++at) {
+    const uint32_t number = numbers[at];
+    NEXUS_ASSIGN_OR_RETURN(const ChunkPage* page, impl_->Load(number, &context->pins_->chunks));
+    const auto [first, last] = page->Find(series);
+    for (uint32_t i = first; i < last; ++i) {
+      const ChunkHeader& header = page->chunks()[i];
+      NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,
+                             impl_->TimestampsOf(header, number, context->pins_.get()));
+      ChunkInfo info;
+      info.range = column.header().range();
+      if (!info.range.Overlaps(range)) continue;
+      info.page = number;
+      info.index_in_page = i;
+      info.count = header.count;
+      if (!ReadStatistics(header, page->bytes(header), &info.statistics)) {
+        return impl_->DamageIn(number, "the statistics of chunk {} are malformed", i);
+      }
+      if (chunks->size() > before && chunks->back().range.last >= info.range.first) {
+        return impl_->DamageIn(number, "chunk {} begins before the one before ends", i);
+      }
+      chunks->push_back(info);
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<size_t> LayerReader::ReadChunk(const ChunkInfo& chunk, TimeRange range,
+                                        ReadContext* context, std::span<int64_t> timestamps,
+                                        std::span<double> values) const {
+  ReadContext::Pins* pins = context->pins_.get();
+  NEXUS_ASSIGN_OR_RETURN(const ChunkPage* page, impl_->Load(chunk.page, &pins->chunks));
+  NEXUS_CHECK(chunk.index_in_page < page->chunks().size());
+  const ChunkHeader& header = page->chunks()[chunk.index_in_page];
+  NEXUS_CHECK(timestamps.size() >= header.count && values.size() >= header.count);
+  NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,
+                         impl_->TimestampsOf(header, chunk.page, pins));
+  const bool whole = range.Contains(column.header().range());
+  if (!whole && !range.Overlaps(column.header().range())) return size_t{0};
+  int64_t* const ts_out = whole ? timestamps.data() : pins->column_ts.data();
+  double* const values_out = whole ? values.data() : pins->column_values.data();
+  if (!column.page->Decode(column.index, ts_out)) {
+    return impl_->DamageIn(pins->timestamps.number, "timestamp column {} cannot be decoded",
+                           column.index);
+  }
+  const bool decoded = DecodeChunk(header, page->bytes(header), pins->integers.data(), values_out);
+  if (!decoded) {
+    return impl_->DamageIn(chunk.page, "chunk {} cannot be decoded", chunk.index_in_page);
+  }
+  if (whole) return size_t{header.count};
+  const int64_t* const begin = ts_out;
+  const int64_t* const end = begin + header.count;
+  const int64_t* const first = std::lower_bound(begin, end, range.first);
+  const int64_t* const last = std::upper_bound(first, end, range.last);
+  std::copy(first, last, timestamps.data());
+  std::copy(values_out + (first - begin), values_out + (last - begin), values.data());
+  return static_cast<size_t>(last - first);
+}
+
+uint32_t LayerReader::page_count() const {
+  return static_cast<uint32_t>(impl_->footer().pages.size());
+}
+
+LayerReader::PageInfo LayerReader::page(uint32_t number) const {
+  NEXUS_CHECK(number < page_count());
+  const PageEntry& entry = impl_->footer().pages[number];
+  return {static_cast<uint8_t>(entry.kind), entry.offset, entry.bytes, entry.key, entry.items};
+}
+
+Status LayerReader::CheckPage(uint32_t number) const {
+  NEXUS_CHECK(number < page_count());
+  switch (impl_->footer().pages[number].kind) {
+    case PageKind::kChunks:
+      return impl_->ReadAndParse<ChunkPage>(number).status();
+    case PageKind::kTimestamps:
+      return impl_->ReadAndParse<TimestampPage>(number).status();
+    case PageKind::kSeries:
+      return impl_->ReadAndParse<SeriesPage>(number).status();
+    case PageKind::kIds:
+      return impl_->ReadAndParse<IdPage>(number).status();
+  }
+  return impl_->DamageIn(number, "its kind is unknown");
+}
+
+// ---- SeriesCursor
+
+class SeriesCursor::Impl {
+ public:
+  Impl(std::shared_ptr<const LayerReader> reader, uint32_t first)
+      : reader_(std::move(reader)), next_(first) {}
+
+  bool Next() {
+    if (!status_.ok() || next_ >= reader_->summary().series) return false;
+    if (page_ == nullptr || index_ + 1 == page_->size()) {
+      status_ = LoadPageOf(next_);
+      if (!status_.ok()) return false;
+    } else {
+      page_->Advance(++index_, &labels_);
+    }
+    ++next_;
+    return true;
+  }
+
+  const Status& status() const { return status_; }
+  std::string_view labels() const { return labels_; }
+  SeriesId id() const { return page_->id(index_); }
+  uint32_t ordinal() const { return next_ - 1; }
+
+ private:
+  // Loads the page of a series and walks to it.
+  Status LoadPageOf(uint32_t series) {
+    const LayerReader::Impl& impl = *reader_->impl_;
+    const size_t at = *impl.PageAt(PageKind::kSeries, series);
+    const uint32_t number = impl.footer().OfKind(PageKind::kSeries)[at];
+    // Not by way of the cache: a walk over all series would drop from it what queries need.
+    NEXUS_ASSIGN_OR_RETURN(page_, impl.ReadAndParse<SeriesPage>(number));
+    const auto wanted = static_cast<uint32_t>(series - impl.footer().pages[number].key);
+    for (index_ = 0;; ++index_) {
+      page_->Advance(index_, &labels_);
+      if (index_ == wanted) return OkStatus();
+    }
+  }
+
+  const std::shared_ptr<const LayerReader> reader_;
+  std::shared_ptr<const SeriesPage> page_;
+  uint32_t index_ = 0;  // in the page
+  uint32_t next_;
+  std::string labels_;
+  Status status_;
+};
+
+SeriesCursor::SeriesCursor(std::shared_ptr<const LayerReader> reader, uint32_t first)
+    : impl_(std::make_unique<Impl>(std::move(reader), first)) {}
+SeriesCursor::~SeriesCursor() = default;
+
+bool SeriesCursor::Next() { return impl_->Next(); }
+const Status& SeriesCursor::status() const { return impl_->status(); }
+std::string_view SeriesCursor::labels() const { return impl_->labels(); }
+SeriesId SeriesCursor::id() const { return impl_->id(); }
+uint32_t SeriesCursor::ordinal() const { return impl_->ordinal(); }
+
+}  // namespace nexus::layer
