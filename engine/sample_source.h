@@ -33,9 +33,10 @@ struct ChunkRef {
   uint64_t count = 0;
   bool has_statistics = false;
   layer::Statistics statistics;
+  // Samples of room that Read needs in its buffer; 0 if the source shows them in place.
+  uint64_t buffer_samples = 0;
   // The source's own: where the chunk is.
   uint64_t place = 0;
-  uint64_t detail = 0;
 };
 
 // Samples in strictly ascending time.
@@ -47,6 +48,12 @@ struct SampleSpan {
   bool empty() const { return count == 0; }
   SampleSpan First(size_t n) const { return {timestamps, values, n}; }
   SampleSpan From(size_t n) const { return {timestamps + n, values + n, count - n}; }
+  int64_t front() const { return timestamps[0]; }
+  int64_t back() const { return timestamps[count - 1]; }
+  // The samples within `range`.
+  SampleSpan Cut(TimeRange range) const;
+  // How many samples stand before `bound`, found by doubling steps: cheap if they are few.
+  size_t CountBefore(int64_t bound) const;
 };
 
 // Columns to decode into. Grows, never shrinks and is never cleared: a vector would write each
@@ -83,15 +90,18 @@ class SourceReader {
   // chunk that reaches beyond the range is given whole.
   virtual Status Chunks(SeriesId series, TimeRange range, std::vector<ChunkRef>* chunks) = 0;
 
-  // The samples of a chunk that lie within `range`, maybe none. They lie in `buffer` or, where the
-  // source holds them in this very form, in the source: valid until `buffer` is next used and while
-  // the source lives. `buffer` is given at most room for the chunk's count rounded up to
-  // a thousand or so.
+  // The samples of a chunk that lie within `range`, maybe none. They lie in `buffer` or in the
+  // source itself: valid until `buffer` is next used and while the source lives.
+  // REQUIRES: `buffer` has room for chunk.buffer_samples.
   virtual StatusOr<SampleSpan> Read(const ChunkRef& chunk, TimeRange range,
                                     SampleBuffer* buffer) = 0;
 
   // The newest sample of a series within `range`. The default looks at the last chunk.
   virtual StatusOr<std::optional<Sample>> Latest(SeriesId series, TimeRange range);
+
+  // Memory that the reader keeps for the series whose chunks it was asked for last, unless that is
+  // bounded by a constant.
+  virtual uint64_t held_bytes() const { return 0; }
 };
 
 class SampleSource {
