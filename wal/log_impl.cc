@@ -3,6 +3,7 @@
 #include "wal/log_impl.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -320,6 +321,12 @@ void LogImpl::SubmitQueued() {
 void LogImpl::OnRoundDone(io::FileOp* op) {
   Round* round = static_cast<Round*>(op);
   LogImpl* log = round->log;
+  // An interrupted write did nothing, and its sync did not run: this is no failure, and nothing in
+  // its sectors is acknowledged, so it is simply submitted again.
+  if (round->result == -EINTR) {
+    round->segment->file->Submit(round);
+    return;
+  }
   log->in_flight_--;
   round->segment->rounds_in_flight--;
   round->finished = true;
