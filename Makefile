@@ -36,7 +36,7 @@ build: setup  ## release build: bin/nexus and bin/nexus-sim
 	ln -sfn "$$out/server/nexus" bin/nexus; \
 	ln -sfn "$$out/tests/sim/nexus-sim" bin/nexus-sim
 
-test: build  ## every test but those tagged manual or soak, with a verdict for each
+test: setup  ## every test but those tagged manual or soak, with a verdict for each
 	@$(TEST) //...
 
 run: build  ## record this machine's telemetry for a while and show what is stored

@@ -28,12 +28,12 @@ struct Options {
   // Memory for samples not yet in layers, in bytes: active plus sealed memtables. At half of it the
   // active memtable is sealed and flushed; at the whole of it appends wait (ResourceExhausted after
   // `admission_timeout_ms`). More memory makes longer chunks: fewer bytes a sample, and more log to
-  // replay after a crash. Default 256 MiB, at least 1 MiB.
+  // replay after a crash. Default 256 MiB, at least 256 KiB.
   uint64_t memtable_bytes = 256ull << 20;
   // Memory for verified layer pages, in bytes. Default 16 MiB, may be 0.
   uint64_t page_cache_bytes = 16ull << 20;
-  // Size of a log segment in bytes. Default 64 MiB, 1 MiB to 1 GiB, a multiple of 1 MiB.
-  uint64_t log_segment_bytes = 64ull << 20;
+  // Size of a log segment in bytes; about four are kept. Default 32 MiB, 64 KiB to 1 GiB, a multiple of 64 KiB.
+  uint64_t log_segment_bytes = 32ull << 20;
   // Log held before a flush is forced, in bytes: bounds replay time. Default 512 MiB.
   uint64_t log_bytes_max = 512ull << 20;
   // A memtable that has samples is flushed after this time, so that the log can be trimmed.

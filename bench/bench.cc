@@ -1,0 +1,360 @@
+// `make bench`: the embedded engine measured, one table, with machine and build.
+//
+//   bazel run --config=release //bench:bench -- [--dir DIR] [--hosts N] [--ticks N]
+//
+// Data is the `cpu` set of telemetry_gen.h; every append is durable at its acknowledgement unless a row
+// says otherwise. Times are wall times of this machine at this moment: compare rows of one run, not runs.
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "bench/telemetry_gen.h"
+#include "engine/nexus.h"
+#include "io/real.h"
+
+namespace nexus::bench {
+namespace {
+
+constexpr size_t kBatchSamples = 1000;
+
+struct Settings {
+  std::string directory = "/tmp/nexus-bench";
+  size_t hosts = 1000;
+  int ticks = 4320;
+};
+
+double Seconds(int64_t from_ns) { return static_cast<double>(io::RealMonotonicNanos() - from_ns) * 1e-9; }
+
+double CpuSeconds() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Resident memory of this process without pages of files, in MiB.
+double AnonymousMiB() {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.starts_with("RssAnon:")) return std::stod(line.substr(8)) / 1024;
+  }
+  return 0;
+}
+
+void Row(std::string_view name, std::string_view value, std::string_view mark) {
+  fmt::print("{:<52} {:>22}   {}\n", name, value, mark);
+  std::fflush(stdout);
+}
+
+std::unique_ptr<Database> OpenAt(const std::string& directory) {
+  Options options;
+  options.directory = directory;
+  StatusOr<std::unique_ptr<Database>> db = Database::Open(options);
+  if (!db.ok()) fmt::print(stderr, "open: {}\n", db.status().ToString());
+  NEXUS_CHECK(db.ok());
+  return *std::move(db);
+}
+
+std::vector<SeriesId> SeriesOf(Database* db, const TelemetryGenerator& data) {
+  std::vector<Labels> labels;
+  for (size_t s = 0; s < data.series(); s++) labels.push_back(data.LabelsOf(s));
+  StatusOr<std::vector<SeriesId>> ids = db->Series(labels);
+  NEXUS_CHECK(ids.ok());
+  return *std::move(ids);
+}
+
+// One batch: the values of kBatchSamples consecutive series at the present tick.
+WriteBatch BatchAt(const TelemetryGenerator& data, const std::vector<SeriesId>& ids, size_t first) {
+  size_t count = std::min(kBatchSamples, ids.size() - first);
+  WriteBatch batch;
+  batch.AddRow(data.timestamp_ms(0) * 1'000'000, std::span(ids).subspan(first, count),
+               data.values().subspan(first, count));
+  return batch;
+}
+
+// Rows made beforehand, so that the generator is not in the measurement.
+struct Tape {
+  std::vector<int64_t> timestamps;
+  std::vector<std::vector<double>> values;
+};
+
+Tape Record(TelemetryGenerator* data, int ticks) {
+  Tape tape;
+  for (int tick = 0; tick < ticks; tick++) {
+    tape.timestamps.push_back(data->timestamp_ms(0) * 1'000'000);
+    tape.values.emplace_back(data->values().begin(), data->values().end());
+    data->NextTick();
+  }
+  return tape;
+}
+
+uint64_t AppendTape(Database* db, const std::vector<SeriesId>& ids, const Tape& tape, bool wait) {
+  uint64_t samples = 0;
+  for (size_t tick = 0; tick < tape.timestamps.size(); tick++) {
+    for (size_t first = 0; first < ids.size(); first += kBatchSamples) {
+      size_t count = std::min(kBatchSamples, ids.size() - first);
+      WriteBatch batch;
+      batch.AddRow(tape.timestamps[tick], std::span(ids).subspan(first, count),
+                   std::span(tape.values[tick]).subspan(first, count));
+      samples += count;
+      if (wait) {
+        NEXUS_CHECK(db->Append(std::move(batch)).ok());
+      } else {
+        db->AppendAsync(std::move(batch), {}, [](StatusOr<AppendOutcome> outcome) { NEXUS_CHECK(outcome.ok()); });
+      }
+    }
+  }
+  NEXUS_CHECK(db->Sync().ok());
+  return samples;
+}
+
+void MeasureAppends(Database* db, const std::vector<SeriesId>& ids, TelemetryGenerator* data, const Settings& settings) {
+  // In pieces that fit in memory; the first warms up.
+  const int piece = std::max(1, std::min(settings.ticks / 8, 500));
+  double best_rate = 0, total_seconds = 0, total_cpu = 0;
+  uint64_t total = 0;
+  for (int done = 0; done + piece <= settings.ticks; done += piece) {
+    Tape tape = Record(data, piece);
+    double cpu = CpuSeconds();
+    int64_t started = io::RealMonotonicNanos();
+    uint64_t samples = AppendTape(db, ids, tape, false);
+    double seconds = Seconds(started);
+    total_cpu += CpuSeconds() - cpu;
+    total_seconds += seconds;
+    total += samples;
+    best_rate = std::max(best_rate, static_cast<double>(samples) / seconds);
+  }
+  Row("append async, durable, 1,000-sample batches",
+      fmt::format("{:.1f} M samples/s", static_cast<double>(total) / total_seconds * 1e-6),
+      fmt::format(">= 10; best piece {:.1f}; flushes included; {:.4f} cpu-s/M", best_rate * 1e-6,
+                  total_cpu / static_cast<double>(total) * 1e6));
+}
+
+void MeasureSyncAppends(Database* db, const std::vector<SeriesId>& ids, TelemetryGenerator* data) {
+  Tape tape = Record(data, 200);
+  int64_t started = io::RealMonotonicNanos();
+  uint64_t samples = AppendTape(db, ids, tape, true);
+  Row("append sync, durable, 1,000-sample batches",
+      fmt::format("{:.2f} M samples/s", static_cast<double>(samples) / Seconds(started) * 1e-6), ">= 2");
+  std::vector<double> latencies;
+  for (int i = 0; i < 2000; i++) {
+    WriteBatch batch;
+    batch.AddRow(tape.timestamps.back() + (i + 1) * 1'000'000'000LL, std::span(ids).first(10),
+                 std::span(tape.values[0]).first(10));
+    int64_t at = io::RealMonotonicNanos();
+    NEXUS_CHECK(db->Append(std::move(batch)).ok());
+    latencies.push_back(Seconds(at) * 1e3);
+  }
+  std::sort(latencies.begin(), latencies.end());
+  Row("one durable batch of 10 samples, p50 / p99",
+      fmt::format("{:.3f} / {:.3f} ms", latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100]),
+      "p99 <= 1 ms");
+}
+
+void MeasureSize(Database* db) {
+  int64_t started = io::RealMonotonicNanos();
+  NEXUS_CHECK(db->Flush().ok());
+  double seconds = Seconds(started);
+  StatusOr<Stats> stats = db->GetStats();
+  NEXUS_CHECK(stats.ok());
+  Row("bytes per sample, catalog included",
+      fmt::format("{:.3f} B", stats->bytes_per_sample),
+      fmt::format("<= 0.6; {} layers of {:.1f} MiB, catalog {:.1f} MiB; last flush {:.2f} s", stats->layers,
+                  static_cast<double>(stats->layer_bytes) / (1 << 20),
+                  static_cast<double>(stats->catalog_bytes) / (1 << 20), seconds));
+}
+
+void MeasureScan(Database* db) {
+  for (int round = 0; round < 2; round++) {
+    SelectQuery query;
+    query.selector = "{__name__=~\"usage_.*\"}";
+    int64_t started = io::RealMonotonicNanos();
+    StatusOr<std::unique_ptr<Cursor>> cursor = db->Select(query);
+    NEXUS_CHECK(cursor.ok());
+    double sum = 0;
+    uint64_t samples = 0;
+    SeriesChunk chunk;
+    while (*(*cursor)->Next(&chunk)) {
+      samples += chunk.values.size();
+      for (double value : chunk.values) sum += value;
+    }
+    double seconds = Seconds(started);
+    if (round == 0) continue;  // the first reads from the disk
+    Row("raw scan of all samples, one thread",
+        fmt::format("{:.0f} M samples/s", static_cast<double>(samples) / seconds * 1e-6),
+        fmt::format(">= 300; {} samples, sum {:.0f}", samples, sum));
+  }
+}
+
+void MeasureQueries(Database* db, const TelemetryGenerator& data) {
+  const int64_t last = data.timestamp_ms(0) * 1'000'000;
+  const int64_t hour = 3'600'000'000'000;
+  auto measure = [&](const char* name, int rounds, auto&& query) {
+    std::vector<double> latencies;
+    for (int i = 0; i < rounds; i++) {
+      int64_t started = io::RealMonotonicNanos();
+      query(i);
+      latencies.push_back(Seconds(started) * 1e3);
+    }
+    std::sort(latencies.begin(), latencies.end());
+    Row(name, fmt::format("{:.3f} / {:.3f} ms", latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100]), "");
+  };
+  auto drain = [](StatusOr<std::unique_ptr<Cursor>> cursor) {
+    NEXUS_CHECK(cursor.ok());
+    SeriesChunk chunk;
+    while (*(*cursor)->Next(&chunk)) {
+    }
+  };
+  measure("1 series x 1 h raw, p50 / p99", 200, [&](int i) {
+    SelectQuery query;
+    query.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}", i * 7 % data.hosts());
+    query.range = {last - hour, last};
+    drain(db->Select(query));
+  });
+  measure("8 series x 12 h, 1-min max, p50 / p99", 50, [&](int i) {
+    AggregateQuery query;
+    query.select.selector = fmt::format("usage_user{{hostname=~\"host_{}[0-7]\"}}", i % 90 + 1);
+    query.select.range = {last - 12 * hour, last};
+    query.function = AggregateFunction::kMax;
+    query.step_ns = hour / 60;
+    drain(db->Aggregate(query));
+  });
+  measure("1000 hosts x 1 h avg by host, p50 / p99", 20, [&](int) {
+    AggregateQuery query;
+    query.select.selector = "usage_user";
+    query.select.range = {last - hour, last};
+    query.grouped = true;
+    query.by = {"hostname"};
+    drain(db->Aggregate(query));
+  });
+}
+
+// Fills a log of about 256 MiB in a child that is killed, then opens.
+void MeasureRecovery(const Settings& settings) {
+  const std::string directory = settings.directory + "/recovery";
+  pid_t child = fork();
+  NEXUS_CHECK(child >= 0);
+  if (child == 0) {
+    auto db = OpenAt(directory);
+    TelemetryGenerator data(DataSet::kCpu, settings.hosts);
+    std::vector<SeriesId> ids = SeriesOf(db.get(), data);
+    uint64_t bytes = 0;
+    while (bytes < (256ull << 20)) {
+      for (size_t first = 0; first < ids.size(); first += kBatchSamples) {
+        WriteBatch batch = BatchAt(data, ids, first);
+        bytes += batch.bytes();
+        db->AppendAsync(std::move(batch), {}, nullptr);
+      }
+      data.NextTick();
+    }
+    NEXUS_CHECK(db->Sync().ok());
+    kill(getpid(), SIGKILL);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  int64_t started = io::RealMonotonicNanos();
+  auto db = OpenAt(directory);
+  SelectQuery query;
+  query.selector = "usage_user{hostname=\"host_1\"}";
+  auto cursor = db->Latest(query);
+  NEXUS_CHECK(cursor.ok());
+  SeriesChunk chunk;
+  NEXUS_CHECK(*(*cursor)->Next(&chunk));
+  cursor->reset();
+  double seconds = Seconds(started);
+  const RecoveryReport& report = db->recovery();
+  Row("kill -9 to first answer, 256 MiB of log", fmt::format("{:.2f} s", seconds),
+      fmt::format("<= 1; {} samples replayed", report.replayed_samples));
+  Row("replay", fmt::format("{:.1f} M samples/s", static_cast<double>(report.replayed_samples) / report.seconds * 1e-6), ">= 20");
+}
+
+std::string FirstLineOf(const char* path, std::string_view key) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with(key)) return line.substr(line.find(':') == std::string::npos ? 0 : line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+void PrintMachine(const Settings& settings) {
+  utsname system = {};
+  uname(&system);
+  fmt::print("machine   {} x {}, Linux {}\n", sysconf(_SC_NPROCESSORS_ONLN), FirstLineOf("/proc/cpuinfo", "model name"),
+             system.release);
+  fmt::print("build     nexus {}, {}\n", Version(), __VERSION__);
+  fmt::print("data      cpu set, {} hosts, {} ticks, in {}\n\n", settings.hosts, settings.ticks, settings.directory);
+}
+
+void Run(const Settings& settings) {
+  std::filesystem::remove_all(settings.directory);
+  PrintMachine(settings);
+  fmt::print("{:<52} {:>22}   mark and details\n", "what", "measured");
+  // First: the child must not inherit threads.
+  MeasureRecovery(settings);
+  {
+    auto db = OpenAt(settings.directory + "/main");
+    TelemetryGenerator data(DataSet::kCpu, settings.hosts);
+    std::vector<SeriesId> ids = SeriesOf(db.get(), data);
+    MeasureAppends(db.get(), ids, &data, settings);
+    MeasureSize(db.get());
+    MeasureScan(db.get());
+    MeasureQueries(db.get(), data);
+    MeasureSyncAppends(db.get(), ids, &data);
+    NEXUS_CHECK(db->Close().ok());
+  }
+  pid_t child = fork();
+  NEXUS_CHECK(child >= 0);
+  if (child == 0) {
+    execl("/proc/self/exe", "bench", "--idle", (settings.directory + "/main").c_str(), static_cast<char*>(nullptr));
+    _exit(1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  std::filesystem::remove_all(settings.directory);
+}
+
+// In a process of its own: what an opened, flushed database of 10,000 series takes.
+void RunIdle(const std::string& directory) {
+  auto db = OpenAt(directory);
+  NEXUS_CHECK(db->Flush().ok());
+  StatusOr<Stats> stats = db->GetStats();
+  NEXUS_CHECK(stats.ok());
+  double beside = AnonymousMiB() - static_cast<double>(stats->memtable_bytes) / (1 << 20);
+  Row("idle anonymous memory beside the memtable", fmt::format("{:.0f} MiB", beside), "<= 60");
+  NEXUS_CHECK(db->Close().ok());
+}
+
+}  // namespace
+}  // namespace nexus::bench
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures the embedded engine on the cpu data set.");
+  nexus::bench::Settings settings;
+  std::string idle;
+  app.add_option("--dir", settings.directory, "scratch folder, wiped before and after")->capture_default_str();
+  app.add_option("--hosts", settings.hosts, "hosts of ten series each")->capture_default_str();
+  app.add_option("--ticks", settings.ticks, "10 s intervals")->capture_default_str();
+  app.add_option("--idle", idle, "measure the memory of this database alone");
+  CLI11_PARSE(app, argc, argv);
+  if (idle.empty()) {
+    nexus::bench::Run(settings);
+  } else {
+    nexus::bench::RunIdle(idle);
+  }
+  return 0;
+}

@@ -1,0 +1,162 @@
+// From records to state. See applier.h.
+
+#include "engine/applier.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace nexus::engine {
+
+Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
+  Status status;
+  switch (kind) {
+    case RecordKind::kBatch:
+      status = ApplyBatch(begin, body);
+      break;
+    case RecordKind::kDefinitions:
+      status = ApplyDefinitions(body);
+      break;
+    case RecordKind::kEdit:
+      status = ApplyEdits(body);
+      break;
+    default:
+      return FailedPrecondition(
+          "a log record of kind {} is not known to this nexus; use the release that "
+          "wrote it",
+          static_cast<int>(kind));
+  }
+  state_->applied = end;
+  return status;
+}
+
+Status Applier::ApplyBatch(Lsn begin, Bytes body) {
+  NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
+  BranchState* branch = state_->FindBranch(batch.tenant(), batch.branch());
+  if (branch == nullptr) {
+    return DataLoss("a batch names tenant {} branch {}, which the log never made",
+                    batch.tenant().value, batch.branch().value);
+  }
+  if (begin < branch->record.sealed) return OkStatus();
+  if (!branch->active_first.has_value()) {
+    branch->active_first = begin;
+    branch->active_since_ns = state_->environment->MonotonicNanos();
+  }
+  uint64_t before = branch->active->bytes();
+  branch->active->Apply(batch);
+  state_->memtable_bytes += branch->active->bytes() - before;
+  applied_batches_++;
+  applied_samples_ += batch.sample_count() - batch.rejected_samples();
+  return OkStatus();
+}
+
+Status Applier::ApplyDefinitions(Bytes body) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<catalog::SeriesDefinition> definitions,
+                         DecodeDefinitions(body));
+  for (catalog::SeriesDefinition& definition : definitions) {
+    auto tenant = state_->tenants.find(definition.tenant.value);
+    if (tenant == state_->tenants.end()) {
+      return DataLoss("a definition names tenant {}, which the log never made",
+                      definition.tenant.value);
+    }
+    uint64_t id = definition.id.value;
+    state_->next_series_id = std::max(state_->next_series_id, id + 1);
+    tenant->second->AddIds({id, id});
+    interner_->AddKnown(*tenant->second, definition.id, definition.canonical);
+    state_->delta.Add(std::move(definition));
+  }
+  state_->published.SetDelta(state_->delta.View());
+  return OkStatus();
+}
+
+Status Applier::ApplyEdits(Bytes body) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(body));
+  Status first;
+  for (const Edit& edit : edits) {
+    Status status = std::visit([this](const auto& e) { return ApplyEdit(e); }, edit);
+    // An edit whose expectation fails changes nothing; those beside it stand.
+    first.Update(status);
+  }
+  return first;
+}
+
+Status Applier::ApplyEdit(const PublishLayers& edit) {
+  BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
+  if (branch == nullptr)
+    return FailedPrecondition("publish: branch {} does not exist", edit.branch.value);
+  if (edit.sealed.value != 0 && edit.sealed <= branch->record.sealed) {
+    return FailedPrecondition("publish: the branch is already flushed up to LSN {}",
+                              branch->record.sealed.value);
+  }
+  for (const catalog::LayerKey& key : edit.retired) {
+    auto is_key = [&](const OpenLayer& open) { return open.record.key() == key; };
+    if (std::none_of(branch->layers.begin(), branch->layers.end(), is_key)) {
+      return FailedPrecondition("publish: layer {} of opening {} is not live", key.sequence,
+                                key.open_count);
+    }
+  }
+  for (const catalog::LayerKey& key : edit.retired) {
+    std::erase_if(branch->layers, [&](const OpenLayer& open) { return open.record.key() == key; });
+    state_->pending_update.layers_retired.push_back(key);
+  }
+  for (const catalog::LayerRecord& record : edit.layers) {
+    auto prepared = prepared_.extract(record.key());
+    branch->layers.push_back({record, prepared.empty() ? nullptr : std::move(prepared.mapped())});
+    state_->pending_update.layers_added.push_back(record);
+    state_->next_layer_sequence = std::max(state_->next_layer_sequence, record.sequence + 1);
+  }
+  if (edit.sealed.value != 0) {
+    branch->record.sealed = edit.sealed;
+    DropSealed(branch, edit.sealed);
+    state_->pending_update.branches.push_back(branch->record);
+  }
+  state_->Publish(*state_->tenants.at(edit.tenant.value), *branch);
+  return OkStatus();
+}
+
+// Memtables whose samples are now in layers. Queries that hold them keep them.
+void Applier::DropSealed(BranchState* branch, Lsn sealed) {
+  while (!branch->sealed.empty() && branch->sealed.front().sealed <= sealed) {
+    state_->memtable_bytes -= branch->sealed.front().memtable->bytes();
+    branch->sealed.pop_front();
+  }
+}
+
+Status Applier::ApplyEdit(const CreateTenant& edit) {
+  for (const auto& [number, tenant] : state_->tenants) {
+    if (number == edit.id.value || tenant->record.name == edit.name) {
+      return AlreadyExists("tenant \"{}\" exists", edit.name);
+    }
+  }
+  catalog::TenantRecord record;
+  record.id = edit.id;
+  record.name = edit.name;
+  record.identity_seed = edit.identity_seed;
+  TenantState* tenant = state_->AddTenant(record);
+  catalog::BranchRecord main;
+  main.tenant = edit.id;
+  main.name = "main";
+  state_->AddBranch(tenant, main);
+  state_->pending_update.tenants.push_back(record);
+  state_->pending_update.branches.push_back(main);
+  return OkStatus();
+}
+
+Status Applier::ApplyEdit(const CreateBranch& edit) {
+  return FailedPrecondition(
+      "branch \"{}\" cannot be made by this nexus: the log was written by a newer release",
+      edit.name);
+}
+
+Status Applier::ApplyEdit(const GarbageRemoved& edit) {
+  for (const catalog::LayerKey& key : edit.layers)
+    state_->pending_update.garbage_removed.push_back(key);
+  return OkStatus();
+}
+
+void Applier::PrepareLayer(const catalog::LayerKey& key,
+                           std::shared_ptr<const layer::LayerReader> reader) {
+  prepared_[key] = std::move(reader);
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,60 @@
+// Applier: takes log records, in LSN order, into memtables, catalog delta and layer map.
+//
+// Live writes and recovery run this same code (DESIGN section 1): a record reaches it only when it
+// is durable. Applying is idempotent where replay may repeat it: batches below a branch's sealed
+// LSN are already in layers and skipped, edits whose expectation no longer holds change nothing.
+// Failure: FailedPrecondition for an edit that was conditional and failed (its outputs are
+// garbage); DataLoss for a record that cannot be decoded, which for a record that passed the log's
+// checksums means that another version wrote it or memory went bad. Threading: loop only.
+
+#ifndef NEXUS_ENGINE_APPLIER_H_
+#define NEXUS_ENGINE_APPLIER_H_
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "catalog/records.h"
+#include "engine/batch.h"
+#include "engine/interner.h"
+#include "engine/record.h"
+#include "engine/state.h"
+
+namespace nexus::engine {
+
+class Applier {
+ public:
+  Applier(DatabaseState* state, Interner* interner) : state_(state), interner_(interner) {}
+
+  // Applies the record at [begin, end).
+  Status Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body);
+
+  // The open file of a layer that a publish edit is about to name, so that it can be read at once.
+  void PrepareLayer(const catalog::LayerKey& key, std::shared_ptr<const layer::LayerReader> reader);
+
+  uint64_t applied_samples() const { return applied_samples_; }
+  uint64_t applied_batches() const { return applied_batches_; }
+
+ private:
+  Status ApplyBatch(Lsn begin, Bytes body);
+  Status ApplyDefinitions(Bytes body);
+  Status ApplyEdits(Bytes body);
+  Status ApplyEdit(const PublishLayers& edit);
+  Status ApplyEdit(const CreateTenant& edit);
+  Status ApplyEdit(const CreateBranch& edit);
+  Status ApplyEdit(const GarbageRemoved& edit);
+  void DropSealed(BranchState* branch, Lsn sealed);
+
+  DatabaseState* const state_;
+  Interner* const interner_;
+  std::map<catalog::LayerKey, std::shared_ptr<const layer::LayerReader>> prepared_;
+  uint64_t applied_samples_ = 0;
+  uint64_t applied_batches_ = 0;
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_APPLIER_H_

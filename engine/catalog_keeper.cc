@@ -1,0 +1,208 @@
+// Commits, checkpoints and trimming. See catalog_keeper.h.
+
+#include "engine/catalog_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "catalog/image.h"
+#include "io/file_util.h"
+
+namespace nexus::engine {
+namespace {
+
+// A commit flushes the disk once beside the log's own flushes: ten a second cost well under 1 % of
+// its time, and what waits is found by queries all the same (the delta).
+constexpr int64_t kCommitPauseNs = 100'000'000;
+// Enough new series that waiting longer would only make a commit longer: 10,000 are best (INGEST.md
+// 6).
+constexpr uint64_t kCommitSeries = 10'000;
+constexpr int64_t kRetryPauseNs = 1'000'000'000;
+constexpr size_t kImagesKept = 2;
+
+template <typename T>
+void PutInFront(std::vector<T>* target, std::vector<T> front) {
+  front.insert(front.end(), std::make_move_iterator(target->begin()),
+               std::make_move_iterator(target->end()));
+  target->swap(front);
+}
+
+// The changes of `failed`, then those that came after it.
+void PutBack(catalog::Update failed, catalog::Update* pending) {
+  PutInFront(&pending->tenants, std::move(failed.tenants));
+  PutInFront(&pending->branches, std::move(failed.branches));
+  PutInFront(&pending->settings, std::move(failed.settings));
+  PutInFront(&pending->layers_added, std::move(failed.layers_added));
+  PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
+  PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
+}
+
+}  // namespace
+
+CatalogKeeper::CatalogKeeper(DatabaseState* state, Committer* committer)
+    : state_(state),
+      committer_(committer),
+      tick_(this, [](io::RunNode* node) { static_cast<Tick*>(node)->keeper->wake_.Set(); }) {}
+
+bool CatalogKeeper::HasChanges() const {
+  const catalog::Update& update = state_->pending_update;
+  return state_->delta.series() > 0 || !update.tenants.empty() || !update.branches.empty() ||
+         !update.settings.empty() || !update.layers_added.empty() ||
+         !update.layers_retired.empty() || !update.garbage_removed.empty();
+}
+
+void CatalogKeeper::Kick() {
+  if (HasChanges()) wake_.Set();
+}
+
+void CatalogKeeper::Stop() {
+  stopping_ = true;
+  wake_.Set();
+}
+
+void CatalogKeeper::WakeAt(int64_t deadline_ns) {
+  io::Executor* executor = state_->environment->executor();
+  executor->CancelTimer(&tick_);
+  executor->StartTimer(&tick_, deadline_ns);
+}
+
+io::Task<void> CatalogKeeper::Run() {
+  while (!stopping_) {
+    wake_.Reset();
+    bool many = state_->delta.series() >= kCommitSeries && !failing_;
+    if (HasChanges() && !busy_) {
+      if (many || state_->environment->MonotonicNanos() >= next_commit_ns_) {
+        // A failure is kept in failing_ and tried again after its pause.
+        (co_await Commit()).IgnoreError();
+      } else {
+        WakeAt(next_commit_ns_);
+      }
+    }
+    if (!wake_.is_set() && !stopping_) co_await wake_.Wait();
+  }
+  state_->environment->executor()->CancelTimer(&tick_);
+}
+
+io::Task<void> CatalogKeeper::Acquire() {
+  while (busy_) co_await idle_.Wait();
+  busy_ = true;
+}
+
+void CatalogKeeper::Release() {
+  busy_ = false;
+  idle_.Pulse();
+  wake_.Set();
+}
+
+io::Task<Status> CatalogKeeper::Commit() {
+  co_await Acquire();
+  Status status = co_await DoCommit();
+  Release();
+  co_return status;
+}
+
+io::Task<Status> CatalogKeeper::Persist() {
+  co_await Acquire();
+  Status status = co_await DoPersist();
+  Release();
+  co_return status;
+}
+
+io::Task<Status> CatalogKeeper::Checkpoint() {
+  co_await Acquire();
+  Status status = co_await DoCheckpoint();
+  Release();
+  co_return status;
+}
+
+io::Task<Status> CatalogKeeper::DoCommit() {
+  catalog::Update update = std::exchange(state_->pending_update, {});
+  update.applied = state_->applied;
+  update.next_series_id = state_->next_series_id;
+  update.open_count = state_->open_count;
+  update.segments = state_->delta.Cut();
+  catalog::Catalog* catalog = state_->catalog.get();
+  const catalog::Update* committing = &update;
+  auto commit = [catalog, committing] { return catalog->Commit(*committing); };
+  Status status = co_await state_->environment->executor()->Run(io::Lane::kCatalog, commit);
+  failing_ = !status.ok();
+  next_commit_ns_ =
+      state_->environment->MonotonicNanos() + (failing_ ? kRetryPauseNs : kCommitPauseNs);
+  if (status.ok()) {
+    state_->delta.Committed(update.segments);
+    state_->published.SetDelta(state_->delta.View());
+  } else {
+    OnCommitFailed(std::move(update), status);
+  }
+  committer_->Pump();
+  co_return status;
+}
+
+void CatalogKeeper::OnCommitFailed(catalog::Update failed, const Status& status) {
+  PutBack(std::move(failed), &state_->pending_update);
+  if (absl::IsResourceExhausted(status)) return;
+  committer_->Refuse(
+      Unavailable("the catalog failed: {}; nothing more is written, reads go on; reopen the "
+                  "database",
+                  FromAbsl(status.message())));
+}
+
+io::Task<Status> CatalogKeeper::DoPersist() {
+  if (HasChanges() || state_->catalog->meta().applied < state_->applied) {
+    NEXUS_CO_RETURN_IF_ERROR(co_await DoCommit());
+  }
+  catalog::Catalog* catalog = state_->catalog.get();
+  auto sync = [catalog] { return catalog->Sync(); };
+  co_return co_await state_->environment->executor()->Run(io::Lane::kCatalog, sync);
+}
+
+io::Task<Status> CatalogKeeper::DoCheckpoint() {
+  NEXUS_CO_RETURN_IF_ERROR(co_await DoPersist());
+  NEXUS_CO_RETURN_IF_ERROR(co_await WriteImage());
+  NEXUS_CO_RETURN_IF_ERROR(co_await RemoveOldImages());
+  co_return co_await TrimLog();
+}
+
+io::Task<Status> CatalogKeeper::WriteImage() {
+  catalog::Catalog* catalog = state_->catalog.get();
+  auto read = [catalog]() -> StatusOr<catalog::ImageContents> {
+    NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
+    return reader.Image();
+  };
+  StatusOr<catalog::ImageContents> contents =
+      co_await state_->environment->executor()->Run(io::Lane::kWorker, read);
+  NEXUS_CO_RETURN_IF_ERROR(contents.status());
+  Lsn lsn = contents->lsn;
+  if (!images_.empty() && images_.back() >= lsn) co_return OkStatus();
+  NEXUS_CO_ASSIGN_OR_RETURN(std::string bytes, catalog::EncodeImage(std::move(*contents)));
+  std::string path = io::JoinPath(state_->folder.root, catalog::ImageFileName(lsn));
+  NEXUS_CO_RETURN_IF_ERROR(
+      co_await io::ReplaceFile(state_->environment->disk(), path, std::move(bytes)));
+  images_.push_back(lsn);
+  co_return OkStatus();
+}
+
+io::Task<Status> CatalogKeeper::RemoveOldImages() {
+  bool removed = false;
+  while (images_.size() > kImagesKept) {
+    std::string path = io::JoinPath(state_->folder.root, catalog::ImageFileName(images_.front()));
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(state_->environment->disk(), path));
+    images_.erase(images_.begin());
+    removed = true;
+  }
+  if (!removed) co_return OkStatus();
+  co_return co_await io::SyncDirectory(state_->environment->disk(), state_->folder.root);
+}
+
+io::Task<Status> CatalogKeeper::TrimLog() {
+  if (images_.size() < kImagesKept || committer_->log() == nullptr) co_return OkStatus();
+  Lsn below = std::min(images_.front(), state_->catalog->meta().synced);
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      if (std::optional<Lsn> oldest = branch->OldestUnflushed()) below = std::min(below, *oldest);
+    }
+  }
+  co_return co_await committer_->log()->Trim(below);
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,80 @@
+// CatalogKeeper: brings what is applied into the catalog's file, and makes checkpoints.
+//
+// Commits follow the applier at a distance: at most one in kCommitPauseNs unless many new series
+// wait, because each costs the disk a flush. A checkpoint is: commit, sync of the catalog, a new
+// image (the two newest are kept), then the trim of the log. Nothing irreversible rests on a commit
+// that is not synced: the log is trimmed below the lowest of the oldest sample that is in no layer,
+// the synced catalog, and the older image (DESIGN section 6). Failure: a full disk is tried again
+// every second; any other failure of the catalog stops writing (reads go on) until the database is
+// reopened. Threading: loop; LMDB is touched on the catalog lane only.
+
+#ifndef NEXUS_ENGINE_CATALOG_KEEPER_H_
+#define NEXUS_ENGINE_CATALOG_KEEPER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "catalog/catalog.h"
+#include "engine/committer.h"
+#include "engine/state.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+class CatalogKeeper {
+ public:
+  CatalogKeeper(DatabaseState* state, Committer* committer);
+
+  // LSNs of the images on disk, ascending.
+  void SetImages(std::vector<Lsn> images) { images_ = std::move(images); }
+
+  // Runs until Stop. Spawned once.
+  io::Task<void> Run();
+  void Stop();
+
+  // Something was applied: looks whether a commit is due.
+  void Kick();
+  // Brings what is applied into the catalog's file, at once; not persistent.
+  io::Task<Status> Commit();
+  // Everything applied before is in the synced catalog and in an image, and the log is trimmed.
+  io::Task<Status> Checkpoint();
+  // Everything applied before is in the synced catalog.
+  io::Task<Status> Persist();
+
+ private:
+  struct Tick : io::Timer {
+    Tick(CatalogKeeper* k, Function f) : Timer(f), keeper(k) {}
+    CatalogKeeper* keeper;
+  };
+
+  bool HasChanges() const;
+  void WakeAt(int64_t deadline_ns);
+  // One commit, sync or checkpoint at a time.
+  io::Task<void> Acquire();
+  void Release();
+  // Parts of them. REQUIRES of all: acquired.
+  io::Task<Status> DoCommit();
+  io::Task<Status> DoPersist();
+  io::Task<Status> DoCheckpoint();
+  io::Task<Status> WriteImage();
+  io::Task<Status> RemoveOldImages();
+  io::Task<Status> TrimLog();
+  void OnCommitFailed(catalog::Update failed, const Status& status);
+
+  DatabaseState* const state_;
+  Committer* const committer_;
+  std::vector<Lsn> images_;
+  Tick tick_;
+  io::Event wake_;
+  io::Event idle_;     // pulsed when `busy_` falls
+  bool busy_ = false;  // acquired
+  bool stopping_ = false;
+  bool failing_ = false;
+  int64_t next_commit_ns_ = 0;  // monotonic
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_CATALOG_KEEPER_H_

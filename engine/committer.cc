@@ -1,0 +1,273 @@
+// Admission, log positions, acknowledgement. See committer.h.
+
+#include "engine/committer.h"
+
+#include <coroutine>
+#include <span>
+#include <utility>
+
+namespace nexus::engine {
+namespace {
+
+// What a batch may take in the memtable for each byte of its record: the staging form holds 28
+// bytes for a sample that the densest record holds in 12.
+constexpr uint64_t kMemoryPerRecordByte = 2;
+
+RecordKind RecordKindOf(CommitRequest::Kind kind) {
+  switch (kind) {
+    case CommitRequest::Kind::kEdit:
+      return RecordKind::kEdit;
+    case CommitRequest::Kind::kDefinitions:
+      return RecordKind::kDefinitions;
+    default:
+      return RecordKind::kBatch;
+  }
+}
+
+// Definitions ahead of a record: nobody waits for them.
+class DefinitionsRequest : public CommitRequest {
+ public:
+  explicit DefinitionsRequest(std::string encoded)
+      : CommitRequest(
+            Kind::kDefinitions, {}, [](CommitRequest*, const Status&) {}, &Delete),
+        encoded_(std::move(encoded)) {
+    body = AsBytes(encoded_);
+  }
+
+ private:
+  static void Delete(CommitRequest* request) { delete static_cast<DefinitionsRequest*>(request); }
+  std::string encoded_;
+};
+
+// A request that a coroutine waits for.
+class AwaitedRequest : public CommitRequest {
+ public:
+  AwaitedRequest(Committer* committer, Kind what, std::string encoded)
+      : CommitRequest(what, {}, &Done, &Release),
+        committer_(committer),
+        encoded_(std::move(encoded)) {
+    body = AsBytes(encoded_);
+  }
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) {
+    waiter_ = waiter;
+    committer_->Submit(this);
+  }
+  Status await_resume() const { return status_; }
+
+ private:
+  static void Done(CommitRequest* request, const Status& status) {
+    static_cast<AwaitedRequest*>(request)->status_ = status;
+  }
+  static void Release(CommitRequest* request) {
+    static_cast<AwaitedRequest*>(request)->waiter_.resume();
+  }
+  Committer* committer_;
+  std::string encoded_;
+  std::coroutine_handle<> waiter_;
+  Status status_;
+};
+
+void Conclude(CommitRequest* request, const Status& status) {
+  request->done(request, status);
+  request->release(request);
+}
+
+}  // namespace
+
+void Committer::Queue::Push(CommitRequest* request) {
+  request->next = nullptr;
+  (tail_ == nullptr ? head_ : tail_->next) = request;
+  tail_ = request;
+}
+
+CommitRequest* Committer::Queue::Pop() {
+  CommitRequest* request = front();
+  head_ = request->next;
+  if (head_ == nullptr) tail_ = nullptr;
+  request->next = nullptr;
+  return request;
+}
+
+Committer::Committer(DatabaseState* state, Interner* interner, Applier* applier,
+                     std::function<void()> on_applied)
+    : state_(state),
+      interner_(interner),
+      applier_(applier),
+      on_applied_(std::move(on_applied)),
+      write_status_(FailedPrecondition("the database is still opening")),
+      pump_(this, &RunPump),
+      deadline_(this, &RunDeadline) {}
+
+void Committer::Start(std::unique_ptr<wal::Log> log) {
+  log_ = std::move(log);
+  write_status_ = OkStatus();
+}
+
+void Committer::Refuse(Status reason) { write_status_ = std::move(reason); }
+
+void Committer::Submit(CommitRequest* request) {
+  (request->kind == CommitRequest::Kind::kEdit ? edits_ : batches_).Push(request);
+  SchedulePump();
+}
+
+io::Task<Status> Committer::CommitEdit(std::string body) {
+  AwaitedRequest request(this, CommitRequest::Kind::kEdit, std::move(body));
+  co_return co_await request;
+}
+
+io::Task<Status> Committer::Drain() {
+  AwaitedRequest request(this, CommitRequest::Kind::kBarrier, {});
+  co_return co_await request;
+}
+
+void Committer::SchedulePump() {
+  if (std::exchange(pump_.scheduled, true)) return;
+  state_->environment->executor()->Schedule(&pump_);
+}
+
+void Committer::RunPump(io::RunNode* node) {
+  auto* pump = static_cast<PumpNode*>(node);
+  pump->scheduled = false;
+  pump->committer->Pump();
+}
+
+void Committer::RunDeadline(io::RunNode* node) {
+  Committer* committer = static_cast<DeadlineTimer*>(node)->committer;
+  committer->RefuseExpired();
+  committer->Pump();
+}
+
+bool Committer::HasMemoryFor(const CommitRequest& request) const {
+  if (request.kind != CommitRequest::Kind::kBatch) return true;
+  if (state_->delta.full()) return false;
+  uint64_t held = state_->memtable_bytes + in_flight_bytes_ * kMemoryPerRecordByte;
+  // A batch larger than the whole budget is let in alone, or it would wait for ever.
+  return held == 0 ||
+         held + request.body.size() * kMemoryPerRecordByte <= state_->options.memtable_bytes;
+}
+
+void Committer::Pump() {
+  while (!edits_.empty() && AdmitFront(&edits_)) {
+  }
+  while (edits_.empty() && !batches_.empty() && AdmitFront(&batches_)) {
+  }
+  ArmDeadline();
+}
+
+bool Committer::AdmitFront(Queue* queue) {
+  CommitRequest* request = queue->front();
+  if (request->kind == CommitRequest::Kind::kBarrier) {
+    queue->Pop();
+    request->end = log_ == nullptr ? Lsn{} : log_->end();
+    in_flight_.Push(request);
+    FinishBarriers();
+    return true;
+  }
+  Status status = write_status_;
+  if (status.ok() && !HasMemoryFor(*request)) return false;
+  while (status.ok() && !interner_->undefined().empty()) {
+    if (!log_->CanAppend(interner_->undefined_bytes())) return false;
+    status = AppendDefinitions();
+  }
+  if (status.ok() && !log_->CanAppend(request->body.size())) return false;
+  if (status.ok()) status = AppendToLog(request);
+  queue->Pop();
+  if (!status.ok()) {
+    Conclude(request, status);
+    return true;
+  }
+  in_flight_.Push(request);
+  in_flight_bytes_ += request->body.size();
+  if (request->buffered) request->done(request, OkStatus());
+  return true;
+}
+
+Status Committer::AppendDefinitions() {
+  std::span<const catalog::SeriesDefinition> definitions = interner_->undefined();
+  auto request = std::make_unique<DefinitionsRequest>(EncodeDefinitions(definitions));
+  NEXUS_RETURN_IF_ERROR(AppendToLog(request.get()));
+  interner_->MarkDefined(definitions.size());
+  in_flight_bytes_ += request->body.size();
+  in_flight_.Push(request.release());
+  return OkStatus();
+}
+
+Status Committer::AppendToLog(CommitRequest* request) {
+  auto urgency =
+      request->kind == CommitRequest::Kind::kEdit ? wal::Urgency::kEdit : wal::Urgency::kBatch;
+  auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
+  NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,
+                         log_->Append(kind, std::span(&request->body, 1), urgency));
+  request->begin = place.begin;
+  request->end = place.end;
+  return OkStatus();
+}
+
+// Barriers at the head of what is in flight have nothing before them any more.
+void Committer::FinishBarriers() {
+  while (!in_flight_.empty() && in_flight_.front()->kind == CommitRequest::Kind::kBarrier) {
+    CommitRequest* barrier = in_flight_.Pop();
+    Conclude(barrier, write_status_);
+  }
+}
+
+void Committer::OnDurable(Lsn durable) {
+  FinishBarriers();
+  while (!in_flight_.empty() && in_flight_.front()->end <= durable) {
+    CommitRequest* request = in_flight_.Pop();
+    in_flight_bytes_ -= request->body.size();
+    Status status =
+        applier_->Apply(RecordKindOf(request->kind), request->begin, request->end, request->body);
+    if (!request->buffered) request->done(request, status);
+    request->release(request);
+    FinishBarriers();
+  }
+  on_applied_();
+  Pump();
+}
+
+void Committer::OnFailed(Status reason) {
+  write_status_ =
+      Unavailable("the log failed: {}; nothing more is written, reads go on; reopen the database",
+                  FromAbsl(reason.message()));
+  Status unknown = Unavailable(
+      "outcome unknown, retry with the same sequence: the log failed ({}); reopen the database "
+      "first",
+      FromAbsl(reason.message()));
+  while (!in_flight_.empty()) {
+    CommitRequest* request = in_flight_.Pop();
+    if (!request->buffered) request->done(request, unknown);
+    request->release(request);
+  }
+  in_flight_bytes_ = 0;
+  SchedulePump();
+}
+
+void Committer::RefuseExpired() {
+  int64_t now = state_->environment->MonotonicNanos();
+  while (!batches_.empty()) {
+    CommitRequest* request = batches_.front();
+    if (request->deadline_ns == 0 || request->deadline_ns > now) return;
+    batches_.Pop();
+    if (!HasMemoryFor(*request)) {
+      Conclude(request, ResourceExhausted("no memory for more samples: {} of {} bytes wait to be "
+                                          "flushed to layers; retry later, or raise "
+                                          "memtable_bytes",
+                                          state_->memtable_bytes, state_->options.memtable_bytes));
+    } else {
+      Conclude(request, ResourceExhausted("the log has no room: the disk is slow; retry later"));
+    }
+  }
+}
+
+void Committer::ArmDeadline() {
+  io::Executor* executor = state_->environment->executor();
+  executor->CancelTimer(&deadline_);
+  if (batches_.empty() || batches_.front()->deadline_ns == 0) return;
+  executor->StartTimer(&deadline_, batches_.front()->deadline_ns);
+}
+
+void Committer::Stop() { state_->environment->executor()->CancelTimer(&deadline_); }
+
+}  // namespace nexus::engine

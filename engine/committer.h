@@ -1,0 +1,146 @@
+// Committer: the one door into the log. Takes requests in order, admits them while there is memory
+// and log room, gives them their log position, and after their round is durable has them applied
+// and acknowledged, in log order.
+//
+// Promises: a request that is refused before it got a position changes nothing (a definite
+// refusal); an acknowledged one is durable and applied; after the log has failed nothing is
+// acknowledged any more and what was in flight ends Unavailable, outcome unknown (D3). Definitions
+// of new series go into the log just before the first request that follows their interning, so a
+// record never names a series that the log does not define. Bounds: requests in flight and queued
+// are the caller's memory; admission charges them to the memtable budget (Options::memtable_bytes)
+// before they enter the log. Threading: loop only.
+
+#ifndef NEXUS_ENGINE_COMMITTER_H_
+#define NEXUS_ENGINE_COMMITTER_H_
+
+#include <coroutine>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "engine/applier.h"
+#include "engine/interner.h"
+#include "engine/record.h"
+#include "engine/state.h"
+#include "wal/log.h"
+
+namespace nexus::engine {
+
+// One record on its way through the log. Owned by the caller, pinned until `release`.
+class CommitRequest : public io::RunNode {
+ public:
+  enum class Kind : uint8_t {
+    kBatch,        // a batch of samples: waits for memory
+    kEdit,         // goes before batches: a flush must publish for their memory to become free
+    kDefinitions,  // the committer's own
+    kBarrier,      // no record: done when everything submitted before is applied
+  };
+  // Both run on the loop, never inside Submit. `done` tells the outcome, once: of a buffered
+  // request when it has its log position, of others when it is applied or refused. `release`
+  // follows, once, when the committer needs the request and its body no more.
+  using Done = void (*)(CommitRequest*, const Status&);
+  using Release = void (*)(CommitRequest*);
+
+  CommitRequest(Kind what, Bytes encoded, Done finished, Release released)
+      : RunNode(nullptr), kind(what), body(encoded), done(finished), release(released) {}
+
+  const Kind kind;
+  Bytes body;
+  const Done done;
+  const Release release;
+  bool buffered = false;
+  int64_t deadline_ns =
+      0;      // monotonic; ResourceExhausted if not admitted by then; 0: waits for ever
+  Lsn begin;  // the log position, once it has one
+  Lsn end;
+};
+
+class Committer : public wal::LogObserver {
+ public:
+  // `on_applied` is called after every group of applied records (flush triggers live behind it).
+  Committer(DatabaseState* state, Interner* interner, Applier* applier,
+            std::function<void()> on_applied);
+
+  // From now on writes to the log.
+  void Start(std::unique_ptr<wal::Log> log);
+  // From now on refuses every request with `reason` (closing; no space for a log segment).
+  void Refuse(Status reason);
+  // REQUIRES: nothing is submitted afterwards.
+  void Stop();
+
+  // Queues a request. It is done from a later turn of the loop.
+  void Submit(CommitRequest* request);
+  // Awaitable form for edits: OK once the record is durable and applied.
+  io::Task<Status> CommitEdit(std::string body);
+  // Waits until everything submitted before is durable and applied, or the log has failed.
+  io::Task<Status> Drain();
+
+  // Looks again at what waits for memory, log room or the catalog.
+  void Pump();
+
+  // OK, or why writing is refused.
+  const Status& write_status() const { return write_status_; }
+  wal::Log* log() { return log_.get(); }
+
+  void OnDurable(Lsn durable) override;
+  void OnFailed(Status reason) override;
+  void OnRoom() override { Pump(); }
+
+ private:
+  // First in, first out, through RunNode::next.
+  class Queue {
+   public:
+    bool empty() const { return head_ == nullptr; }
+    CommitRequest* front() const { return static_cast<CommitRequest*>(head_); }
+    void Push(CommitRequest* request);
+    CommitRequest* Pop();
+
+   private:
+    io::RunNode* head_ = nullptr;
+    io::RunNode* tail_ = nullptr;
+  };
+
+  static void RunPump(io::RunNode* node);
+  static void RunDeadline(io::RunNode* node);
+  struct PumpNode : io::RunNode {
+    PumpNode(Committer* c, Function f) : RunNode(f), committer(c) {}
+    Committer* committer;
+    bool scheduled = false;
+  };
+  struct DeadlineTimer : io::Timer {
+    DeadlineTimer(Committer* c, Function f) : Timer(f), committer(c) {}
+    Committer* committer;
+  };
+
+  bool HasMemoryFor(const CommitRequest& request) const;
+  // Gives the head of a queue its place in the log, or finishes it with its refusal. False: it
+  // waits.
+  bool AdmitFront(Queue* queue);
+  Status AppendDefinitions();
+  Status AppendToLog(CommitRequest* request);
+  void FinishBarriers();
+  void RefuseExpired();
+  void SchedulePump();
+  void ArmDeadline();
+
+  DatabaseState* const state_;
+  Interner* const interner_;
+  Applier* const applier_;
+  const std::function<void()> on_applied_;
+  std::unique_ptr<wal::Log> log_;
+  Status write_status_;
+  Queue edits_;
+  Queue batches_;
+  Queue in_flight_;  // in log order
+  uint64_t in_flight_bytes_ = 0;
+  PumpNode pump_;
+  DeadlineTimer deadline_;
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_COMMITTER_H_

@@ -1,0 +1,212 @@
+// Wiring, and the calls that cross several parts. See core.h.
+
+#include "engine/core.h"
+
+#include <utility>
+
+#include "engine/catalog_index.h"
+#include "engine/recovery.h"
+
+namespace nexus::engine {
+namespace {
+
+Status CheckOptions(const Options& options) {
+  constexpr uint64_t kKiB = 1 << 10;
+  constexpr uint64_t kMiB = 1 << 20;
+  auto out_of_range = [](std::string_view name, auto value, std::string_view range) {
+    return InvalidArgument("option {} is {}; it must be {}", name, value, range);
+  };
+  if (options.directory.empty())
+    return InvalidArgument("option directory is empty; name the database's folder");
+  if (options.memtable_bytes < 256 * kKiB) {
+    return out_of_range("memtable_bytes", options.memtable_bytes, "at least 256 KiB");
+  }
+  uint64_t segment = options.log_segment_bytes;
+  if (segment < 64 * kKiB || segment > 1024 * kMiB || segment % (64 * kKiB) != 0) {
+    return out_of_range("log_segment_bytes", segment, "a multiple of 64 KiB from 64 KiB to 1 GiB");
+  }
+  if (options.catalog_bytes_max < kMiB) {
+    return out_of_range("catalog_bytes_max", options.catalog_bytes_max, "at least 1 MiB");
+  }
+  if (options.flush_interval_ms < 0 || options.admission_timeout_ms < 0 ||
+      options.lock_wait_ms < 0) {
+    return InvalidArgument(
+        "options flush_interval_ms, admission_timeout_ms and lock_wait_ms must not be negative");
+  }
+  if (options.workers < 1 || options.workers > 64) {
+    return out_of_range("workers", options.workers, "from 1 to 64");
+  }
+  return OkStatus();
+}
+
+bool IsTenantName(std::string_view name) {
+  if (name.empty() || name.size() > 64) return false;
+  for (char c : name) {
+    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                c == '_' || c == '.' || c == '-';
+    if (!fine) return false;
+  }
+  return true;
+}
+
+io::Task<void> LoadIdentities(Interner* interner) {
+  // A failure is kept and given to whoever interns.
+  (co_await interner->Load()).IgnoreError();
+}
+
+}  // namespace
+
+DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
+    : state_(environment, std::move(options)),
+      interner_(&state_),
+      applier_(&state_, &interner_),
+      committer_(&state_, &interner_, &applier_, [this] { OnApplied(); }),
+      keeper_(&state_, &committer_),
+      flusher_(&state_, &applier_, &committer_, &keeper_),
+      scope_(environment->executor()) {
+  state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
+}
+
+DatabaseCore::~DatabaseCore() = default;
+
+void DatabaseCore::OnApplied() {
+  flusher_.Kick();
+  keeper_.Kick();
+}
+
+io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> DatabaseCore::Open(io::Environment* environment,
+                                                                     Options options,
+                                                                     CatalogHooks hooks) {
+  NEXUS_CO_RETURN_IF_ERROR(CheckOptions(options));
+  std::unique_ptr<DatabaseCore> core(new DatabaseCore(environment, std::move(options)));
+  Recovery recovery(&core->state_, std::move(hooks), &core->interner_, &core->applier_,
+                    &core->committer_, &core->keeper_, &core->flusher_, &core->recovery_);
+  Status status = co_await core->Recover(&recovery);
+  if (!status.ok()) {
+    (co_await core->Close()).IgnoreError();
+    co_return status;
+  }
+  core->scope_.Spawn(core->keeper_.Run());
+  core->scope_.Spawn(core->flusher_.Run());
+  core->scope_.Spawn(LoadIdentities(&core->interner_));
+  co_return core;
+}
+
+io::Task<Status> DatabaseCore::Recover(Recovery* recovery) {
+  auto lock = co_await recovery->Run();
+  NEXUS_CO_RETURN_IF_ERROR(lock.status());
+  lock_ = std::move(*lock);
+  if (committer_.log() == nullptr) co_return OkStatus();
+  NEXUS_CO_RETURN_IF_ERROR(co_await flusher_.PublishUnpublished());
+  co_return co_await recovery->CleanUp();
+}
+
+io::Task<Status> DatabaseCore::Sync() { return committer_.Drain(); }
+
+io::Task<Status> DatabaseCore::Flush() { return flusher_.FlushAll(); }
+
+io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
+  if (!IsTenantName(name)) {
+    co_return InvalidArgument("tenant name \"{}\": 1 to 64 of letters, digits, _ . - are allowed",
+                              name);
+  }
+  uint32_t number = next_tenant_number_;
+  if (!state_.tenants.empty()) number = std::max(number, state_.tenants.rbegin()->first + 1);
+  next_tenant_number_ = number + 1;
+  nexus::engine::CreateTenant edit;
+  edit.id = TenantId{number};
+  edit.name = std::move(name);
+  edit.identity_seed = state_.environment->random()->Next();
+  const Edit edits[] = {std::move(edit)};
+  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+}
+
+io::Task<Status> DatabaseCore::Close() {
+  if (std::exchange(closed_, true)) co_return OkStatus();
+  Status status;
+  if (committer_.log() != nullptr) status = co_await committer_.Drain();
+  flusher_.Stop();
+  keeper_.Stop();
+  co_await scope_.Join();
+  if (committer_.log() != nullptr) {
+    if (status.ok()) status = co_await keeper_.Persist();
+    committer_.Refuse(FailedPrecondition("the database is closed"));
+    Status closed = co_await committer_.log()->Close();
+    if (status.ok()) status = closed;
+  }
+  committer_.Stop();
+  lock_.reset();
+  co_return status;
+}
+
+Stats DatabaseCore::LoopStats() {
+  Stats stats;
+  for (const auto& [number, tenant] : state_.tenants) {
+    for (const SeriesIdRange& range : tenant->ids) stats.series += range.last - range.first + 1;
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      for (const OpenLayer& layer : branch->layers) {
+        stats.layers++;
+        stats.layer_bytes += layer.record.file_bytes;
+        stats.layer_samples += layer.record.samples;
+      }
+      for (const SealedMemtable& sealed : branch->sealed)
+        stats.memtable_samples += sealed.memtable->samples();
+      stats.memtable_samples += branch->active->samples();
+    }
+  }
+  stats.memtable_bytes = state_.memtable_bytes;
+  stats.samples = stats.layer_samples + stats.memtable_samples;
+  stats.applied_lsn = state_.applied;
+  stats.durable_lsn = state_.applied;
+  stats.catalog_lsn = state_.catalog->meta().synced;
+  stats.open_count = state_.open_count;
+  stats.appended_batches = applier_.applied_batches() - recovery_.replayed_batches;
+  stats.appended_samples = applier_.applied_samples() - recovery_.replayed_samples;
+  stats.flushes = flusher_.flushes();
+  if (wal::Log* log = committer_.log(); log != nullptr) {
+    wal::LogStats log_stats = log->stats();
+    stats.durable_lsn = std::max(log->durable(), state_.applied);
+    stats.wal_bytes = log_stats.bytes_on_disk;
+    stats.log_rounds = log_stats.rounds;
+    if (committer_.write_status().ok() && !log->writable().ok()) {
+      stats.write_state = std::string(FromAbsl(log->writable().message()));
+    }
+  }
+  if (!committer_.write_status().ok()) {
+    stats.write_state = std::string(FromAbsl(committer_.write_status().message()));
+  }
+  if (stats.write_state.empty()) stats.write_state = "ok";
+  stats.io_backend = state_.environment->name();
+  return stats;
+}
+
+Status DatabaseCore::CompleteStats(Stats* stats) const {
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
+  NEXUS_ASSIGN_OR_RETURN(catalog::CatalogStats catalog, reader.Stats());
+  stats->catalog_bytes = catalog.bytes_in_use;
+  if (stats->samples > 0) {
+    stats->bytes_per_sample = static_cast<double>(stats->layer_bytes + stats->catalog_bytes) /
+                              static_cast<double>(stats->samples);
+  }
+  return OkStatus();
+}
+
+StatusOr<Sources> DatabaseCore::SourcesOf(std::string_view tenant, std::string_view branch) const {
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
+  return found.view->All();
+}
+
+StatusOr<ReadView> DatabaseCore::View(std::string_view tenant, std::string_view branch) const {
+  // The delta is taken before the catalog is read: what leaves the delta is in the catalog by then.
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
+  ReadView view;
+  view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
+  view.sources = found.view->All();
+  view.monotonic_nanos = [environment = state_.environment] {
+    return environment->MonotonicNanos();
+  };
+  return view;
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,97 @@
+// DatabaseCore: an open database on its loop - the parts wired together, without threads of its
+// own.
+//
+// The embedded face (nexus.h), the server and the simulator all drive this class. Parts:
+//   Committer     admission, log, acknowledgement        CatalogKeeper  catalog commits,
+//   checkpoints Applier       records into memtables and delta       Flusher        memtables into
+//   layers Interner      ids for series                         Recovery       what Open does
+// Data flows one way: Append -> log -> durable -> Applier -> memtable -> Flusher -> layer ->
+// publish edit -> log -> Applier. Threading: loop only, but for View and what is said to be for any
+// thread. Destroy it on the loop, after Close() - or, in the simulator, after the world has
+// crashed.
+
+#ifndef NEXUS_ENGINE_CORE_H_
+#define NEXUS_ENGINE_CORE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "engine/applier.h"
+#include "engine/catalog_keeper.h"
+#include "engine/committer.h"
+#include "engine/cursors.h"
+#include "engine/flusher.h"
+#include "engine/interner.h"
+#include "engine/nexus.h"
+#include "engine/options.h"
+#include "engine/state.h"
+#include "io/environment.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+// What stands beside the seam: LMDB works on a real folder, also in the simulator.
+struct CatalogHooks {
+  std::string directory;  // empty: catalog/ in the database's folder
+  std::function<void(Lsn)> after_commit;
+  std::function<void(Lsn)> after_sync;
+};
+
+class Recovery;
+
+class DatabaseCore {
+ public:
+  static io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> Open(io::Environment* environment,
+                                                                Options options,
+                                                                CatalogHooks hooks);
+  ~DatabaseCore();
+  DatabaseCore(const DatabaseCore&) = delete;
+  DatabaseCore& operator=(const DatabaseCore&) = delete;
+
+  Committer* committer() { return &committer_; }
+  Interner* interner() { return &interner_; }
+  DatabaseState* state() { return &state_; }
+  const RecoveryReport& recovery() const { return recovery_; }
+
+  // See the methods of nexus.h with these names.
+  io::Task<Status> Sync();
+  io::Task<Status> Flush();
+  io::Task<Status> CreateTenant(std::string name);
+  io::Task<Status> Close();
+  // Fills what the loop knows; the catalog's and the layers' figures are added by CompleteStats.
+  Stats LoopStats();
+
+  // ---- Any thread.
+
+  // What a query of this branch sees now. Errors: NotFound, ResourceExhausted (readers of the
+  // catalog).
+  StatusOr<ReadView> View(std::string_view tenant, std::string_view branch) const;
+  // Its sources alone. NotFound.
+  StatusOr<Sources> SourcesOf(std::string_view tenant, std::string_view branch) const;
+  // Blocks on the catalog's file.
+  Status CompleteStats(Stats* stats) const;
+
+ private:
+  DatabaseCore(io::Environment* environment, Options options);
+  io::Task<Status> Recover(Recovery* recovery);
+  void OnApplied();
+
+  DatabaseState state_;
+  Interner interner_;
+  Applier applier_;
+  Committer committer_;
+  CatalogKeeper keeper_;
+  Flusher flusher_;
+  RecoveryReport recovery_;
+  std::unique_ptr<io::FileLock> lock_;
+  bool closed_ = false;
+  uint32_t next_tenant_number_ = 0;
+  io::TaskScope scope_;
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_CORE_H_

@@ -1,0 +1,240 @@
+// Sealing and flushing. See flusher.h.
+
+#include "engine/flusher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/layer_writer.h"
+
+namespace nexus::engine {
+namespace {
+
+// After a failed flush: long enough not to hammer a full disk, short enough that a healed one is
+// used soon.
+constexpr int64_t kRetryPauseNs = 1'000'000'000;
+
+}  // namespace
+
+Flusher::Flusher(DatabaseState* state, Applier* applier, Committer* committer,
+                 CatalogKeeper* keeper)
+    : state_(state),
+      applier_(applier),
+      committer_(committer),
+      keeper_(keeper),
+      reserve_(state->environment, state->folder.reserve, state->options.reserve_bytes),
+      tick_(this, [](io::RunNode* node) { static_cast<Tick*>(node)->flusher->wake_.Set(); }) {}
+
+void Flusher::Seal(TenantState* tenant, BranchState* branch) {
+  if (!branch->active_first.has_value()) return;
+  branch->sealed.push_back({branch->active, *branch->active_first, state_->applied});
+  branch->active = state_->NewMemtable(branch->active.get());
+  branch->active_first.reset();
+  state_->Publish(*tenant, *branch);
+}
+
+void Flusher::SealAll() {
+  for (auto& [number, tenant] : state_->tenants) {
+    for (auto& [branch_number, branch] : tenant->branches) Seal(tenant.get(), branch.get());
+  }
+}
+
+// Keeps the active memtables below half of the budget, largest first: the other half is for what is
+// being flushed.
+void Flusher::SealForMemory() {
+  while (true) {
+    uint64_t active_bytes = 0;
+    uint64_t largest_bytes = 0;
+    Oldest largest;
+    for (auto& [number, tenant] : state_->tenants) {
+      for (auto& [branch_number, branch] : tenant->branches) {
+        if (!branch->active_first.has_value()) continue;
+        uint64_t bytes = branch->active->bytes();
+        active_bytes += bytes;
+        if (bytes < largest_bytes) continue;
+        largest_bytes = bytes;
+        largest = {tenant.get(), branch.get()};
+      }
+    }
+    if (largest.branch == nullptr || active_bytes < state_->options.memtable_bytes / 2) return;
+    Seal(largest.tenant, largest.branch);
+  }
+}
+
+void Flusher::SealWhatIsOld() {
+  const int64_t now = state_->environment->MonotonicNanos();
+  const int64_t interval_ns = state_->options.flush_interval_ms * 1'000'000;
+  for (auto& [number, tenant] : state_->tenants) {
+    for (auto& [branch_number, branch] : tenant->branches) {
+      if (!branch->active_first.has_value()) continue;
+      bool waited = interval_ns > 0 && now - branch->active_since_ns >= interval_ns;
+      bool pins_log =
+          state_->applied.value - branch->active_first->value > state_->options.log_bytes_max;
+      if (waited || pins_log) Seal(tenant.get(), branch.get());
+    }
+  }
+}
+
+std::optional<int64_t> Flusher::NextDue() const {
+  std::optional<int64_t> due;
+  if (state_->options.flush_interval_ms == 0) return due;
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      if (!branch->active_first.has_value()) continue;
+      int64_t at = branch->active_since_ns + state_->options.flush_interval_ms * 1'000'000;
+      due = std::min(due.value_or(at), at);
+    }
+  }
+  return due;
+}
+
+Flusher::Oldest Flusher::FindOldestSealed() const {
+  Oldest oldest;
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      if (branch->sealed.empty()) continue;
+      if (oldest.branch != nullptr &&
+          oldest.branch->sealed.front().first < branch->sealed.front().first)
+        continue;
+      oldest = {tenant.get(), branch.get()};
+    }
+  }
+  return oldest;
+}
+
+void Flusher::Kick() {
+  SealForMemory();
+  wake_.Set();
+}
+
+void Flusher::Stop() {
+  stopping_ = true;
+  wake_.Set();
+}
+
+io::Task<void> Flusher::Run() {
+  io::Executor* executor = state_->environment->executor();
+  // Space that is missing now will be asked for again after the next flush.
+  (co_await reserve_.Restore()).IgnoreError();
+  while (!stopping_) {
+    wake_.Reset();
+    SealWhatIsOld();
+    Oldest oldest = FindOldestSealed();
+    int64_t now = state_->environment->MonotonicNanos();
+    if (oldest.branch != nullptr && now >= retry_at_ns_) {
+      co_await Attempt(oldest);
+      continue;
+    }
+    std::optional<int64_t> due = oldest.branch != nullptr ? retry_at_ns_ : NextDue();
+    executor->CancelTimer(&tick_);
+    if (due.has_value()) executor->StartTimer(&tick_, *due);
+    co_await wake_.Wait();
+  }
+  executor->CancelTimer(&tick_);
+  attempted_.Pulse();
+}
+
+io::Task<void> Flusher::Attempt(Oldest oldest) {
+  last_attempt_ = co_await FlushOne(oldest);
+  if (absl::IsResourceExhausted(last_attempt_)) {
+    bool released = co_await reserve_.Release();
+    if (released) last_attempt_ = co_await FlushOne(oldest);
+  }
+  if (last_attempt_.ok()) {
+    // The flush stands whether or not the checkpoint succeeds; the next one trims what this one
+    // could not.
+    (co_await keeper_->Checkpoint()).IgnoreError();
+    (co_await reserve_.Restore()).IgnoreError();
+  }
+  retry_at_ns_ = last_attempt_.ok() ? 0 : state_->environment->MonotonicNanos() + kRetryPauseNs;
+  attempts_++;
+  attempted_.Pulse();
+  committer_->Pump();
+}
+
+io::Task<StatusOr<Edit>> Flusher::WriteOne(Oldest oldest, SealedMemtable sealed) {
+  PublishLayers edit;
+  edit.tenant = oldest.tenant->record.id;
+  edit.branch = oldest.branch->record.id;
+  edit.sealed = sealed.sealed;
+  uint64_t sequence = state_->next_layer_sequence++;
+  auto written = co_await WriteLayer(state_, oldest.tenant, oldest.branch, sealed, sequence);
+  NEXUS_CO_RETURN_IF_ERROR(written.status());
+  if (written->has_value()) {
+    edit.layers.push_back((*written)->record);
+    applier_->PrepareLayer((*written)->record.key(), (*written)->reader);
+  }
+  co_return Edit(std::move(edit));
+}
+
+io::Task<Status> Flusher::FlushOne(Oldest oldest) {
+  StatusOr<Edit> edit = co_await WriteOne(oldest, oldest.branch->sealed.front());
+  NEXUS_CO_RETURN_IF_ERROR(edit.status());
+  std::string body = EncodeEdits({&*edit, 1});
+  Status status = co_await committer_->CommitEdit(std::move(body));
+  if (status.ok()) flushes_++;
+  co_return status;
+}
+
+io::Task<Status> Flusher::FlushAll() {
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->Drain());
+  SealAll();
+  const Lsn target = state_->applied;
+  while (!stopping_) {
+    bool done = true;
+    for (const auto& [number, tenant] : state_->tenants) {
+      for (const auto& [branch_number, branch] : tenant->branches) {
+        done = done && (branch->sealed.empty() || branch->sealed.front().sealed > target);
+      }
+    }
+    if (done) co_return co_await keeper_->Checkpoint();
+    wake_.Set();
+    uint64_t before = attempts_;
+    while (attempts_ == before && !stopping_) co_await attempted_.Wait();
+    NEXUS_CO_RETURN_IF_ERROR(last_attempt_);
+  }
+  co_return FailedPrecondition("the database is closing");
+}
+
+io::Task<Status> Flusher::MakeRoomDuringReplay() {
+  SealForMemory();
+  return WriteSealed();
+}
+
+io::Task<Status> Flusher::WriteEverything() {
+  SealAll();
+  return WriteSealed();
+}
+
+io::Task<Status> Flusher::WriteSealed() {
+  for (Oldest oldest = FindOldestSealed(); oldest.branch != nullptr; oldest = FindOldestSealed()) {
+    StatusOr<Edit> edit = co_await WriteOne(oldest, oldest.branch->sealed.front());
+    NEXUS_CO_RETURN_IF_ERROR(edit.status());
+    unpublished_.push_back(std::move(*edit));
+    // Its samples are safe: the log holds them until the layer is published.
+    state_->memtable_bytes -= oldest.branch->sealed.front().memtable->bytes();
+    oldest.branch->sealed.pop_front();
+  }
+  co_return OkStatus();
+}
+
+io::Task<Status> Flusher::PublishUnpublished() {
+  for (const Edit& edit : unpublished_) {
+    std::string body = EncodeEdits({&edit, 1});
+    NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(std::move(body)));
+  }
+  unpublished_.clear();
+  co_return OkStatus();
+}
+
+Status Flusher::ApplyUnpublished() {
+  const Lsn applied = state_->applied;
+  for (const Edit& edit : unpublished_) {
+    std::string body = EncodeEdits({&edit, 1});
+    NEXUS_RETURN_IF_ERROR(applier_->Apply(RecordKind::kEdit, applied, applied, AsBytes(body)));
+  }
+  unpublished_.clear();
+  return OkStatus();
+}
+
+}  // namespace nexus::engine

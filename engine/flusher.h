@@ -1,0 +1,93 @@
+// Flusher: seals memtables and turns them into layers.
+//
+// When: the active memtables hold half of the memory budget; the oldest of a branch's samples has
+// waited for flush_interval; the log has grown past log_bytes_max; or somebody asked. Sealing is a
+// pointer swap on the loop. One flush at a time, oldest sealed memtable first, so a branch's layers
+// are published in write order. A worker encodes; the loop writes a temporary file, syncs it,
+// renames it, syncs the folder, and commits the publish edit, whose application swaps memtable for
+// layer in one step. Failure: a flush that fails (disk full, I/O error) drops its output, keeps the
+// memtable, and is tried again after a pause; until then admission holds back appends when memory
+// is full. At ENOSPC the reserve file is given up first. Threading: loop; encoding on workers.
+
+#ifndef NEXUS_ENGINE_FLUSHER_H_
+#define NEXUS_ENGINE_FLUSHER_H_
+
+#include <optional>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/applier.h"
+#include "engine/catalog_keeper.h"
+#include "engine/committer.h"
+#include "engine/record.h"
+#include "engine/reserve.h"
+#include "engine/state.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+class Flusher {
+ public:
+  Flusher(DatabaseState* state, Applier* applier, Committer* committer, CatalogKeeper* keeper);
+
+  // Runs until Stop. Spawned once, when the database takes appends.
+  io::Task<void> Run();
+  void Stop();
+
+  // Looks whether a memtable should be sealed; called when records were applied.
+  void Kick();
+  // Seals everything applied so far and waits until it is in layers. The error of the first flush
+  // that fails meanwhile.
+  io::Task<Status> FlushAll();
+
+  // ---- During replay: layers are written when memory runs short, and published afterwards.
+
+  io::Task<Status> MakeRoomDuringReplay();
+  // Writes all that is in memory, likewise.
+  io::Task<Status> WriteEverything();
+  // Commits the publish edits of what was written, by way of the log - or applies them without one.
+  io::Task<Status> PublishUnpublished();
+  Status ApplyUnpublished();
+
+  uint64_t flushes() const { return flushes_; }
+
+ private:
+  struct Tick : io::Timer {
+    Tick(Flusher* f, Function function) : Timer(function), flusher(f) {}
+    Flusher* flusher;
+  };
+  struct Oldest {
+    TenantState* tenant = nullptr;
+    BranchState* branch = nullptr;
+  };
+
+  void Seal(TenantState* tenant, BranchState* branch);
+  void SealAll();
+  void SealForMemory();
+  void SealWhatIsOld();
+  std::optional<int64_t> NextDue() const;
+  Oldest FindOldestSealed() const;
+  io::Task<Status> WriteSealed();
+  io::Task<Status> FlushOne(Oldest oldest);
+  io::Task<StatusOr<Edit>> WriteOne(Oldest oldest, SealedMemtable sealed);
+  io::Task<void> Attempt(Oldest oldest);
+
+  DatabaseState* const state_;
+  Applier* const applier_;
+  Committer* const committer_;
+  CatalogKeeper* const keeper_;
+  Reserve reserve_;
+  Tick tick_;
+  io::Event wake_;
+  io::Event attempted_;  // pulsed after each attempt
+  uint64_t attempts_ = 0;
+  Status last_attempt_;
+  bool stopping_ = false;
+  int64_t retry_at_ns_ = 0;
+  uint64_t flushes_ = 0;
+  std::vector<Edit> unpublished_;  // of layers written during replay
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_FLUSHER_H_

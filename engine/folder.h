@@ -1,0 +1,64 @@
+// The folder of a database: what lies where, and the identity file that makes a folder a database.
+//
+//   lock                     held while the database is open; the holder's pid
+//   IDENTITY                 database id, format version and feature words
+//   (docs/format/identity.md) wal/                     log segments layers/                  layer
+//   files, and *.tmp while one is written catalog/                 LMDB catalog-<lsn>.image the two
+//   newest images of the catalog reserve                  preallocated space, given up at ENOSPC
+//   quarantine/              what recovery would neither keep nor delete
+//
+// The identity file is written once, atomically, before anything else in a new folder; so a folder
+// without it is either empty or not ours.
+// Threading: plain functions; the tasks run on the loop.
+
+#ifndef NEXUS_ENGINE_FOLDER_H_
+#define NEXUS_ENGINE_FOLDER_H_
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "io/environment.h"
+
+namespace nexus::engine {
+
+// Paths below the folder of a database.
+struct Folder {
+  explicit Folder(std::string root);
+
+  std::string root;
+  std::string identity;
+  std::string wal;
+  std::string layers;
+  std::string catalog;
+  std::string reserve;
+  std::string quarantine;
+};
+
+struct Identity {
+  DatabaseId database;
+  int64_t created_wall_ns = 0;
+};
+
+// The identity file's bytes and back. Errors of parsing: DataLoss (damaged), FailedPrecondition (a
+// newer format version or an unknown incompatible feature, named).
+std::string EncodeIdentity(const Identity& identity);
+StatusOr<Identity> ParseIdentity(std::string_view bytes, std::string_view path);
+
+struct OpenedFolder {
+  OpenedFolder(Identity found, bool made) : identity(found), created(made) {}
+  Identity identity;
+  bool created;  // the identity file was written just now
+};
+
+// Reads the identity of the folder or, if `create` and the folder is missing or empty, makes the
+// folder with its subfolders and a new random identity. Idempotent over crashes. Errors: NotFound
+// (no database there), FailedPrecondition (not empty and not a database), and those of
+// ParseIdentity.
+io::Task<StatusOr<OpenedFolder>> OpenFolder(io::Environment* environment, Folder folder,
+                                            bool create);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_FOLDER_H_

@@ -1,0 +1,128 @@
+// Ids for series. See interner.h.
+
+#include "engine/interner.h"
+
+#include <utility>
+
+#include "catalog/catalog.h"
+
+namespace nexus::engine {
+namespace {
+
+// Bytes of a definition in its record beside the labels: tenant, id, length.
+constexpr uint64_t kDefinitionOverheadBytes = 24;
+
+struct ScannedTenant {
+  TenantId id;
+  std::vector<SeriesIdRange> ids;
+};
+
+// Fills the map and finds which ids are whose, in short readers (a long one would make the file
+// grow).
+StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
+                                                catalog::IdentityMap* identities) {
+  constexpr uint64_t kRowsPerReader = 100'000;
+  std::vector<ScannedTenant> tenants;
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader list, catalog.BeginRead());
+  NEXUS_ASSIGN_OR_RETURN(std::vector<catalog::TenantRecord> records, list.Tenants());
+  for (const catalog::TenantRecord& record : records) {
+    ScannedTenant tenant{record.id, {}};
+    Status inserted;
+    for (SeriesId from{1};;) {
+      NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog.BeginRead());
+      auto visit = [&](const catalog::SeriesIdentityRow& row) {
+        inserted.Update(identities->Insert(record.id, row.identity, row.id).status());
+        if (tenant.ids.empty() || tenant.ids.back().last + 1 != row.id.value) {
+          tenant.ids.push_back({row.id.value, row.id.value});
+        }
+        tenant.ids.back().last = row.id.value;
+        from = SeriesId{row.id.value + 1};
+      };
+      NEXUS_ASSIGN_OR_RETURN(uint64_t rows,
+                             reader.VisitIdentities(record.id, from, kRowsPerReader, visit));
+      NEXUS_RETURN_IF_ERROR(inserted);
+      if (rows < kRowsPerReader) break;
+    }
+    tenants.push_back(std::move(tenant));
+  }
+  return tenants;
+}
+
+}  // namespace
+
+SeriesId Interner::Find(TenantId tenant, uint64_t seed, std::string_view canonical) const {
+  return identities_.Find(tenant, catalog::SeriesIdentity(seed, canonical));
+}
+
+io::Task<Status> Interner::Load() {
+  const catalog::Catalog* catalog = state_->catalog.get();
+  catalog::IdentityMap* identities = &identities_;
+  auto scan = [catalog, identities] { return ScanSeries(*catalog, identities); };
+  auto scanned = co_await state_->environment->executor()->Run(io::Lane::kWorker, scan);
+  load_status_ = scanned.status();
+  if (scanned.ok()) {
+    for (const ScannedTenant& found : *scanned) {
+      auto tenant = state_->tenants.find(found.id.value);
+      if (tenant == state_->tenants.end()) continue;
+      for (SeriesIdRange range : found.ids) tenant->second->AddIds(range);
+    }
+  }
+  loaded_.Set();
+  co_return load_status_;
+}
+
+void Interner::AddKnown(const TenantState& tenant, SeriesId id, std::string_view canonical) {
+  Hash128 identity = catalog::SeriesIdentity(tenant.record.identity_seed, canonical);
+  // Beyond the map's limits a series stays readable; it is interning it that fails, and says why.
+  identities_.Insert(tenant.record.id, identity, id).status().IgnoreError();
+}
+
+StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonical) {
+  Hash128 identity = catalog::SeriesIdentity(tenant->record.identity_seed, canonical);
+  SeriesId id{state_->next_series_id};
+  NEXUS_ASSIGN_OR_RETURN(SeriesId given, identities_.Insert(tenant->record.id, identity, id));
+  if (given != id) return given;
+  state_->next_series_id++;
+  tenant->AddIds({id.value, id.value});
+  if (undefined_.empty() || undefined_.back().size() == kDefinitionsPerRecord)
+    undefined_.emplace_back();
+  undefined_.back().push_back({tenant->record.id, id, std::move(canonical)});
+  return id;
+}
+
+io::Task<StatusOr<std::vector<SeriesId>>> Interner::Intern(TenantId tenant,
+                                                           std::vector<std::string> canonicals) {
+  co_await loaded_.Wait();
+  NEXUS_CO_RETURN_IF_ERROR(load_status_);
+  auto at = state_->tenants.find(tenant.value);
+  if (at == state_->tenants.end())
+    co_return NotFound("tenant number {} does not exist", tenant.value);
+  std::vector<SeriesId> ids;
+  ids.reserve(canonicals.size());
+  for (std::string& canonical : canonicals) {
+    NEXUS_CO_ASSIGN_OR_RETURN(SeriesId id, InternOne(at->second.get(), std::move(canonical)));
+    ids.push_back(id);
+  }
+  co_return ids;
+}
+
+std::span<const catalog::SeriesDefinition> Interner::undefined() const {
+  if (undefined_.empty()) return {};
+  return undefined_.front();
+}
+
+uint64_t Interner::undefined_bytes() const {
+  uint64_t bytes = 0;
+  for (const catalog::SeriesDefinition& definition : undefined()) {
+    bytes += definition.canonical.size() + kDefinitionOverheadBytes;
+  }
+  return bytes;
+}
+
+void Interner::MarkDefined(size_t count) {
+  auto& first = undefined_.front();
+  first.erase(first.begin(), first.begin() + static_cast<ptrdiff_t>(count));
+  if (first.empty()) undefined_.pop_front();
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,71 @@
+// Interner: gives series their ids.
+//
+// Known series are found by any thread in the identity map. New ones get the next id on the loop;
+// their definitions are kept here until the committer has put them into the log, just ahead of the
+// first record that could name them. An id that was given but never logged is forgotten with the
+// process. The identity map is filled by one scan of the catalog after opening; until it is done
+// only the loop's Intern waits, queries do not. Threading: Find from any thread; the rest on the
+// loop.
+
+#ifndef NEXUS_ENGINE_INTERNER_H_
+#define NEXUS_ENGINE_INTERNER_H_
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "catalog/identity_map.h"
+#include "catalog/records.h"
+#include "engine/state.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+// Definitions in one log record: with the largest labels (base/labels.h: 64 KiB a series) a record
+// stays at 4 MiB, a quarter of a frame's bound; with usual ones it is 16 KiB.
+inline constexpr size_t kDefinitionsPerRecord = 64;
+
+class Interner {
+ public:
+  explicit Interner(DatabaseState* state) : state_(state) {}
+
+  // The id of a series, or 0 if it is not known (yet). `seed` is the tenant's identity seed.
+  SeriesId Find(TenantId tenant, uint64_t seed, std::string_view canonical) const;
+
+  // Fills the identity map from the catalog; Intern waits for it. Series whose definitions replay
+  // applied are added by AddKnown.
+  io::Task<Status> Load();
+  void AddKnown(const TenantState& tenant, SeriesId id, std::string_view canonical);
+
+  // The ids of series, given now if they are new, in the order of `canonicals`.
+  // Errors: NotFound (tenant), ResourceExhausted (more series than the map can hold), and of the
+  // scan.
+  io::Task<StatusOr<std::vector<SeriesId>>> Intern(TenantId tenant,
+                                                   std::vector<std::string> canonicals);
+
+  // The next definitions that the log does not hold yet, at most kDefinitionsPerRecord of them; the
+  // committer marks them when they have a log position.
+  std::span<const catalog::SeriesDefinition> undefined() const;
+  uint64_t undefined_bytes() const;
+  void MarkDefined(size_t count);
+
+  uint64_t memory_bytes() const { return identities_.memory_bytes(); }
+
+ private:
+  StatusOr<SeriesId> InternOne(TenantState* tenant, std::string canonical);
+
+  DatabaseState* const state_;
+  catalog::IdentityMap identities_;
+  io::Event loaded_;
+  Status load_status_;
+  std::deque<std::vector<catalog::SeriesDefinition>> undefined_;  // a record's worth each
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_INTERNER_H_

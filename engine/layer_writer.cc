@@ -1,0 +1,232 @@
+// A memtable becomes a file. See layer_writer.h.
+
+#include "engine/layer_writer.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "catalog/label_index.h"
+#include "io/file_util.h"
+#include "layer/layer_builder.h"
+
+namespace nexus::engine {
+namespace {
+
+// Output of one step on the worker: large enough that writing it costs little per byte, small
+// enough to be held twice.
+constexpr uint64_t kStepBytes = 1 << 20;
+
+// Series to write, in label order.
+struct PlannedSeries {
+  std::string canonical;
+  SeriesId id;
+};
+
+StatusOr<std::vector<PlannedSeries>> Plan(const catalog::Catalog& catalog,
+                                          std::shared_ptr<const catalog::DeltaView> delta,
+                                          TenantId tenant, const Memtable& memtable,
+                                          std::optional<uint64_t>* undefined) {
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog.BeginRead());
+  catalog::LabelIndex index(std::move(reader), std::move(delta));
+  std::vector<SeriesId> ids;
+  memtable.AppendSeriesIds(&ids);
+  std::vector<PlannedSeries> plan;
+  plan.reserve(ids.size());
+  for (SeriesId id : ids) {
+    StatusOr<std::string> canonical = index.Canonical(tenant, id);
+    if (absl::IsNotFound(canonical.status()) && undefined->has_value()) {
+      ++**undefined;
+      continue;
+    }
+    if (absl::IsNotFound(canonical.status())) {
+      return DataLoss("series {} has samples and no definition in catalog or log", id.value);
+    }
+    NEXUS_RETURN_IF_ERROR(canonical.status());
+    plan.push_back({*std::move(canonical), id});
+  }
+  auto by_labels = [](const PlannedSeries& a, const PlannedSeries& b) {
+    return a.canonical < b.canonical;
+  };
+  std::sort(plan.begin(), plan.end(), by_labels);
+  return plan;
+}
+
+// The work of the worker: pure functions of an immutable memtable.
+class LayerEncoder {
+ public:
+  LayerEncoder(const layer::LayerIdentity& identity, std::shared_ptr<const Memtable> memtable)
+      : memtable_(std::move(memtable)), builder_(identity) {}
+
+  // The next piece of the file; empty if the memtable holds nothing. `done` once it is the last.
+  StatusOr<std::string> Step(const catalog::Catalog& catalog,
+                             std::shared_ptr<const catalog::DeltaView> delta, TenantId tenant) {
+    if (!planned_) {
+      NEXUS_ASSIGN_OR_RETURN(plan_, Plan(catalog, std::move(delta), tenant, *memtable_, &undefined_));
+      planned_ = true;
+    }
+    while (next_ < plan_.size() && builder_.pending_output_bytes() < kStepBytes) {
+      NEXUS_RETURN_IF_ERROR(AddSeries(plan_[next_++]));
+    }
+    if (next_ == plan_.size()) {
+      done_ = true;
+      if (samples_ == 0) return std::string();
+      NEXUS_ASSIGN_OR_RETURN(summary_, builder_.Finish());
+    }
+    return builder_.TakeOutput();
+  }
+  // Series without definition are passed over and counted, instead of being an error.
+  void PassOverUndefined() { undefined_ = 0; }
+  uint64_t undefined() const { return undefined_.value_or(0); }
+  bool done() const { return done_; }
+  bool empty() const { return samples_ == 0; }
+  const layer::LayerSummary& summary() const { return summary_; }
+
+ private:
+  Status AddSeries(const PlannedSeries& series) {
+    timestamps_.clear();
+    values_.clear();
+    memtable_->Read(series.id, TimeRange{}, memtable_->limit(), &timestamps_, &values_);
+    if (timestamps_.empty()) return OkStatus();
+    samples_ += timestamps_.size();
+    return builder_.AddSeries(series.canonical, series.id, timestamps_, values_);
+  }
+
+  const std::shared_ptr<const Memtable> memtable_;
+  layer::LayerBuilder builder_;
+  layer::LayerSummary summary_;
+  std::vector<PlannedSeries> plan_;
+  std::optional<uint64_t> undefined_;
+  bool planned_ = false;
+  bool done_ = false;
+  size_t next_ = 0;
+  uint64_t samples_ = 0;
+  std::vector<int64_t> timestamps_;
+  std::vector<double> values_;
+};
+
+layer::LayerIdentity IdentityOf(const DatabaseState& state, const TenantState& tenant,
+                                const BranchState& branch, const SealedMemtable& sealed,
+                                uint64_t sequence) {
+  layer::LayerIdentity identity;
+  identity.database = state.database;
+  identity.tenant = tenant.record.id;
+  identity.branch = branch.record.id;
+  identity.identity_seed = tenant.record.identity_seed;
+  identity.order_low.lsn = sealed.first;
+  identity.order_high.lsn = sealed.sealed;
+  identity.open_count = state.open_count;
+  identity.sequence = sequence;
+  return identity;
+}
+
+catalog::LayerRecord RecordOf(const layer::LayerSummary& summary) {
+  catalog::LayerRecord record;
+  record.tenant = summary.identity.tenant;
+  record.branch = summary.identity.branch;
+  record.open_count = summary.identity.open_count;
+  record.sequence = summary.identity.sequence;
+  record.file_name = layer::LayerFileName(summary);
+  record.range = summary.range;
+  record.level = summary.identity.level;
+  record.low = summary.identity.order_low;
+  record.high = summary.identity.order_high;
+  record.series = summary.series;
+  record.samples = summary.samples;
+  record.file_bytes = summary.file_bytes;
+  record.footer_hash = summary.footer_hash;
+  return record;
+}
+
+// Encodes and writes to `path`; what is written is synced.
+io::Task<Status> WriteFile(DatabaseState* state, LayerEncoder* encoder, TenantId tenant,
+                           std::string path) {
+  io::OpenFlags flags;
+  flags.write = true;
+  flags.create = true;
+  flags.truncate = true;
+  NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
+                            co_await io::OpenFile(state->environment->disk(), path, flags));
+  uint64_t offset = 0;
+  while (!encoder->done()) {
+    auto step = [encoder, catalog = state->catalog.get(), delta = state->delta.View(), tenant] {
+      return encoder->Step(*catalog, delta, tenant);
+    };
+    StatusOr<std::string> bytes =
+        co_await state->environment->executor()->Run(io::Lane::kWorker, step);
+    NEXUS_CO_RETURN_IF_ERROR(bytes.status());
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), offset, AsBytes(*bytes)));
+    offset += bytes->size();
+  }
+  co_return co_await io::SyncFile(file.get());
+}
+
+}  // namespace
+
+std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
+  return io::JoinPath(state.folder.layers,
+                      fmt::format("{:08x}-{:016x}.tmp", state.open_count, sequence));
+}
+
+StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
+    const DatabaseState& state, const catalog::LayerRecord& record) {
+  std::string path = io::JoinPath(state.folder.layers, record.file_name);
+  StatusOr<std::unique_ptr<io::File>> file = io::OpenFileBlocking(state.environment->disk(), path);
+  if (absl::IsNotFound(file.status())) {
+    return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
+                    path);
+  }
+  NEXUS_RETURN_IF_ERROR(file.status());
+  layer::LayerExpectation expected;
+  expected.database = state.database;
+  expected.tenant = record.tenant;
+  expected.branch = record.branch;
+  expected.key = layer::LayerKey{record.open_count, record.sequence};
+  expected.footer_hash = record.footer_hash;
+  return layer::LayerReader::Open(*std::move(file), state.pages.get(), expected);
+}
+
+StatusOr<Lsn> LowestLsnOfLayerFile(const DatabaseState& state, const std::string& path) {
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
+                         io::OpenFileBlocking(state.environment->disk(), path));
+  layer::LayerExpectation expected;
+  expected.database = state.database;
+  NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
+  return reader->summary().identity.order_low.lsn;
+}
+
+io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
+                                                        const TenantState* tenant,
+                                                        const BranchState* branch,
+                                                        SealedMemtable sealed, uint64_t sequence) {
+  io::Disk* disk = state->environment->disk();
+  std::string temporary = TemporaryLayerPath(*state, sequence);
+  LayerEncoder encoder(IdentityOf(*state, *tenant, *branch, sealed, sequence), sealed.memtable);
+  if (state->pass_over_undefined_series) encoder.PassOverUndefined();
+  Status status = co_await WriteFile(state, &encoder, tenant->record.id, temporary);
+  state->undefined_series += encoder.undefined();
+  if (!status.ok() || encoder.empty()) {
+    // What cannot be unlinked now is unlinked by the next recovery.
+    (co_await io::Unlink(disk, temporary)).IgnoreError();
+    NEXUS_CO_RETURN_IF_ERROR(status);
+    co_return std::optional<OpenLayer>();
+  }
+  OpenLayer layer;
+  layer.record = RecordOf(encoder.summary());
+  std::string path = io::JoinPath(state->folder.layers, layer.record.file_name);
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::Rename(disk, temporary, path));
+  status = co_await io::SyncDirectory(disk, state->folder.layers);
+  if (status.ok()) {
+    auto open = [state, record = &layer.record] { return OpenLayerFile(*state, *record); };
+    auto reader = co_await state->environment->executor()->Run(io::Lane::kWorker, open);
+    status = reader.status();
+    if (status.ok()) layer.reader = *std::move(reader);
+  }
+  if (!status.ok()) {
+    (co_await io::Unlink(disk, path)).IgnoreError();
+    co_return status;
+  }
+  co_return std::optional<OpenLayer>(std::move(layer));
+}
+
+}  // namespace nexus::engine

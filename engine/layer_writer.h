@@ -1,0 +1,42 @@
+// Writes one sealed memtable as a layer file: encode on a worker, write through the seam.
+//
+// After OK the file stands under its final name, synced, its folder synced (D2, D4); nothing names
+// it yet. After an error there may be a *.tmp left, which is unlinked here or, after a crash, by
+// recovery. Memory: one piece of output (about 1 MiB), and the columns of one series at a time.
+// Threading: the task runs on the loop.
+
+#ifndef NEXUS_ENGINE_LAYER_WRITER_H_
+#define NEXUS_ENGINE_LAYER_WRITER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/status.h"
+#include "engine/state.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+// The layer, open for reading; nullopt if the memtable held no sample (all rejected).
+// `sequence` names it; see layer::LayerKey.
+io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
+                                                        const TenantState* tenant,
+                                                        const BranchState* branch,
+                                                        SealedMemtable sealed, uint64_t sequence);
+
+// "layers/<open count in hex>-<sequence in hex>.tmp": where a layer is until it is whole.
+std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
+
+// Opens a layer that the catalog lists. Blocks; any thread but the loop's. Errors: DataLoss
+// (missing, damaged), and those of the file system.
+StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
+    const DatabaseState& state, const catalog::LayerRecord& record);
+
+// Where in the log the oldest sample of an unlisted layer file stands. Blocks. DataLoss or
+// FailedPrecondition if the file is no layer of this database.
+StatusOr<Lsn> LowestLsnOfLayerFile(const DatabaseState& state, const std::string& path);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_LAYER_WRITER_H_

@@ -1,0 +1,406 @@
+// Opening a database. See recovery.h.
+
+#include "engine/recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "catalog/catalog.h"
+#include "engine/layer_writer.h"
+#include "io/file_util.h"
+#include "wal/folder_lock.h"
+
+namespace nexus::engine {
+namespace {
+
+// 150 bytes a layer: room for 400,000 of them.
+constexpr uint64_t kImageBytesMax = 64ull << 20;
+
+}  // namespace
+
+Recovery::Recovery(DatabaseState* state, CatalogHooks hooks, Interner* interner, Applier* applier,
+                   Committer* committer, CatalogKeeper* keeper, Flusher* flusher,
+                   RecoveryReport* report)
+    : state_(state),
+      hooks_(std::move(hooks)),
+      interner_(interner),
+      applier_(applier),
+      committer_(committer),
+      keeper_(keeper),
+      flusher_(flusher),
+      report_(report) {}
+
+void Recovery::ReportProgress(std::string_view activity, uint64_t done, uint64_t total) const {
+  if (state_->options.progress) state_->options.progress({activity, done, total});
+}
+
+io::Task<StatusOr<std::unique_ptr<io::FileLock>>> Recovery::LockFolder() {
+  auto lock = co_await wal::AcquireFolderLock(state_->environment, state_->folder.root,
+                                              state_->options.lock_wait_ms * 1'000'000);
+  if (absl::IsNotFound(lock.status())) {
+    co_return NotFound("{}: no nexus database there (the folder does not exist)",
+                       state_->folder.root);
+  }
+  co_return lock;
+}
+
+io::Task<StatusOr<std::unique_ptr<io::FileLock>>> Recovery::Run() {
+  io::Environment* environment = state_->environment;
+  const int64_t started_ns = environment->MonotonicNanos();
+  if (state_->options.create) {
+    NEXUS_CO_RETURN_IF_ERROR(
+        co_await io::MakeDirectories(environment->disk(), state_->folder.root));
+  }
+  auto lock = co_await LockFolder();
+  NEXUS_CO_RETURN_IF_ERROR(lock.status());
+  Status status = co_await Steps();
+  if (!status.ok()) {
+    // The log's own failure would hide the reason.
+    if (log_ != nullptr) (co_await log_->Close()).IgnoreError();
+    co_return status;
+  }
+  report_->created = created_;
+  report_->seconds = static_cast<double>(environment->MonotonicNanos() - started_ns) * 1e-9;
+  co_return std::move(*lock);
+}
+
+io::Task<Status> Recovery::Steps() {
+  NEXUS_CO_RETURN_IF_ERROR(co_await ReadFolder());
+  NEXUS_CO_RETURN_IF_ERROR(co_await OpenCatalog());
+  NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog());
+  NEXUS_CO_RETURN_IF_ERROR(scan_.status());
+  const Lsn anywhere;
+  NEXUS_CO_RETURN_IF_ERROR(co_await StartLog(scan_, anywhere));
+  NEXUS_CO_RETURN_IF_ERROR(co_await LoadCatalog());
+  const wal::CursorOptions everything;
+  NEXUS_CO_RETURN_IF_ERROR(co_await Replay(everything));
+  NEXUS_CO_RETURN_IF_ERROR(co_await OpenLayers());
+  // A log that found no space for its segment refuses appends by itself until there is some.
+  committer_->Start(std::move(log_));
+  co_return co_await Bootstrap();
+}
+
+io::Task<Status> Recovery::ReadFolder() {
+  NEXUS_CO_ASSIGN_OR_RETURN(
+      OpenedFolder opened,
+      co_await OpenFolder(state_->environment, state_->folder, state_->options.create));
+  state_->database = opened.identity.database;
+  state_->created_wall_ns = opened.identity.created_wall_ns;
+  created_ = opened.created;
+  co_return co_await ReadImages();
+}
+
+// Images that can be decoded count; a damaged one is set aside and named: the next checkpoint
+// writes anew.
+io::Task<Status> Recovery::ReadImages() {
+  io::Disk* disk = state_->environment->disk();
+  NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, state_->folder.root));
+  for (const io::DirectoryEntry& entry : entries) {
+    if (entry.name.ends_with(".image.tmp")) {
+      std::string leftover = io::JoinPath(state_->folder.root, entry.name);
+      NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
+      continue;
+    }
+    std::optional<Lsn> lsn = catalog::ParseImageFileName(entry.name);
+    if (!lsn.has_value()) continue;
+    std::string path = io::JoinPath(state_->folder.root, entry.name);
+    StatusOr<std::string> bytes = co_await io::ReadWholeFile(disk, path, kImageBytesMax);
+    Status status = bytes.status();
+    if (status.ok()) {
+      StatusOr<catalog::ImageContents> image = catalog::DecodeImage(*bytes, path);
+      status = image.status();
+      if (image.ok() && image->database != state_->database) {
+        co_return FailedPrecondition(
+            "{}: the image belongs to another database; move it out of the folder", path);
+      }
+      if (image.ok()) {
+        images_.push_back(*lsn);
+        image_open_count_ = std::max(image_open_count_, image->open_count);
+      }
+    }
+    if (absl::IsDataLoss(status)) {
+      report_->damage.push_back(std::string(FromAbsl(status.message())));
+      status = co_await QuarantineFile(state_->folder.root, entry.name, "damaged");
+    }
+    NEXUS_CO_RETURN_IF_ERROR(status);
+  }
+  std::sort(images_.begin(), images_.end());
+  keeper_->SetImages(images_);
+  co_return OkStatus();
+}
+
+io::Task<Status> Recovery::QuarantineFile(std::string directory, std::string name,
+                                          std::string why) {
+  io::Disk* disk = state_->environment->disk();
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::MakeDirectories(disk, state_->folder.quarantine));
+  std::string from = io::JoinPath(directory, name);
+  std::string to = io::JoinPath(state_->folder.quarantine, name);
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::Rename(disk, from, to));
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, state_->folder.quarantine));
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, directory));
+  report_->notes.push_back(fmt::format("{} moved to {}: {}", from, state_->folder.quarantine, why));
+  co_return OkStatus();
+}
+
+io::Task<Status> Recovery::OpenCatalog() {
+  catalog::CatalogOptions options;
+  options.directory = hooks_.directory.empty() ? state_->folder.catalog : hooks_.directory;
+  options.database = state_->database;
+  options.map_bytes = state_->options.catalog_bytes_max;
+  options.after_commit = hooks_.after_commit;
+  options.after_sync = hooks_.after_sync;
+  if (hooks_.directory.empty()) {
+    NEXUS_CO_RETURN_IF_ERROR(
+        co_await io::MakeDirectories(state_->environment->disk(), state_->folder.catalog));
+  }
+  io::Executor* executor = state_->environment->executor();
+  auto probe = [directory = options.directory] { return catalog::Catalog::Probe(directory); };
+  NEXUS_CO_ASSIGN_OR_RETURN(presence_, co_await executor->Run(io::Lane::kCatalog, probe));
+  if (presence_ != catalog::Presence::kPresent) {
+    // The log decides whether that may be; it is looked at before anything is made.
+    NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog());
+    NEXUS_CO_RETURN_IF_ERROR(co_await CheckCatalogMayBeMissing());
+    options.mode = catalog::OpenMode::kCreate;
+  }
+  auto open = [options] { return catalog::Catalog::Open(options); };
+  auto opened = co_await executor->Run(io::Lane::kCatalog, open);
+  NEXUS_CO_RETURN_IF_ERROR(opened.status());
+  state_->catalog = std::move(*opened);
+  if (options.mode == catalog::OpenMode::kCreate && hooks_.directory.empty()) {
+    NEXUS_CO_RETURN_IF_ERROR(
+        co_await io::SyncDirectory(state_->environment->disk(), state_->folder.catalog));
+  }
+  co_return OkStatus();
+}
+
+// A catalog may be missing only where the log alone can rebuild it: a log whole from its beginning.
+io::Task<Status> Recovery::CheckCatalogMayBeMissing() {
+  bool may_be = scan_.from_the_beginning() && images_.empty();
+  if (may_be && scan_.empty()) {
+    // No log either: a new folder, unless layers say that there was one.
+    NEXUS_CO_ASSIGN_OR_RETURN(
+        auto entries, co_await io::List(state_->environment->disk(), state_->folder.layers));
+    may_be = entries.empty();
+  }
+  if (may_be) co_return OkStatus();
+  co_return FailedPrecondition("{}: catalog {}, run nexus catalog rebuild {}", state_->folder.root,
+                               presence_ == catalog::Presence::kMissing ? "missing" : "empty",
+                               state_->folder.root);
+}
+
+io::Task<Status> Recovery::ScanTheLog() {
+  wal::Witness witness;
+  witness.database = state_->database;
+  if (!images_.empty()) witness.minimum_durable = images_.back();
+  if (state_->catalog != nullptr) {
+    Lsn applied = state_->catalog->meta().applied;
+    witness.minimum_durable = std::max(witness.minimum_durable, applied);
+    witness.replay_from = applied;
+    auto layers = co_await state_->environment->executor()->Run(
+        io::Lane::kWorker,
+        [catalog = state_->catalog.get()]() -> StatusOr<std::vector<catalog::LayerRecord>> {
+          NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
+          return reader.Layers();
+        });
+    NEXUS_CO_RETURN_IF_ERROR(layers.status());
+    for (const catalog::LayerRecord& layer : *layers) {
+      witness.minimum_durable = std::max(witness.minimum_durable, layer.high.lsn);
+    }
+  }
+  auto progress = [this](const wal::ScanProgress& at) {
+    ReportProgress("checking the log", at.bytes_done, at.bytes_total);
+  };
+  NEXUS_CO_ASSIGN_OR_RETURN(
+      scan_, co_await wal::ScanLog(state_->environment, state_->folder.wal, witness, progress));
+  for (const std::string& note : scan_.notes) report_->notes.push_back(note);
+  report_->torn_tail_bytes = scan_.torn_bytes;
+  co_return OkStatus();
+}
+
+io::Task<Status> Recovery::StartLog(wal::LogScan scan, Lsn base_above) {
+  uint64_t seen = std::max(state_->catalog->meta().open_count, image_open_count_);
+  for (const wal::SegmentScan& segment : scan.segments) seen = std::max(seen, segment.open_count);
+  state_->open_count = seen + 1;
+  wal::LogOptions options;
+  options.base_above = base_above;
+  options.directory = state_->folder.wal;
+  options.database = state_->database;
+  options.open_count = state_->open_count;
+  options.segment_bytes = state_->options.log_segment_bytes;
+  options.buffer_bytes = std::min(options.buffer_bytes, state_->options.log_segment_bytes / 4);
+  auto log = co_await wal::Log::Start(state_->environment, options, std::move(scan), committer_);
+  NEXUS_CO_RETURN_IF_ERROR(log.status());
+  log_ = std::move(*log);
+  co_return OkStatus();
+}
+
+io::Task<Status> Recovery::LoadCatalog() {
+  struct Loaded {
+    std::vector<catalog::TenantRecord> tenants;
+    std::vector<catalog::BranchRecord> branches;
+    std::vector<catalog::LayerRecord> layers;
+  };
+  auto load = [catalog = state_->catalog.get()]() -> StatusOr<Loaded> {
+    NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
+    Loaded loaded;
+    NEXUS_ASSIGN_OR_RETURN(loaded.tenants, reader.Tenants());
+    NEXUS_ASSIGN_OR_RETURN(loaded.branches, reader.Branches());
+    NEXUS_ASSIGN_OR_RETURN(loaded.layers, reader.Layers());
+    return loaded;
+  };
+  auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
+  NEXUS_CO_RETURN_IF_ERROR(loaded.status());
+  for (const catalog::TenantRecord& tenant : loaded->tenants) state_->AddTenant(tenant);
+  for (const catalog::BranchRecord& branch : loaded->branches) {
+    auto tenant = state_->tenants.find(branch.tenant.value);
+    if (tenant == state_->tenants.end()) {
+      co_return DataLoss(
+          "{}: catalog names branch {} of a tenant {} that it does not hold; run nexus "
+          "catalog rebuild {}",
+          state_->folder.root, branch.name, branch.tenant.value, state_->folder.root);
+    }
+    state_->AddBranch(tenant->second.get(), branch);
+  }
+  for (catalog::LayerRecord& layer : loaded->layers) {
+    if (layer.state != catalog::LayerState::kLive) continue;
+    BranchState* branch = state_->FindBranch(layer.tenant, layer.branch);
+    if (branch != nullptr) branch->layers.push_back({std::move(layer), nullptr});
+  }
+  state_->next_series_id = std::max(state_->next_series_id, state_->catalog->meta().next_series_id);
+  state_->applied = state_->catalog->meta().applied;
+  co_return OkStatus();
+}
+
+Lsn Recovery::LowestSealed() const {
+  Lsn lowest = scan_.end;
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      lowest = std::min(lowest, branch->record.sealed);
+    }
+  }
+  return lowest;
+}
+
+io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
+  Lsn catalog_applied = state_->catalog->meta().applied;
+  options.from = catalog_applied;
+  NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(false, options));
+  options.from = LowestSealed();
+  NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(true, options));
+  state_->applied = std::max(catalog_applied, std::min(scan_.end, options.to));
+  report_->replayed_batches = applier_->applied_batches();
+  report_->replayed_samples = applier_->applied_samples();
+  state_->published.SetDelta(state_->delta.View());
+  co_return OkStatus();
+}
+
+// Edits and definitions first (`batches` false), then batches: so a batch meets the sealed LSN that
+// a later publish edit gave its branch.
+io::Task<Status> Recovery::ReplayKinds(bool batches, wal::CursorOptions options) {
+  wal::LogCursor cursor(state_->environment, scan_, options);
+  while (true) {
+    auto records = co_await cursor.Next();
+    NEXUS_CO_RETURN_IF_ERROR(records.status());
+    if (records->empty()) co_return OkStatus();
+    for (const wal::RecordView& record : *records) {
+      auto kind = static_cast<RecordKind>(record.kind);
+      if ((kind == RecordKind::kBatch) != batches) continue;
+      Status status = applier_->Apply(kind, record.begin, record.end, record.body);
+      if (options.skip_damaged && absl::IsDataLoss(status)) {
+        state_->unusable_records++;
+        continue;
+      }
+      NEXUS_CO_RETURN_IF_ERROR(
+          Annotate(status, fmt::format("replaying the log at LSN {}", record.begin.value)));
+      report_->replayed_records++;
+      report_->replayed_bytes += record.body.size();
+    }
+    if (batches) NEXUS_CO_RETURN_IF_ERROR(co_await flusher_->MakeRoomDuringReplay());
+    if (!batches && state_->delta.full()) NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Commit());
+    if (batches) ReportProgress("replaying the log", cursor.bytes_done(), cursor.bytes_total());
+  }
+}
+
+io::Task<Status> Recovery::OpenLayers() {
+  for (auto& [number, tenant] : state_->tenants) {
+    for (auto& [branch_number, branch] : tenant->branches) {
+      for (OpenLayer& layer : branch->layers) {
+        if (layer.reader != nullptr) continue;
+        auto open = [state = state_, record = &layer.record] {
+          return OpenLayerFile(*state, *record);
+        };
+        auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
+        NEXUS_CO_RETURN_IF_ERROR(reader.status());
+        layer.reader = std::move(*reader);
+      }
+      auto older = [](const OpenLayer& a, const OpenLayer& b) {
+        return a.record.high < b.record.high;
+      };
+      std::sort(branch->layers.begin(), branch->layers.end(), older);
+      state_->Publish(*tenant, *branch);
+    }
+  }
+  co_return OkStatus();
+}
+
+// A new database gets its default tenant and branch as log records like any other.
+io::Task<Status> Recovery::Bootstrap() {
+  if (!state_->tenants.empty()) co_return OkStatus();
+  CreateTenant edit;
+  edit.name = "default";
+  edit.identity_seed = state_->environment->random()->Next();
+  const Edit edits[] = {std::move(edit)};
+  co_return co_await committer_->CommitEdit(EncodeEdits(edits));
+}
+
+io::Task<StatusOr<std::vector<std::string>>> Recovery::UnlistedFiles() {
+  NEXUS_CO_ASSIGN_OR_RETURN(auto entries,
+                            co_await io::List(state_->environment->disk(), state_->folder.layers));
+  std::vector<std::string> unlisted;
+  for (const io::DirectoryEntry& entry : entries) {
+    if (!state_->ListsLayerFile(entry.name)) unlisted.push_back(entry.name);
+  }
+  co_return unlisted;
+}
+
+io::Task<Status> Recovery::CleanUp() {
+  NEXUS_CO_ASSIGN_OR_RETURN(std::vector<std::string> unlisted, co_await UnlistedFiles());
+  if (unlisted.empty()) co_return OkStatus();
+  // Deleting rests on what the replay applied: that must be in the synced catalog first.
+  NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Persist());
+  for (const std::string& name : unlisted) {
+    NEXUS_CO_RETURN_IF_ERROR(co_await CleanUpFile(name));
+  }
+  co_return co_await io::SyncDirectory(state_->environment->disk(), state_->folder.layers);
+}
+
+io::Task<Status> Recovery::QuarantineUnlisted() {
+  NEXUS_CO_ASSIGN_OR_RETURN(std::vector<std::string> unlisted, co_await UnlistedFiles());
+  for (const std::string& name : unlisted) {
+    NEXUS_CO_RETURN_IF_ERROR(
+        co_await QuarantineFile(state_->folder.layers, name, "the catalog does not list it"));
+  }
+  co_return OkStatus();
+}
+
+// An unlisted file is an unfinished flush's, whose samples the log still holds, or it is none of
+// ours to delete.
+io::Task<Status> Recovery::CleanUpFile(std::string name) {
+  std::string path = io::JoinPath(state_->folder.layers, name);
+  bool held_by_log = name.ends_with(".tmp");
+  if (!held_by_log) {
+    auto lowest = [state = state_, path] { return LowestLsnOfLayerFile(*state, path); };
+    StatusOr<Lsn> low = co_await state_->environment->executor()->Run(io::Lane::kWorker, lowest);
+    Lsn log_begin = scan_.segments.empty() ? scan_.end : scan_.segments.front().base;
+    held_by_log = low.ok() && *low >= log_begin;
+  }
+  if (!held_by_log) {
+    co_return co_await QuarantineFile(
+        state_->folder.layers, name,
+        "the catalog does not list it and the log does not hold its samples");
+  }
+  report_->notes.push_back(fmt::format("{} deleted: left over from an interrupted flush", path));
+  co_return co_await io::Unlink(state_->environment->disk(), path);
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,145 @@
+// Look-ups, publishing and the bookkeeping of ids. See state.h.
+
+#include "engine/state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/layer_source.h"
+#include "engine/memtable_source.h"
+
+namespace nexus::engine {
+namespace {
+
+template <typename Map>
+std::string NamesOf(const Map& map) {
+  std::string names;
+  for (const auto& [name, value] : map) {
+    if (names.size() > 200) return names + ", ...";
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return names;
+}
+
+}  // namespace
+
+void TenantState::AddIds(SeriesIdRange added) {
+  // The usual case: the next id of the counter.
+  if (!ids.empty() && ids.back().last + 1 == added.first) {
+    ids.back().last = added.last;
+    return;
+  }
+  auto touches = [](const SeriesIdRange& range, const SeriesIdRange& other) {
+    return range.last + 1 < other.first;
+  };
+  auto from = std::lower_bound(ids.begin(), ids.end(), added, touches);
+  auto to = from;
+  for (; to != ids.end() && to->first <= added.last + 1; ++to) {
+    added.first = std::min(added.first, to->first);
+    added.last = std::max(added.last, to->last);
+  }
+  ids.insert(ids.erase(from, to), added);
+}
+
+bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
+  auto at = std::lower_bound(
+      ids.begin(), ids.end(), lowest,
+      [](const SeriesIdRange& range, uint64_t value) { return range.last < value; });
+  return at != ids.end() && at->first <= lowest && highest <= at->last;
+}
+
+Sources BranchView::All() const {
+  Sources all = settled;
+  all.push_back(std::make_shared<MemtableSource>(active, active->limit()));
+  return all;
+}
+
+StatusOr<PublishedState::Found> PublishedState::Find(std::string_view tenant,
+                                                     std::string_view branch) const {
+  MutexLock lock(&mutex_);
+  auto at = tenants_.find(tenant);
+  if (at == tenants_.end()) {
+    return NotFound("tenant \"{}\" does not exist; there are: {}", tenant, NamesOf(tenants_));
+  }
+  auto found = at->second.branches.find(branch);
+  if (found == at->second.branches.end()) {
+    return NotFound("branch \"{}\" of tenant \"{}\" does not exist; there are: {}", branch, tenant,
+                    NamesOf(at->second.branches));
+  }
+  return Found{at->second.id, found->second.id, at->second.identity_seed, found->second.view,
+               delta_};
+}
+
+std::vector<std::string> PublishedState::TenantNames() const {
+  MutexLock lock(&mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, tenant] : tenants_) names.push_back(name);
+  return names;
+}
+
+void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
+  auto view = std::make_shared<BranchView>();
+  for (const OpenLayer& open : branch.layers) view->settled.push_back(std::make_shared<LayerSource>(open.reader));
+  for (const SealedMemtable& sealed : branch.sealed) {
+    view->settled.push_back(std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit()));
+  }
+  view->active = branch.active;
+  MutexLock lock(&mutex_);
+  Tenant& published = tenants_[tenant.record.name];
+  published.id = tenant.record.id;
+  published.identity_seed = tenant.record.identity_seed;
+  published.branches[branch.record.name] = {branch.record.id, std::move(view)};
+}
+
+void PublishedState::SetDelta(std::shared_ptr<const catalog::DeltaView> delta) {
+  MutexLock lock(&mutex_);
+  delta_.swap(delta);
+}
+
+BranchState* DatabaseState::FindBranch(TenantId tenant, BranchId branch) {
+  auto at = tenants.find(tenant.value);
+  if (at == tenants.end()) return nullptr;
+  auto found = at->second->branches.find(branch.value);
+  return found == at->second->branches.end() ? nullptr : found->second.get();
+}
+
+bool DatabaseState::ListsLayerFile(std::string_view file_name) const {
+  for (const auto& [number, tenant] : tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      for (const OpenLayer& open : branch->layers) {
+        if (open.record.file_name == file_name) return true;
+      }
+    }
+  }
+  return false;
+}
+
+TenantState* DatabaseState::AddTenant(const catalog::TenantRecord& record) {
+  auto& tenant = tenants[record.id.value];
+  if (tenant == nullptr) tenant = std::make_unique<TenantState>();
+  tenant->record = record;
+  return tenant.get();
+}
+
+BranchState* DatabaseState::AddBranch(TenantState* tenant, const catalog::BranchRecord& record) {
+  auto& branch = tenant->branches[record.id.value];
+  if (branch == nullptr) {
+    branch = std::make_unique<BranchState>();
+    branch->active = NewMemtable(nullptr);
+  }
+  branch->record = record;
+  Publish(*tenant, *branch);
+  return branch.get();
+}
+
+std::shared_ptr<Memtable> DatabaseState::NewMemtable(const Memtable* predecessor) {
+  auto memtable = std::make_shared<Memtable>(memtable_pool, MemtableOptions{}, predecessor);
+  memtable_bytes += memtable->bytes();
+  return memtable;
+}
+
+void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
+  published.SetBranch(tenant, branch);
+}
+
+}  // namespace nexus::engine

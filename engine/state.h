@@ -1,0 +1,174 @@
+// DatabaseState: what the parts of an open database share - tenants, branches, memtables, layers,
+// the catalog delta - and the published views that queries take.
+//
+// Everything here changes on the loop only, by the applier (records) and the sealing of memtables
+// (a pointer swap). Queries on other threads see immutable BranchViews and delta segments,
+// published under one mutex that is held for a map look-up. Inside the active memtable the visible
+// ordinal moves with every applied record; a view cuts it at the value it read. Threading: loop
+// only, but for what is said to be for any thread.
+
+#ifndef NEXUS_ENGINE_STATE_H_
+#define NEXUS_ENGINE_STATE_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "catalog/catalog.h"
+#include "catalog/delta.h"
+#include "engine/folder.h"
+#include "engine/memtable.h"
+#include "engine/options.h"
+#include "engine/sample_source.h"
+#include "io/environment.h"
+#include "layer/layer_reader.h"
+#include "layer/page_cache.h"
+
+namespace nexus::engine {
+
+// A live layer: its catalog record and its open file.
+struct OpenLayer {
+  catalog::LayerRecord record;
+  std::shared_ptr<const layer::LayerReader> reader;
+};
+
+// A memtable that takes no more samples and waits for its flush.
+struct SealedMemtable {
+  std::shared_ptr<Memtable> memtable;
+  Lsn first;   // where its oldest record begins
+  Lsn sealed;  // S: every record of the branch below it is here or in a layer
+};
+
+using Sources = std::vector<std::shared_ptr<const SampleSource>>;
+
+// What a query of one branch sees; immutable but for the samples that the active memtable still
+// gets.
+struct BranchView {
+  Sources settled;  // layers, then sealed memtables: in write order, oldest first
+  std::shared_ptr<const Memtable> active;
+
+  // All of them, the active memtable cut at what is visible now. Any thread.
+  Sources All() const;
+};
+
+// One branch of a tenant.
+struct BranchState {
+  catalog::BranchRecord record;  // record.sealed: the highest S published
+  std::vector<OpenLayer> layers;
+  std::deque<SealedMemtable> sealed;
+  std::shared_ptr<Memtable> active;
+  uint32_t next_ordinal = 0;        // of the active memtable
+  std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
+  int64_t active_since_ns = 0;      // monotonic: when that record was applied
+
+  // The begin of the oldest record that is in no layer; nullopt if all are.
+  std::optional<Lsn> OldestUnflushed() const {
+    if (!sealed.empty()) return sealed.front().first;
+    return active_first;
+  }
+};
+
+// Ids are given in rising order from one counter, so those of a tenant form few ranges.
+struct SeriesIdRange {
+  uint64_t first = 0;
+  uint64_t last = 0;
+};
+
+struct TenantState {
+  catalog::TenantRecord record;
+  std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
+  std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
+
+  void AddIds(SeriesIdRange added);
+  // True if every id in [lowest, highest] is a series of this tenant.
+  bool HasIds(uint64_t lowest, uint64_t highest) const;
+};
+
+// What any thread may look up.
+class PublishedState {
+ public:
+  struct Found {
+    TenantId tenant;
+    BranchId branch;
+    uint64_t identity_seed = 0;
+    std::shared_ptr<const BranchView> view;
+    std::shared_ptr<const catalog::DeltaView> delta;
+  };
+  // Any thread. NotFound names the tenant or branch and lists what there is.
+  StatusOr<Found> Find(std::string_view tenant, std::string_view branch) const;
+  std::vector<std::string> TenantNames() const;
+
+  // Loop.
+  void SetBranch(const TenantState& tenant, const BranchState& branch);
+  void SetDelta(std::shared_ptr<const catalog::DeltaView> delta);
+
+ private:
+  struct Tenant {
+    TenantId id;
+    uint64_t identity_seed = 0;
+    struct Branch {
+      BranchId id;
+      std::shared_ptr<const BranchView> view;
+    };
+    std::map<std::string, Branch, std::less<>> branches;
+  };
+  mutable Mutex mutex_;
+  std::map<std::string, Tenant, std::less<>> tenants_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const catalog::DeltaView> delta_ ABSL_GUARDED_BY(mutex_);
+};
+
+struct DatabaseState {
+  DatabaseState(io::Environment* world, Options chosen)
+      : environment(world), options(std::move(chosen)), folder(options.directory) {}
+
+  // Constant once the database is open.
+  io::Environment* const environment;
+  const Options options;
+  const Folder folder;
+  DatabaseId database;
+  int64_t created_wall_ns = 0;
+  uint64_t open_count = 0;
+  std::unique_ptr<catalog::Catalog> catalog;  // reads: any thread; writes: the catalog lane
+  std::unique_ptr<layer::PageCache> pages;
+
+  std::map<uint32_t, std::unique_ptr<TenantState>> tenants;  // by number
+  std::shared_ptr<MemtablePool> memtable_pool = std::make_shared<MemtablePool>();
+  uint64_t memtable_bytes = 0;  // active and sealed of all branches
+  Lsn applied;                  // every record below it is applied
+
+  // Changes of the catalog that are applied and not yet handed to a commit; its series are in
+  // `delta`.
+  catalog::Update pending_update;
+  catalog::CatalogDelta delta;
+  uint64_t next_series_id = 1;
+  uint64_t next_layer_sequence = 1;
+
+  // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
+  // are passed over and counted instead of stopping the flush.
+  bool pass_over_undefined_series = false;
+  uint64_t undefined_series = 0;
+  uint64_t unusable_records = 0;  // of tenants or branches whose creation was in the damage
+
+  PublishedState published;
+
+  BranchState* FindBranch(TenantId tenant, BranchId branch);
+  // True if the catalog or what is applied lists a layer under this file name.
+  bool ListsLayerFile(std::string_view file_name) const;
+  // A branch with an empty memtable, published.
+  BranchState* AddBranch(TenantState* tenant, const catalog::BranchRecord& record);
+  TenantState* AddTenant(const catalog::TenantRecord& record);
+  // `predecessor`: the one it follows, or null.
+  std::shared_ptr<Memtable> NewMemtable(const Memtable* predecessor);
+  void Publish(const TenantState& tenant, const BranchState& branch);
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_STATE_H_

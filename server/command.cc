@@ -1,0 +1,72 @@
+// Shared ways of the commands. See command.h.
+
+#include "server/command.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace nexus::server {
+
+void AddWhere(CLI::App* command, Where* where) {
+  command->add_option("--data", where->data, "the database's folder")->required()->type_name("DIR");
+  command->add_option("--tenant", where->tenant, "tenant to work on")
+      ->capture_default_str()
+      ->type_name("T");
+  command->add_option("--branch", where->branch, "branch of the tenant")
+      ->capture_default_str()
+      ->type_name("B");
+}
+
+int Fail(const Status& status) {
+  WriteError(fmt::format("nexus: {}", FromAbsl(status.message())));
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kPermissionDenied:
+      return kExitUsage;
+    case absl::StatusCode::kDataLoss:
+      return kExitDamaged;
+    default:
+      return kExitFailed;
+  }
+}
+
+int Finish(const Database& database) {
+  return database.recovery().damage.empty() ? kExitDone : kExitDamaged;
+}
+
+StatusOr<OpenedDatabase> OpenDatabase(const std::string& directory, bool create) {
+  OpenedDatabase opened;
+  opened.progress = std::make_unique<ProgressBar>("B", &io::RealMonotonicNanos);
+  Options options;
+  options.directory = directory;
+  options.create = create;
+  options.progress = [bar = opened.progress.get()](const Progress& progress) {
+    bar->Update(progress);
+  };
+  StatusOr<std::unique_ptr<Database>> database = Database::Open(std::move(options));
+  opened.progress->Finish();
+  NEXUS_RETURN_IF_ERROR(database.status());
+  opened.database = *std::move(database);
+  const RecoveryReport& report = opened.database->recovery();
+  for (const std::string& damage : report.damage) WriteError("nexus: damaged: " + damage);
+  for (const std::string& note : report.notes) WriteError("nexus: " + note);
+  if (report.torn_tail_bytes > 0) {
+    WriteError(fmt::format(
+        "nexus: recovered {} samples from the log; {} behind its last acknowledged record "
+        "were never acknowledged and are dropped",
+        FormatCount(report.replayed_samples), FormatBytes(report.torn_tail_bytes)));
+  }
+  return opened;
+}
+
+StatusOr<io::RealEnvironment*> GetEnvironment() {
+  static std::unique_ptr<io::RealEnvironment> environment;
+  if (environment == nullptr) {
+    NEXUS_ASSIGN_OR_RETURN(environment, io::RealEnvironment::Start(io::RealOptions{}));
+  }
+  return environment.get();
+}
+
+}  // namespace nexus::server

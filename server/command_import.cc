@@ -1,0 +1,225 @@
+// `nexus import`: files of line protocol or CSV into a database.
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <vector>
+
+#include "server/command.h"
+#include "server/csv_reader.h"
+#include "server/importer.h"
+#include "server/line_protocol.h"
+#include "server/line_source.h"
+
+namespace nexus::server {
+namespace {
+
+struct ImportArguments {
+  Where where;
+  std::string format;
+  std::string name;
+  std::vector<std::string> labels;
+  std::string precision = "ns";
+  std::vector<std::string> files;
+};
+
+constexpr uint64_t kLinesPerProgress = 4096;
+
+StatusOr<std::vector<Label>> ParseLabels(const std::vector<std::string>& texts) {
+  std::vector<Label> labels;
+  for (const std::string& text : texts) {
+    size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return InvalidArgument("--label {}: expected name=value", text);
+    }
+    labels.push_back({text.substr(0, equals), text.substr(equals + 1)});
+  }
+  return labels;
+}
+
+int64_t NanosOfPrecision(std::string_view precision) {
+  return precision == "s"    ? 1'000'000'000
+         : precision == "ms" ? 1'000'000
+         : precision == "us" ? 1'000
+                             : 1;
+}
+
+// What one format makes of one file.
+class FileImport {
+ public:
+  FileImport(const ImportArguments& arguments, std::vector<Label> labels, Importer* importer)
+      : arguments_(arguments), labels_(std::move(labels)), importer_(importer) {}
+  virtual ~FileImport() = default;
+  virtual Status Line(std::string_view line, uint64_t number) = 0;
+
+ protected:
+  // The slot of a series; made, with the labels of the command line, at its first sample.
+  StatusOr<SeriesSlot> Slot(const std::string& key, std::string metric, std::vector<Label> labels) {
+    if (const SeriesSlot* known = importer_->Find(key)) return *known;
+    labels.insert(labels.end(), labels_.begin(), labels_.end());
+    NEXUS_ASSIGN_OR_RETURN(Labels made, Labels::Make(std::move(metric), std::move(labels)));
+    return importer_->Make(key, std::move(made));
+  }
+
+  const ImportArguments& arguments_;
+  const std::vector<Label> labels_;
+  Importer* const importer_;
+};
+
+class InfluxImport : public FileImport {
+ public:
+  using FileImport::FileImport;
+
+  Status Line(std::string_view text, uint64_t) override {
+    NEXUS_RETURN_IF_ERROR(ParseLine(text, &line_));
+    int64_t timestamp = 0;
+    if (!line_.timestamp.has_value()) {
+      timestamp = io::RealWallNanos();
+    } else if (__builtin_mul_overflow(*line_.timestamp, NanosOfPrecision(arguments_.precision),
+                                      &timestamp)) {
+      return InvalidArgument("timestamp {} {} does not fit 64-bit nanoseconds", *line_.timestamp,
+                             arguments_.precision);
+    }
+    // All series first: a line is taken whole or not.
+    slots_.clear();
+    for (const LineField& field : line_.fields) {
+      key_ = MetricOf(line_, field);
+      std::string metric = key_;
+      for (const Label& tag : line_.tags) key_ += '\xFF' + tag.name + '\xFE' + tag.value;
+      NEXUS_ASSIGN_OR_RETURN(SeriesSlot slot, Slot(key_, std::move(metric), line_.tags));
+      slots_.push_back(slot);
+    }
+    for (size_t i = 0; i < slots_.size(); i++) {
+      NEXUS_RETURN_IF_ERROR(importer_->Add(slots_[i], timestamp, line_.fields[i].value));
+    }
+    return OkStatus();
+  }
+
+ private:
+  ParsedLine line_;
+  std::string key_;
+  std::vector<SeriesSlot> slots_;
+};
+
+class CsvImport : public FileImport {
+ public:
+  CsvImport(const ImportArguments& arguments, std::vector<Label> labels, Importer* importer,
+            std::string name)
+      : FileImport(arguments, std::move(labels), importer), name_(std::move(name)) {}
+
+  Status Line(std::string_view text, uint64_t number) override {
+    if (number == 1) return reader_.ReadHeader(text);
+    NEXUS_RETURN_IF_ERROR(reader_.ReadRow(text, &row_));
+    for (const CsvValue& value : row_.values) {
+      std::string metric = CsvMetric(name_, reader_.value_columns()[value.column]);
+      NEXUS_ASSIGN_OR_RETURN(SeriesSlot slot, Slot(metric, metric, {}));
+      NEXUS_RETURN_IF_ERROR(importer_->Add(slot, row_.timestamp_ns, value.value));
+    }
+    return OkStatus();
+  }
+
+ private:
+  const std::string name_;
+  CsvReader reader_;
+  CsvRow row_;
+};
+
+// "dir/cpu.csv" gives "cpu".
+std::string StemOf(std::string_view path) {
+  std::string_view name = path.substr(path.rfind('/') + 1);
+  size_t dot = name.rfind('.');
+  return std::string(dot == std::string_view::npos || dot == 0 ? name : name.substr(0, dot));
+}
+
+StatusOr<std::unique_ptr<FileImport>> MakeImport(const ImportArguments& arguments,
+                                                 const std::string& file, Importer* importer) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<Label> labels, ParseLabels(arguments.labels));
+  if (arguments.format == "influx")
+    return std::make_unique<InfluxImport>(arguments, std::move(labels), importer);
+  std::string name = arguments.name.empty() ? StemOf(file) : arguments.name;
+  if (name == "-") return InvalidArgument("--name is needed for CSV from standard input");
+  return std::make_unique<CsvImport>(arguments, std::move(labels), importer, std::move(name));
+}
+
+Status ImportFile(const ImportArguments& arguments, const std::string& file, io::Disk* disk,
+                  Importer* importer, ProgressBar* progress) {
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<LineSource> source, LineSource::Open(disk, file));
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<FileImport> import, MakeImport(arguments, file, importer));
+  std::string_view line;
+  while (true) {
+    NEXUS_ASSIGN_OR_RETURN(bool more, source->Next(&line));
+    if (!more) return OkStatus();
+    Status status = import->Line(line, source->line_number());
+    if (absl::IsInvalidArgument(status)) {
+      std::string message = fmt::format("{}:{}: {}", source->path(), source->line_number(),
+                                        FromAbsl(status.message()));
+      // Without its header a CSV file means nothing.
+      if (arguments.format == "csv" && source->line_number() == 1)
+        return InvalidArgument("{}", message);
+      importer->Reject(std::move(message));
+    } else if (!status.ok()) {
+      return status;
+    }
+    if (source->line_number() % kLinesPerProgress == 0) {
+      progress->Update({"importing", source->bytes_done(), source->bytes_total()});
+    }
+  }
+}
+
+int Run(const ImportArguments& arguments) {
+  StatusOr<io::RealEnvironment*> environment = GetEnvironment();
+  if (!environment.ok()) return Fail(environment.status());
+  StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.where.data, true);
+  if (!opened.ok()) return Fail(opened.status());
+  const int64_t started = io::RealMonotonicNanos();
+  Importer importer(opened->database.get(), arguments.where.tenant, arguments.where.branch);
+  ProgressBar progress("B", &io::RealMonotonicNanos);
+  Status status;
+  for (const std::string& file : arguments.files) {
+    status = ImportFile(arguments, file, (*environment)->disk(), &importer, &progress);
+    if (!status.ok()) break;
+  }
+  Status finished = importer.Finish();
+  progress.Finish();
+  if (status.ok()) status = finished;
+  Status closed = opened->database->Close();
+  if (status.ok()) status = closed;
+  for (const std::string& rejection : importer.rejections())
+    WriteError("nexus: rejected: " + rejection);
+  if (importer.rejected() > importer.rejections().size()) {
+    WriteError(fmt::format("nexus: and {} more lines rejected",
+                           importer.rejected() - importer.rejections().size()));
+  }
+  if (!status.ok()) return Fail(status);
+  double seconds = static_cast<double>(io::RealMonotonicNanos() - started) * 1e-9;
+  WriteOutput(
+      fmt::format("imported {} samples of {} series in {}; {} lines rejected; all durable\n",
+                  FormatCount(importer.samples()), FormatCount(importer.series()),
+                  FormatSeconds(seconds), importer.rejected()));
+  return importer.rejected() > 0 ? kExitFailed : Finish(*opened->database);
+}
+
+}  // namespace
+
+void AddImportCommand(CLI::App* app, Invocation* invocation) {
+  CLI::App* command = app->add_subcommand("import", "Import files of line protocol or CSV");
+  auto arguments = std::make_shared<ImportArguments>();
+  AddWhere(command, &arguments->where);
+  command->add_option("--format", arguments->format, "influx or csv")
+      ->required()
+      ->check(CLI::IsMember({"influx", "csv"}));
+  command->add_option("--name", arguments->name, "csv: the metric's name; else the file's");
+  command
+      ->add_option("--label", arguments->labels,
+                   "a label for every series, name=value; may be repeated")
+      ->type_name("K=V");
+  command
+      ->add_option("--precision", arguments->precision, "influx: unit of timestamps: ns, us, ms, s")
+      ->check(CLI::IsMember({"ns", "us", "ms", "s"}))
+      ->capture_default_str();
+  command->add_option("FILE", arguments->files, "files to read; - is standard input")->required();
+  command->callback(
+      [invocation, arguments] { invocation->run = [arguments] { return Run(*arguments); }; });
+}
+
+}  // namespace nexus::server

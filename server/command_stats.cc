@@ -1,0 +1,97 @@
+// `nexus stats` and `nexus flush`.
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "server/command.h"
+#include "server/query_output.h"
+
+namespace nexus::server {
+namespace {
+
+std::string StatsJson(const Stats& stats) {
+  return fmt::format(
+      "{{\"series\":{},\"samples\":{},\"layers\":{},\"layer_bytes\":{},\"layer_samples\":{},"
+      "\"memtable_samples\":{},\"memtable_bytes\":{},\"wal_bytes\":{},\"catalog_bytes\":{},"
+      "\"bytes_per_sample\":{},\"durable_lsn\":{},\"applied_lsn\":{},\"catalog_lsn\":{},\"open_"
+      "count\":{},"
+      "\"io_backend\":{},\"write_state\":{}}}\n",
+      stats.series, stats.samples, stats.layers, stats.layer_bytes, stats.layer_samples,
+      stats.memtable_samples, stats.memtable_bytes, stats.wal_bytes, stats.catalog_bytes,
+      stats.bytes_per_sample, stats.durable_lsn.value, stats.applied_lsn.value,
+      stats.catalog_lsn.value, stats.open_count, JsonString(stats.io_backend),
+      JsonString(stats.write_state));
+}
+
+std::string StatsTable(const Stats& stats) {
+  std::string out;
+  auto row = [&](std::string_view name, std::string_view value) {
+    out += fmt::format("{:<18} {}\n", name, value);
+  };
+  row("series", FormatCount(stats.series));
+  row("samples",
+      fmt::format("{} ({} in layers, {} in memory)", FormatCount(stats.samples),
+                  FormatCount(stats.layer_samples), FormatCount(stats.memtable_samples)));
+  row("layers", fmt::format("{} of {}", stats.layers, FormatBytes(stats.layer_bytes)));
+  row("catalog", FormatBytes(stats.catalog_bytes));
+  row("bytes per sample", stats.samples == 0
+                              ? "-"
+                              : fmt::format("{:.3f} (layers and catalog)", stats.bytes_per_sample));
+  row("log", fmt::format("{} on disk, durable to LSN {}", FormatBytes(stats.wal_bytes),
+                         stats.durable_lsn.value));
+  row("memory", fmt::format("{} of samples not yet in layers", FormatBytes(stats.memtable_bytes)));
+  row("opened", fmt::format("{} times", stats.open_count));
+  row("I/O", stats.io_backend);
+  row("writing", stats.write_state);
+  return out;
+}
+
+int RunStats(const Where& where, const std::string& format) {
+  StatusOr<OpenedDatabase> opened = OpenDatabase(where.data, false);
+  if (!opened.ok()) return Fail(opened.status());
+  StatusOr<Stats> stats = opened->database->GetStats();
+  if (!stats.ok()) return Fail(stats.status());
+  WriteOutput(format == "json" ? StatsJson(*stats) : StatsTable(*stats));
+  Status closed = opened->database->Close();
+  return closed.ok() ? Finish(*opened->database) : Fail(closed);
+}
+
+int RunFlush(const Where& where) {
+  StatusOr<OpenedDatabase> opened = OpenDatabase(where.data, false);
+  if (!opened.ok()) return Fail(opened.status());
+  Status status = opened->database->Flush();
+  StatusOr<Stats> stats = opened->database->GetStats();
+  if (status.ok()) status = stats.status();
+  if (status.ok()) status = opened->database->Close();
+  if (!status.ok()) return Fail(status);
+  WriteOutput(fmt::format("flushed: {} samples in {} layers of {}\n",
+                          FormatCount(stats->layer_samples), stats->layers,
+                          FormatBytes(stats->layer_bytes)));
+  return Finish(*opened->database);
+}
+
+}  // namespace
+
+void AddStatsCommand(CLI::App* app, Invocation* invocation) {
+  CLI::App* command = app->add_subcommand("stats", "Print what is stored and what it takes");
+  auto where = std::make_shared<Where>();
+  auto format = std::make_shared<std::string>("table");
+  AddWhere(command, where.get());
+  command->add_option("--format", *format, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  command->callback([invocation, where, format] {
+    invocation->run = [where, format] { return RunStats(*where, *format); };
+  });
+}
+
+void AddFlushCommand(CLI::App* app, Invocation* invocation) {
+  CLI::App* command = app->add_subcommand("flush", "Move all samples from the log into layers");
+  auto where = std::make_shared<Where>();
+  AddWhere(command, where.get());
+  command->callback(
+      [invocation, where] { invocation->run = [where] { return RunFlush(*where); }; });
+}
+
+}  // namespace nexus::server

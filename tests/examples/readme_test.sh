@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# See readme_test.py.
+exec python3 "$@"

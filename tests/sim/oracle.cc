@@ -1,0 +1,125 @@
+// The rules, applied. See oracle.h.
+
+#include "tests/sim/oracle.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "io/sim/choice.h"
+
+namespace nexus::sim_test {
+namespace {
+
+std::string Shown(const Place& place) {
+  return fmt::format("series {} at {}", place.series, place.timestamp);
+}
+
+}  // namespace
+
+uint64_t Oracle::ValueOf(uint64_t batch, size_t index) const {
+  // A bijection of (batch, index): unique for up to 2^20 samples a batch. NaNs and infinities
+  // occur.
+  return sim::MixBits(sim::MixBits(seed_) ^ (batch << 20 | index));
+}
+
+uint64_t Oracle::Submit(std::vector<Place> places) {
+  uint64_t number = batches_.size();
+  for (uint32_t i = 0; i < places.size(); i++) {
+    writes_[places[i]].push_back({number, i});
+    bool unique = by_value_.emplace(ValueOf(number, i), Write{number, i}).second;
+    NEXUS_CHECK(unique);
+  }
+  samples_ += places.size();
+  Batch batch;
+  batch.places = std::move(places);
+  batches_.push_back(std::move(batch));
+  return number;
+}
+
+void Oracle::Acknowledged(uint64_t batch) {
+  batches_[batch].fate = Fate::kAcknowledged;
+  batches_[batch].acknowledged_at = ++acknowledgements_;
+}
+
+void Oracle::Refused(uint64_t batch) { batches_[batch].fate = Fate::kRefused; }
+
+void Oracle::InDoubt(uint64_t batch) {
+  if (batches_[batch].fate == Fate::kInFlight) batches_[batch].fate = Fate::kInDoubt;
+}
+
+bool Oracle::MustBePresent(const Batch& batch, const Query& query) const {
+  if (batch.fate == Fate::kPresent) return true;
+  return batch.fate == Fate::kAcknowledged && batch.acknowledged_at <= query.acknowledged_at_start;
+}
+
+std::optional<std::string> Oracle::Judge(uint64_t number, const Evidence& evidence,
+                                         const Query& query) {
+  Batch& batch = batches_[number];
+  if (evidence.present.has_value() && evidence.absent.has_value()) {
+    return fmt::format("rule 3: batch {} is there in part: {} is, {} is not", number,
+                       Shown(*evidence.present), Shown(*evidence.absent));
+  }
+  if (evidence.absent.has_value() && MustBePresent(batch, query)) {
+    return fmt::format("rule {}: batch {} is lost: {} does not show it",
+                       batch.fate == Fate::kPresent ? 4 : 1, number, Shown(*evidence.absent));
+  }
+  if (evidence.present.has_value() &&
+      (batch.fate == Fate::kRefused || batch.fate == Fate::kAbsent)) {
+    return fmt::format(
+        "rule {}: batch {} was {} and is there: {}", batch.fate == Fate::kRefused ? 6 : 4, number,
+        batch.fate == Fate::kRefused ? "refused" : "seen absent", Shown(*evidence.present));
+  }
+  // What is read is durable: a batch that was seen stays, even if its acknowledgement never came.
+  if (evidence.present.has_value() &&
+      (batch.fate == Fate::kInDoubt || batch.fate == Fate::kInFlight)) {
+    if (batch.fate == Fate::kInDoubt) decided_present_++;
+    batch.fate = Fate::kPresent;
+  }
+  if (evidence.absent.has_value() && batch.fate == Fate::kInDoubt) {
+    decided_absent_++;
+    batch.fate = Fate::kAbsent;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Oracle::Check(const Query& query,
+                                         const std::vector<Observed>& observed) {
+  std::map<Place, uint64_t> found;
+  for (const Observed& sample : observed) {
+    if (!found.emplace(sample.place, sample.bits).second) {
+      return fmt::format("{} was returned twice", Shown(sample.place));
+    }
+  }
+  std::map<uint64_t, Evidence> evidence;
+  for (uint32_t series = query.series_first; series <= query.series_last; series++) {
+    auto from = writes_.lower_bound({series, query.first});
+    auto to = writes_.upper_bound({series, query.last});
+    for (auto at = from; at != to; ++at) {
+      const auto& [place, writes] = *at;
+      std::optional<Write> shown;
+      if (auto hit = found.find(place); hit != found.end()) {
+        auto known = by_value_.find(hit->second);
+        bool ours = known != by_value_.end() &&
+                    batches_[known->second.batch].places[known->second.index] == place;
+        if (!ours)
+          return fmt::format("rule 2: {} has bits {:#x}, never written there", Shown(place),
+                             hit->second);
+        shown = known->second;
+        found.erase(hit);
+      }
+      for (const Write& write : writes) {
+        if (shown.has_value() && write.batch < shown->batch) continue;  // overwritten: says nothing
+        bool is_shown = shown.has_value() && write.batch == shown->batch;
+        (is_shown ? evidence[write.batch].present : evidence[write.batch].absent) = place;
+      }
+    }
+  }
+  if (!found.empty())
+    return fmt::format("rule 2: {} was never written", Shown(found.begin()->first));
+  for (const auto& [number, seen] : evidence) {
+    if (std::optional<std::string> wrong = Judge(number, seen, query)) return wrong;
+  }
+  return std::nullopt;
+}
+
+}  // namespace nexus::sim_test

@@ -1,0 +1,103 @@
+// Oracle: what a correct database must answer, kept outside the faulty disk.
+//
+// Every sample that the workload writes carries a value of its own, made from the number of its
+// write, so that an observed value tells which batch put it there. Batches enter the log in the
+// order in which they were submitted; of two writes to one series and timestamp the later batch
+// wins.
+//
+// Rules (TESTING section 4): (1) an acknowledged batch is there; (2) nothing is there that was not
+// submitted; (3) a batch is there whole or not at all; (4) the first observation that decides about
+// an in-doubt batch decides for ever - also over the next power cut; (6) a refused batch is absent;
+// (7) a query sees every batch acknowledged before it began. Threading: one thread.
+
+#ifndef NEXUS_TESTS_SIM_ORACLE_H_
+#define NEXUS_TESTS_SIM_ORACLE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace nexus::sim_test {
+
+// A series by its number in the workload, and a timestamp.
+struct Place {
+  uint32_t series = 0;
+  int64_t timestamp = 0;
+  auto operator<=>(const Place&) const = default;
+};
+
+struct Observed {
+  Place place;
+  uint64_t bits = 0;  // of the value
+};
+
+class Oracle {
+ public:
+  explicit Oracle(uint64_t seed) : seed_(seed) {}
+
+  // A batch that is about to be submitted; within it each place is unique. Gives its number.
+  uint64_t Submit(std::vector<Place> places);
+  // The bits to write at places[index] of a batch: any 64-bit pattern, unique in the run.
+  uint64_t ValueOf(uint64_t batch, size_t index) const;
+
+  void Acknowledged(uint64_t batch);
+  void Refused(uint64_t batch);  // definitely not written
+  // The outcome is unknown (the process died, or the log failed).
+  void InDoubt(uint64_t batch);
+
+  // Everything that a query over `series` within [first, last] returned, checked against the rules;
+  // it began when the batches below `submitted_before` were submitted and those of
+  // `acknowledged_before` ones acknowledged. Returns what is wrong, or nothing.
+  struct Query {
+    uint32_t series_first = 0;
+    uint32_t series_last = 0;
+    int64_t first = 0;
+    int64_t last = 0;
+    uint64_t acknowledged_at_start = 0;  // acknowledgements() when the query took its version
+  };
+  std::optional<std::string> Check(const Query& query, const std::vector<Observed>& observed);
+
+  uint64_t batches() const { return batches_.size(); }
+  // Number of acknowledgements so far: the clock that queries are ordered by.
+  uint64_t acknowledgements() const { return acknowledgements_; }
+  uint64_t decided_present() const { return decided_present_; }
+  uint64_t decided_absent() const { return decided_absent_; }
+  uint64_t samples() const { return samples_; }
+
+ private:
+  enum class Fate : uint8_t { kInFlight, kAcknowledged, kRefused, kInDoubt, kPresent, kAbsent };
+  struct Batch {
+    std::vector<Place> places;
+    Fate fate = Fate::kInFlight;
+    uint64_t acknowledged_at = 0;  // place in the order of acknowledgements, from 1
+  };
+  struct Write {
+    uint64_t batch;
+    uint32_t index;
+  };
+  // Evidence that one query gives about one batch.
+  struct Evidence {
+    std::optional<Place> present;
+    std::optional<Place> absent;
+  };
+
+  bool MustBePresent(const Batch& batch, const Query& query) const;
+  std::optional<std::string> Judge(uint64_t number, const Evidence& evidence, const Query& query);
+
+  const uint64_t seed_;
+  std::vector<Batch> batches_;
+  std::map<Place, std::vector<Write>> writes_;  // in submission order
+  std::unordered_map<uint64_t, Write> by_value_;
+  uint64_t acknowledgements_ = 0;
+  uint64_t decided_present_ = 0;
+  uint64_t decided_absent_ = 0;
+  uint64_t samples_ = 0;
+};
+
+}  // namespace nexus::sim_test
+
+#endif  // NEXUS_TESTS_SIM_ORACLE_H_

@@ -1,0 +1,97 @@
+// The oracle finds what it is there to find: each rule, broken on purpose.
+
+#include "tests/sim/oracle.h"
+
+#include <gtest/gtest.h>
+
+namespace nexus::sim_test {
+namespace {
+
+constexpr int64_t kNow = 1000;
+
+class OracleTest : public testing::Test {
+ protected:
+  // A batch of one sample each for series 0 and 1 at `timestamp`.
+  uint64_t Submit(int64_t timestamp) { return oracle_.Submit({{0, timestamp}, {1, timestamp}}); }
+  Observed Seen(uint32_t series, int64_t timestamp, uint64_t batch) {
+    return {{series, timestamp}, oracle_.ValueOf(batch, series)};
+  }
+  std::vector<Observed> Both(int64_t timestamp, uint64_t batch) {
+    return {Seen(0, timestamp, batch), Seen(1, timestamp, batch)};
+  }
+  std::optional<std::string> Check(const std::vector<Observed>& observed) {
+    Oracle::Query query{0, 1, INT64_MIN, INT64_MAX, oracle_.acknowledgements()};
+    return oracle_.Check(query, observed);
+  }
+
+  Oracle oracle_{42};
+};
+
+TEST_F(OracleTest, AcknowledgedAndThereIsRight) {
+  uint64_t batch = Submit(kNow);
+  oracle_.Acknowledged(batch);
+  EXPECT_EQ(Check(Both(kNow, batch)), std::nullopt);
+}
+
+TEST_F(OracleTest, LostAcknowledgedBatchIsFound) {
+  oracle_.Acknowledged(Submit(kNow));
+  EXPECT_NE(Check({}), std::nullopt);
+}
+
+TEST_F(OracleTest, HalfABatchIsFound) {
+  uint64_t batch = Submit(kNow);
+  oracle_.InDoubt(batch);
+  EXPECT_NE(Check({Seen(0, kNow, batch)}), std::nullopt);
+}
+
+TEST_F(OracleTest, InventedSampleIsFound) {
+  EXPECT_NE(Check({{{0, kNow}, 7}}), std::nullopt);
+  uint64_t batch = Submit(kNow);
+  oracle_.InDoubt(batch);
+  EXPECT_NE(Check({{{0, kNow}, oracle_.ValueOf(batch, 1)}}), std::nullopt);
+}
+
+TEST_F(OracleTest, SampleReturnedTwiceIsFound) {
+  uint64_t batch = Submit(kNow);
+  oracle_.Acknowledged(batch);
+  EXPECT_NE(Check({Seen(0, kNow, batch), Seen(0, kNow, batch), Seen(1, kNow, batch)}),
+            std::nullopt);
+}
+
+TEST_F(OracleTest, InDoubtBatchMayBeThereOrNotButDecidesOnce) {
+  uint64_t kept = Submit(kNow);
+  uint64_t dropped = Submit(kNow + 1);
+  oracle_.InDoubt(kept);
+  oracle_.InDoubt(dropped);
+  ASSERT_EQ(Check(Both(kNow, kept)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt) << "what was read must stay";
+  auto all = Both(kNow, kept);
+  auto back = Both(kNow + 1, dropped);
+  all.insert(all.end(), back.begin(), back.end());
+  EXPECT_NE(Check(all), std::nullopt) << "what was seen absent must stay away";
+}
+
+TEST_F(OracleTest, RefusedBatchMustNotAppear) {
+  uint64_t batch = Submit(kNow);
+  oracle_.Refused(batch);
+  EXPECT_NE(Check(Both(kNow, batch)), std::nullopt);
+}
+
+TEST_F(OracleTest, EarlierWriteMustNotShowOverAnAcknowledgedLaterOne) {
+  uint64_t first = Submit(kNow);
+  uint64_t second = Submit(kNow);
+  oracle_.Acknowledged(first);
+  oracle_.Acknowledged(second);
+  EXPECT_NE(Check(Both(kNow, first)), std::nullopt);
+  EXPECT_EQ(Check(Both(kNow, second)), std::nullopt);
+}
+
+TEST_F(OracleTest, BatchAcknowledgedAfterTheQueryBeganMayBeMissing) {
+  uint64_t batch = Submit(kNow);
+  Oracle::Query query{0, 1, INT64_MIN, INT64_MAX, oracle_.acknowledgements()};
+  oracle_.Acknowledged(batch);
+  EXPECT_EQ(oracle_.Check(query, {}), std::nullopt);
+}
+
+}  // namespace
+}  // namespace nexus::sim_test
