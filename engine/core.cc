@@ -139,7 +139,8 @@ io::Task<Status> DatabaseCore::Close() {
   co_return status;
 }
 
-Stats DatabaseCore::LoopStats() {
+io::Task<Stats> DatabaseCore::LoopStats() {
+  co_await interner_.WaitLoaded();
   Stats stats;
   for (const auto& [number, tenant] : state_.tenants) {
     for (const SeriesIdRange& range : tenant->ids) stats.series += range.last - range.first + 1;
@@ -177,7 +178,7 @@ Stats DatabaseCore::LoopStats() {
   }
   if (stats.write_state.empty()) stats.write_state = "ok";
   stats.io_backend = state_.environment->name();
-  return stats;
+  co_return stats;
 }
 
 Status DatabaseCore::CompleteStats(Stats* stats) const {

@@ -61,8 +61,9 @@ class DatabaseCore {
   io::Task<Status> Flush();
   io::Task<Status> CreateTenant(std::string name);
   io::Task<Status> Close();
-  // Fills what the loop knows; the catalog's and the layers' figures are added by CompleteStats.
-  Stats LoopStats();
+  // What the loop knows, once the identities are loaded; the catalog's figures are added by
+  // CompleteStats.
+  io::Task<Stats> LoopStats();
 
   // ---- Any thread.
 

@@ -479,8 +479,7 @@ std::vector<std::string> Database::Tenants() {
 StatusOr<Stats> Database::GetStats() {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  Stats stats;
-  implementation_->environment()->RunOnLoop([&] { stats = implementation_->core()->LoopStats(); });
+  Stats stats = implementation_->OnLoop(implementation_->core()->LoopStats());
   NEXUS_RETURN_IF_ERROR(implementation_->core()->CompleteStats(&stats));
   return stats;
 }

@@ -71,6 +71,8 @@ io::Task<Status> Interner::Load() {
   co_return load_status_;
 }
 
+io::Task<void> Interner::WaitLoaded() { co_await loaded_.Wait(); }
+
 void Interner::AddKnown(const TenantState& tenant, SeriesId id, std::string_view canonical) {
   Hash128 identity = catalog::SeriesIdentity(tenant.record.identity_seed, canonical);
   // Beyond the map's limits a series stays readable; it is interning it that fails, and says why.

@@ -40,6 +40,8 @@ class Interner {
   // Fills the identity map from the catalog; Intern waits for it. Series whose definitions replay
   // applied are added by AddKnown.
   io::Task<Status> Load();
+  // Returns when the scan has ended, well or not.
+  io::Task<void> WaitLoaded();
   void AddKnown(const TenantState& tenant, SeriesId id, std::string_view canonical);
 
   // The ids of series, given now if they are new, in the order of `canonicals`.

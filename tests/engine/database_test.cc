@@ -190,7 +190,9 @@ TEST_F(DatabaseTest, ManyThreadsAppendFlushAndRead) {
         WriteBatch batch;
         for (int k = 0; k < 100; k++) batch.Add(id, i * 100 + k, k);
         EXPECT_TRUE(db_->Append(std::move(batch)).ok());
-        if (i % 25 == 0) EXPECT_TRUE(db_->Flush().ok());
+        if (i % 25 == 0) {
+          EXPECT_TRUE(db_->Flush().ok());
+        }
         if (i % 10 == 0) Read("metric{name=\"0\"}");
       }
     });
