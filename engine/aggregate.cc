@@ -146,7 +146,7 @@ void SumState::AddChunk(const ChunkRef& chunk) {
   nan_count_ += statistics.nan_count;
   positive_infinity_count_ += statistics.positive_infinity_count;
   negative_infinity_count_ += statistics.negative_infinity_count;
-  sum_.Add(DoubleDouble{statistics.sum.high, statistics.sum.low});
+  sum_.Add(statistics.sum);
 }
 
 void SumState::Merge(const SumState& other) {

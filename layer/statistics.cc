@@ -13,21 +13,6 @@ constexpr int64_t kInfinityBits = std::bit_cast<int64_t>(std::numeric_limits<dou
 
 int64_t Magnitude(double value) { return std::bit_cast<int64_t>(value) & kMagnitude; }
 
-// a + b = sum + error, exactly, unless the sum overflows.
-inline double TwoSum(double a, double b, double* error) {
-  const double sum = a + b;
-  const double b_part = sum - a;
-  *error = (a - (sum - b_part)) + (b - b_part);
-  return sum;
-}
-
-// The same where |a| >= |b|.
-inline double FastTwoSum(double a, double b, double* error) {
-  const double sum = a + b;
-  *error = b - (sum - a);
-  return sum;
-}
-
 // Sum of finite values times a power of two. Eight sums side by side, so that no addition waits for
 // the one before; the order of additions is part of the definition of the statistic.
 DoubleDouble SumScaled(std::span<const double> values, double scale) {
@@ -37,21 +22,19 @@ DoubleDouble SumScaled(std::span<const double> values, double scale) {
   size_t i = 0;
   for (; i + kLanes <= values.size(); i += kLanes) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
-      double error = 0;
-      high[lane] = TwoSum(high[lane], values[i + lane] * scale, &error);
-      low[lane] += error;
+      const DoubleDouble sum = DoubleDouble::Sum(high[lane], values[i + lane] * scale);
+      high[lane] = sum.high;
+      low[lane] += sum.low;
     }
   }
   for (size_t lane = 0; i < values.size(); ++i, ++lane) {
-    double error = 0;
-    high[lane] = TwoSum(high[lane], values[i] * scale, &error);
-    low[lane] += error;
+    const DoubleDouble sum = DoubleDouble::Sum(high[lane], values[i] * scale);
+    high[lane] = sum.high;
+    low[lane] += sum.low;
   }
   DoubleDouble sum;
   for (size_t lane = 0; lane < kLanes; ++lane) {
-    DoubleDouble part;
-    part.high = TwoSum(high[lane], low[lane], &part.low);
-    sum.Add(part);
+    sum.Add(DoubleDouble::Sum(high[lane], low[lane]));
   }
   return sum;
 }
@@ -95,23 +78,6 @@ void CountSpecial(std::span<const double> values, Statistics* statistics) {
 bool Same(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 
 }  // namespace
-
-void DoubleDouble::Add(double value) { Add(DoubleDouble{value, 0}); }
-
-void DoubleDouble::Add(DoubleDouble other) {
-  double error = 0;
-  double low_error = 0;
-  const double sum = TwoSum(high, other.high, &error);
-  if (!std::isfinite(sum)) {
-    *this = {sum, 0};
-    return;
-  }
-  const double low_sum = TwoSum(low, other.low, &low_error);
-  error += low_sum;
-  high = FastTwoSum(sum, error, &error);
-  error += low_error;
-  high = FastTwoSum(high, error, &low);
-}
 
 Statistics ComputeStatistics(std::span<const double> values) {
   Statistics statistics;

@@ -14,19 +14,9 @@
 #include <cstdint>
 #include <span>
 
+#include "base/double_double.h"
+
 namespace nexus::layer {
-
-// An unevaluated sum of two doubles, |low| <= ulp(high) / 2.
-// Source: Dekker, "A floating-point technique for extending the available precision", 1971; Knuth's
-// two-sum. Needs -ffp-contract=off.
-struct DoubleDouble {
-  double high = 0;
-  double low = 0;
-
-  // Adds with an error of about 2^-104 of the larger operand. Sums that overflow become infinite.
-  void Add(double value);
-  void Add(DoubleDouble other);
-};
 
 struct Statistics {
   double minimum = 0;

@@ -110,8 +110,7 @@ inline layer::Statistics NaiveStatistics(const std::vector<double>& values) {
     if (!any || below(s.maximum, v)) s.maximum = v;
     any = true;
   }
-  s.sum.high = sum.high;
-  s.sum.low = sum.low;
+  s.sum = sum;
   return s;
 }
 
