@@ -38,7 +38,7 @@ void AddHelpCommand(CLI::App* app, Invocation* invocation) {
         }
         explained = next;
       }
-      WriteOutput(explained->help(explained == app ? "" : "nexus " + explained->get_name()));
+      WriteOutput(explained->help(explained == app ? "" : "nexus"));
       return kExitDone;
     };
   });

@@ -106,10 +106,30 @@ void DrawSegment(Canvas* canvas, size_t x0, size_t y0, size_t x1, size_t y1, siz
   }
 }
 
+// Points further apart than this many times the usual distance are not joined: something is
+// missing.
+constexpr size_t kGapDistances = 4;
+
+// The usual distance between neighbouring points, in ns.
+int64_t UsualDistance(const std::vector<int64_t>& timestamps) {
+  std::vector<int64_t> distances;
+  for (size_t i = 1; i < timestamps.size(); i++) {
+    int64_t distance = 0;
+    if (!__builtin_sub_overflow(timestamps[i], timestamps[i - 1], &distance)) {
+      distances.push_back(distance);
+    }
+  }
+  if (distances.empty()) return 0;
+  auto middle = distances.begin() + static_cast<ptrdiff_t>(distances.size() / 2);
+  std::nth_element(distances.begin(), middle, distances.end());
+  return *middle;
+}
+
 void DrawSeries(const PlotSeries& one, size_t number, const Bounds& bounds, Canvas* canvas) {
-  double span = static_cast<double>(bounds.last_ts) - static_cast<double>(bounds.first_ts);
-  // Points further apart than a tenth of the chart are not joined: there was nothing between.
-  const size_t gap = canvas->dot_columns() / 10 + 1;
+  const double span = static_cast<double>(bounds.last_ts) - static_cast<double>(bounds.first_ts);
+  const double width = static_cast<double>(canvas->dot_columns() - 1);
+  const double usual = span <= 0 ? 0 : static_cast<double>(UsualDistance(one.timestamps)) / span;
+  const size_t gap = static_cast<size_t>(usual * width * kGapDistances) + 1;
   bool joined = false;
   size_t last_x = 0;
   size_t last_y = 0;
@@ -118,13 +138,9 @@ void DrawSeries(const PlotSeries& one, size_t number, const Bounds& bounds, Canv
       joined = false;
       continue;
     }
-    double part =
-        span <= 0
-            ? 0
-            : (static_cast<double>(one.timestamps[i]) - static_cast<double>(bounds.first_ts)) /
-                  span;
+    double since = static_cast<double>(one.timestamps[i]) - static_cast<double>(bounds.first_ts);
     double level = (one.values[i] - bounds.low) / (bounds.high - bounds.low);
-    auto x = static_cast<size_t>(part * static_cast<double>(canvas->dot_columns() - 1));
+    auto x = static_cast<size_t>(span <= 0 ? 0 : since / span * width);
     auto y = static_cast<size_t>(level * static_cast<double>(canvas->dot_rows() - 1));
     if (joined && x - last_x <= gap) {
       DrawSegment(canvas, last_x, last_y, x, y, number);
