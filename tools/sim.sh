@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the simulator once for each of a range of seeds, on all cores, and prints the runs that failed.
+# Runs the simulator over a range of seeds, split over all cores; prints the seeds that failed and what the
+# runs exercised.
 #
 #   tools/sim.sh FIRST COUNT
 #
@@ -14,23 +15,14 @@ if ! [[ $first =~ ^[0-9]+$ && $count =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 
-failures=$(mktemp)
-trap 'rm -f "$failures"' EXIT
-
-one_seed() {
-  local out
-  if ! out=$(bin/nexus-sim --seed "$1" 2>&1 </dev/null); then
-    printf '%s\nFAILED bin/nexus-sim --seed %s\n' "$out" "$1"
-    echo "$1" >>"$2"
-  fi
-}
-export -f one_seed
-
-# The inner bash expands its own arguments.
-# shellcheck disable=SC2016
-seq "$first" $((first + count - 1)) |
-  xargs -P "$(nproc)" -I{} bash -c 'one_seed "$1" "$2"' one_seed {} "$failures"
-
-failed=$(wc -l <"$failures")
-echo "sim: $count seeds from $first, $failed failed"
-[ "$failed" -eq 0 ]
+cores=$(nproc)
+share=$(((count + cores - 1) / cores))
+pids=()
+for ((from = first; from < first + count; from += share)); do
+  left=$((first + count - from))
+  bin/nexus-sim --seed "$from" --seeds $((left < share ? left : share)) </dev/null &
+  pids+=($!)
+done
+failed=0
+for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+exit $failed
