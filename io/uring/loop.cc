@@ -3,7 +3,6 @@
 #include "io/uring/loop.h"
 
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "io/real.h"
 #include "io/task.h"
 
 namespace nexus::io {
@@ -27,10 +27,6 @@ constexpr uint64_t kTransferBytesMax = uint64_t{1} << 30;
 // Lowest priority: an ack shares its core with a worker almost for free (151 us against 147 us with
 // a worker at normal priority and 188 us alone, but p99 217 us against 1011 us).
 constexpr int kWorkerNice = 19;
-
-// Descriptors travel in FileOp::backend while the operation is the loop's.
-void* FromDescriptor(int fd) { return reinterpret_cast<void*>(static_cast<intptr_t>(fd)); }
-int ToDescriptor(void* backend) { return static_cast<int>(reinterpret_cast<intptr_t>(backend)); }
 
 void PrepareRead(const Ring& ring, io_uring_sqe* sqe, int fd, const FileOp& op) {
   auto bytes = static_cast<unsigned>(std::min<uint64_t>(op.buffer.size(), kTransferBytesMax));
@@ -102,11 +98,7 @@ void UringLoop::ThreadMain(Options options, Status* opened, Notification* starte
   ring_.reset();
 }
 
-int64_t UringLoop::MonotonicNanos() const {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
+int64_t UringLoop::MonotonicNanos() const { return RealMonotonicNanos(); }
 
 void UringLoop::Post(RunNode* node) {
   if (!mailbox_.Push(node)) return;
@@ -119,10 +111,10 @@ void UringLoop::Offload(Work* work) {
   (work->lane == Lane::kCatalog ? catalog_ : workers_)->Submit(work);
 }
 
-void UringLoop::Submit(FileOp* op, int fd) {
+void UringLoop::Submit(FileOp* op, OpenHandle* handle) {
   op->result = kPending;
   op->sync_result = kPending;
-  op->backend = FromDescriptor(fd);
+  op->backend = handle;
   // Behind others that wait, also if there is room again: first come, first served.
   if (!waiting_ops_.empty() || !PrepareOp(op)) waiting_ops_.Push(op);
 }
@@ -132,9 +124,12 @@ void UringLoop::Submit(RingCall* call) {
 }
 
 bool UringLoop::PrepareOp(FileOp* op) {
+  auto* handle = static_cast<OpenHandle*>(op->backend);
   bool linked = op->kind == FileOp::Kind::kWriteThenSync;
   if (!ring_->MakeRoom(linked ? 2 : 1)) return false;
-  int fd = ToDescriptor(op->backend);
+  // On a handle whose sync failed all but reads fail, by a descriptor that does not exist.
+  bool usable = !handle->sync_failed || op->kind == FileOp::Kind::kRead;
+  int fd = usable ? handle->fd : -1;
   io_uring_sqe* sqe = ring_->Next();
   switch (op->kind) {
     case FileOp::Kind::kRead:
@@ -212,9 +207,21 @@ void UringLoop::HandOut(const Completion& completion) {
     static_cast<RingCall*>(completion.pointer)->Complete(completion.result);
     return;
   }
+  HandOutOp(completion);
+}
+
+void UringLoop::HandOutOp(const Completion& completion) {
   auto* op = static_cast<FileOp*>(completion.pointer);
+  auto* handle = static_cast<OpenHandle*>(op->backend);
   bool linked_sync = completion.kind == CompletionKind::kLinkedSync;
-  (linked_sync ? op->sync_result : op->result) = completion.result;
+  int64_t result = completion.result;
+  if (linked_sync || op->kind == FileOp::Kind::kSync) {
+    // Cancelled is not failed: the write before it was not whole.
+    if (result < 0 && result != -ECANCELED) handle->sync_failed = true;
+    if (result == 0 && handle->sync_failed) result = -EIO;
+  }
+  if (result == -EBADF && handle->sync_failed) result = -EIO;
+  (linked_sync ? op->sync_result : op->result) = result;
   if (op->result != kPending && op->sync_result != kPending) op->done(op);
 }
 

@@ -4,6 +4,8 @@
 // the turn began, submit everything prepared meanwhile by one system call. It sleeps when nothing
 // is ready. Completions and timers run directly from the turn, never inside the call that submitted
 // or armed them. Operations that find the ring full wait in line; nothing is refused or allocated.
+// It does not spin before it sleeps: 20 us of spinning left durable writes (67 us) and posts after
+// 200 us of silence (8 us) as they were, and helped only calls in quick succession (13 us to 2 us).
 // Failure: Start returns a status; later an operation fails by its result.
 // Threading: everything from the loop's own thread but Start, Stop, Post and MonotonicNanos.
 
@@ -43,6 +45,12 @@ class RingCall {
   virtual void Complete(int result) = 0;
 };
 
+// An open file as the loop knows it.
+struct OpenHandle {
+  int fd = -1;
+  bool sync_failed = false;  // D3: what follows on this handle fails, but for reads
+};
+
 class UringLoop : public Executor {
  public:
   struct Options {
@@ -68,8 +76,9 @@ class UringLoop : public Executor {
   void CancelTimer(Timer* timer) override { timers_.Remove(timer); }
   int64_t MonotonicNanos() const override;
 
-  // Performs the operation on the open file `fd`.
-  void Submit(FileOp* op, int fd);
+  // Performs the operation on the open file. After a failed sync of it writes and syncs end -EIO
+  // (D3), also those syncs that were in flight: the kernel tells a failure to one sync only.
+  void Submit(FileOp* op, OpenHandle* handle);
   void Submit(RingCall* call);
 
   // Awaitable: performs the operation that `prepare(io_uring_sqe*)` fills in; its result.
@@ -114,6 +123,7 @@ class UringLoop : public Executor {
   void RunReady();
   void SubmitWaiting();
   void SubmitOrSleep();
+  void HandOutOp(const Completion& completion);
   bool PrepareOp(FileOp* op);
   bool PrepareCall(RingCall* call);
   void PrepareWake();

@@ -3,7 +3,6 @@
 #include "io/uring/uring_environment.h"
 
 #include <sys/random.h>
-#include <time.h>
 
 #include <cerrno>
 #include <utility>
@@ -41,12 +40,8 @@ class UringEnvironment : public RealEnvironment {
   Executor* executor() override { return &loop_; }
   Disk* disk() override { return &disk_; }
   Random* random() override { return &random_; }
-  int64_t WallNanos() override {
-    timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-  }
-  int64_t MonotonicNanos() override { return loop_.MonotonicNanos(); }
+  int64_t WallNanos() override { return RealWallNanos(); }
+  int64_t MonotonicNanos() override { return RealMonotonicNanos(); }
   const char* name() const override { return "io_uring"; }
 
  private:

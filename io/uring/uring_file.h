@@ -1,7 +1,7 @@
 // UringFile: an open file of the operating system.
 //
 // Direct or buffered as File::direct() says; descriptors are closed on exec. Results are the
-// kernel's, unchanged.
+// kernel's, unchanged but for this: after a failed sync writes and syncs end -EIO (D3).
 // Threading: Submit, Allocate and Truncate on the loop's thread; ReadBlocking, Size and the
 // destructor on any.
 
@@ -21,7 +21,7 @@ class UringFile : public File {
  public:
   // Takes over `fd`. `loop` may be null for a file that is only read blocking.
   UringFile(UringLoop* loop, std::string path, int fd, bool direct)
-      : loop_(loop), path_(std::move(path)), fd_(fd), direct_(direct) {}
+      : loop_(loop), path_(std::move(path)), direct_(direct), handle_{fd} {}
   ~UringFile() override;
 
   const std::string& path() const override { return path_; }
@@ -35,8 +35,8 @@ class UringFile : public File {
  private:
   UringLoop* const loop_;
   const std::string path_;
-  const int fd_;
   const bool direct_;
+  OpenHandle handle_;  // the descriptor never changes; the rest is the loop's
 };
 
 }  // namespace nexus::io

@@ -250,7 +250,7 @@ TEST(RealEnvironment, TimersHoldWhileOthersWakeTheLoop) {
   poster.join();
 }
 
-// ---- D9: a full device.
+// ---- D3: a sync that fails.
 
 struct ChainResults {
   int64_t write = 0;
@@ -273,6 +273,39 @@ class ChainAwaiter : FileOp {
   File* file_;
   std::coroutine_handle<> waiter_;
 };
+
+Task<void> FailASync(Disk* disk, std::string path) {
+  OpenFlags flags;
+  flags.write = true;
+  OpenResult opened = co_await disk->Open(path, flags);
+  NEXUS_CHECK(opened.error == 0);
+  File* file = opened.file.get();
+  std::string bytes = "x";
+  MutableBytes buffer = std::as_writable_bytes(std::span(bytes));
+  EXPECT_EQ(co_await Write(file, 0, buffer), 1);
+  EXPECT_EQ(co_await Sync(file), -EINVAL);
+  EXPECT_EQ(co_await Write(file, 0, buffer), -EIO);
+  EXPECT_EQ(co_await Sync(file), -EIO);
+  ChainResults chain = co_await ChainAwaiter(file, buffer);
+  EXPECT_EQ(chain.write, -EIO);
+  EXPECT_EQ(chain.sync, -ECANCELED);
+  EXPECT_EQ(co_await Read(file, 0, buffer), 0) << "reads go on";
+  OpenResult again = co_await disk->Open(path, flags);
+  EXPECT_EQ(co_await Write(again.file.get(), 0, buffer), 1) << "it was the handle that failed";
+}
+
+Task<bool> Done(Task<void> task) {
+  co_await std::move(task);
+  co_return true;
+}
+
+TEST(UringDisk, D3_AfterAFailedSyncTheHandleFails) {
+  std::unique_ptr<RealEnvironment> environment = MustStart();
+  // What cannot be synced, and says so.
+  environment->BlockOn(Done(FailASync(environment->disk(), "/dev/null")));
+}
+
+// ---- D9: a full device.
 
 Task<ChainResults> WriteChain(Disk* disk, std::string path, uint64_t bytes) {
   OpenFlags flags;
