@@ -16,6 +16,8 @@ constexpr size_t kSlabBytes = 2 << 20;
 constexpr std::align_val_t kSlabAlignment{kSlabBytes};
 static_assert(kSlabBytes % kArenaChunkBytes == 0);
 
+constexpr std::align_val_t kCacheLineAlignment{64};
+
 }  // namespace
 
 MemtablePool::~MemtablePool() {
@@ -56,13 +58,23 @@ uint64_t MemtablePool::bytes_in_use() const {
 Arena::Arena(std::shared_ptr<MemtablePool> pool) : pool_(std::move(pool)) {}
 
 Arena::~Arena() {
-  for (uint32_t number = 1; number < chunks_; number++) pool_->Give(Chunk(number));
+  for (uint32_t number = 0; number < chunks_; number++) {
+    if (number < own_chunks_) {
+      ::operator delete(Chunk(number), kCacheLineAlignment);
+    } else {
+      pool_->Give(Chunk(number));
+    }
+  }
 }
 
-void Arena::AddFirstChunk() {
-  first_chunk_ = std::make_unique_for_overwrite<uint64_t[]>(kFirstChunkBytes / sizeof(uint64_t));
-  AddChunk(reinterpret_cast<std::byte*>(first_chunk_.get()), kFirstChunkBytes);
-  used_ = kGrain;  // a piece at its very beginning would be named zero
+void Arena::AddChunk(size_t bytes_wanted) {
+  size_t own_bytes = kOwnChunkBytes << (2 * own_chunks_);
+  if (own_chunks_ < kOwnChunks && own_chunks_ == chunks_ && bytes_wanted <= own_bytes) {
+    own_chunks_++;
+    AddChunk(static_cast<std::byte*>(::operator new(own_bytes, kCacheLineAlignment)), own_bytes);
+  } else {
+    AddChunk(pool_->Take(), kArenaChunkBytes);
+  }
 }
 
 void Arena::AddChunk(std::byte* chunk, size_t bytes) {
@@ -81,14 +93,21 @@ void Arena::AddChunk(std::byte* chunk, size_t bytes) {
   chunks_++;
 }
 
-ArenaRef Arena::Allocate(size_t bytes) {
-  size_t padded = AlignUp(bytes, kGrain);
-  NEXUS_CHECK(padded <= kArenaChunkBytes);
-  if (chunks_ == 0) AddFirstChunk();
-  if (padded > remaining_bytes()) AddChunk(pool_->Take(), kArenaChunkBytes);
-  ArenaRef ref = (chunks_ - 1) << kOffsetBits | static_cast<uint32_t>(used_ / kGrain);
-  used_ += padded;
-  return ref;
+ArenaRef Arena::Allocate(size_t bytes, size_t alignment) {
+  NEXUS_CHECK(bytes <= kArenaChunkBytes);
+  size_t at = AlignUp(used_, alignment);
+  if (at + bytes > chunk_bytes_) {
+    // The first grain of an arena is never given out: it would be named zero.
+    if (chunks_ == 0) {
+      AddChunk(kGrain);
+      used_ = kGrain;
+      return Allocate(bytes, alignment);
+    }
+    AddChunk(bytes);
+    at = 0;
+  }
+  used_ = at + AlignUp(bytes, kGrain);
+  return (chunks_ - 1) << kOffsetBits | static_cast<uint32_t>(at / kGrain);
 }
 
 }  // namespace nexus::engine

@@ -152,18 +152,30 @@ Status CheckHeader(const BatchHeader& header, size_t body_bytes) {
 
 }  // namespace
 
+void IdColumn::Decode(size_t first, size_t count, uint64_t* out) const {
+  switch (coding_) {
+    case IdCoding::kIds64:
+      std::memcpy(out, data_ + 8 * first, 8 * count);
+      return;
+    case IdCoding::kOffsets32:
+      for (size_t i = 0; i < count; i++) {
+        out[i] = base_ + LoadUnaligned<uint32_t>(data_ + 4 * (first + i));
+      }
+      return;
+    case IdCoding::kOne:
+    case IdCoding::kAsPreviousRow:
+      for (size_t i = 0; i < count; i++) out[i] = base_;
+      return;
+  }
+}
+
 void TimestampColumn::Decode(size_t first, size_t count, int64_t* out) const {
   switch (coding_) {
     case TimestampCoding::kTimes64:
       std::memcpy(out, data_ + 8 * first, 8 * count);
       return;
     case TimestampCoding::kMultiples32:
-      for (size_t i = 0; i < count; i++) {
-        auto multiple =
-            static_cast<uint64_t>(int64_t{LoadUnaligned<int32_t>(data_ + 4 * (first + i))});
-        out[i] = static_cast<int64_t>(static_cast<uint64_t>(base_) +
-                                      multiple * static_cast<uint64_t>(unit_));
-      }
+      for (size_t i = 0; i < count; i++) out[i] = (*this)[first + i];
       return;
     case TimestampCoding::kOne:
       for (size_t i = 0; i < count; i++) out[i] = base_;

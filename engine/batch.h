@@ -61,6 +61,8 @@ class IdColumn {
   Bytes encoded(size_t first, size_t count) const {
     return {data_ + width() * first, width() * count};
   }
+  // Writes ids [first, first + count) to `out`.
+  void Decode(size_t first, size_t count, uint64_t* out) const;
 
  private:
   IdCoding coding_ = IdCoding::kOne;

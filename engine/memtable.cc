@@ -11,9 +11,7 @@
 namespace nexus::engine {
 namespace {
 
-// Staged samples are looked up this many at a time, so that the cache misses of their entries
-// overlap.
-constexpr size_t kStageBatch = 64;
+constexpr ArenaRef kStagedUnits = sizeof(StagedSample) / 8;
 
 // The least room at the end of a chunk that a run is begun in.
 constexpr size_t kRunTailBytes = sizeof(Run) + 64 * (sizeof(int64_t) + sizeof(double));
@@ -35,7 +33,7 @@ Memtable::Memtable(std::shared_ptr<MemtablePool> pool, const MemtableOptions& op
   bytes_.store(table_.bytes() + shapes_.bytes(), std::memory_order_relaxed);
 }
 
-void Memtable::Apply(const BatchView& batch) {
+void Memtable::Add(const BatchView& batch) {
   VisitAccepted(batch, [this](const SectionView& section, size_t first, size_t count) {
     switch (section.kind) {
       case SectionKind::kRow:
@@ -52,6 +50,10 @@ void Memtable::Apply(const BatchView& batch) {
   uint64_t accepted = batch.sample_count() - batch.rejected_samples();
   samples_.store(samples() + accepted, std::memory_order_relaxed);
   bytes_.store(arena_.bytes() + table_.bytes() + shapes_.bytes(), std::memory_order_relaxed);
+}
+
+void Memtable::Publish() {
+  shapes_.FlushRows();
   limit_.store(next_ordinal_, std::memory_order_release);
 }
 
@@ -73,11 +75,11 @@ void Memtable::ApplyRow(const SectionView& section, size_t first, size_t count) 
   // What is left of a row with rejected samples is no row that will return.
   if (count < section.sample_count) return Stage(section, first, count);
   for (size_t at = 0; at < count; at += kShapeWidthMax) {
-    ApplyStrip(section, at, std::min<size_t>(count - at, kShapeWidthMax));
+    ApplyRowPiece(section, at, std::min<size_t>(count - at, kShapeWidthMax));
   }
 }
 
-void Memtable::ApplyStrip(const SectionView& section, size_t first, size_t count) {
+void Memtable::ApplyRowPiece(const SectionView& section, size_t first, size_t count) {
   if (count < kShapeWidthMin) return Stage(section, first, count);
   Shape* shape = shapes_.FindOrMake(section.ids, first, count);
   if (shape == nullptr) return Stage(section, first, count);
@@ -132,38 +134,46 @@ void Memtable::ApplyRun(const SectionView& section, size_t first, size_t count) 
 
 void Memtable::Stage(const SectionView& section, size_t first, size_t count) {
   const uint32_t ordinal = next_ordinal_++;
-  std::array<int64_t, kStageBatch> timestamps;
-  std::array<SeriesEntry*, kStageBatch> entries;
+  StagedBatch batch;
   while (count > 0) {
     size_t samples = std::min(count, kStageBatch);
-    section.timestamps.Decode(first, samples, timestamps.data());
+    section.ids.Decode(first, samples, batch.ids.data());
+    section.timestamps.Decode(first, samples, batch.timestamps.data());
     for (size_t i = 0; i < samples; i++) {
-      entries[i] = table_.FindOrAdd(section.ids[first + i]);
-      __builtin_prefetch(entries[i], 1);
+      batch.entries[i] = table_.FindOrAdd({batch.ids[i]});
+      __builtin_prefetch(batch.entries[i], 1);
     }
-    // After the entries, whose pages come from the same arena.
+    // Measured after the entries were made, whose pages come from the same arena.
     size_t room = arena_.remaining_bytes() / sizeof(StagedSample);
     if (room > 0) samples = std::min(samples, room);
     ArenaRef ref = arena_.Allocate(sizeof(StagedSample) * samples);
-    auto* staged = arena_.At<StagedSample>(ref);
-    for (size_t i = 0; i < samples; i++) {
-      SeriesEntry* entry = entries[i];
-      ArenaRef previous = entry->staged.load(std::memory_order_relaxed);
-      bool newest = previous == 0 || timestamps[i] >= entry->staged_newest_timestamp;
-      staged[i] = {timestamps[i], section.values[first + i],
-                   ordinal | (newest ? StagedSample::kNewestMark : 0), previous};
-      entry->staged.store(ref, std::memory_order_release);
-      if (newest) {
-        entry->staged_newest_timestamp = timestamps[i];
-        entry->staged_newest.store(ref, std::memory_order_release);
-      }
-      ref += sizeof(StagedSample) / 8;
-    }
-    auto [least, greatest] = std::minmax_element(timestamps.begin(), timestamps.begin() + samples);
-    Cover(*least, *greatest);
+    LinkStaged(batch, section.values + first, samples, ordinal, ref);
     first += samples;
     count -= samples;
   }
+}
+
+void Memtable::LinkStaged(const StagedBatch& batch, const double* values, size_t samples,
+                          uint32_t ordinal, ArenaRef ref) {
+  auto* staged = arena_.At<StagedSample>(ref);
+  int64_t least = batch.timestamps[0];
+  int64_t greatest = least;
+  for (size_t i = 0; i < samples; i++, ref += kStagedUnits) {
+    SeriesEntry* entry = batch.entries[i];
+    const int64_t timestamp = batch.timestamps[i];
+    const ArenaRef previous = entry->staged.load(std::memory_order_relaxed);
+    const bool newest = previous == 0 || timestamp >= entry->staged_newest_timestamp;
+    staged[i] = {timestamp, values[i], ordinal | (newest ? StagedSample::kNewestMark : 0),
+                 previous};
+    entry->staged.store(ref, std::memory_order_release);
+    if (newest) {
+      entry->staged_newest_timestamp = timestamp;
+      entry->staged_newest.store(ref, std::memory_order_release);
+    }
+    least = std::min(least, timestamp);
+    greatest = std::max(greatest, timestamp);
+  }
+  Cover(least, greatest);
 }
 
 }  // namespace nexus::engine

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/bytes.h"
 #include "engine/arena.h"
 #include "engine/batch.h"
 #include "engine/format.h"
@@ -43,64 +44,98 @@ static_assert(sizeof(StagedSample) == 24 && std::is_trivial_v<StagedSample>);
 // ---- Shapes: an ordered list of series ids, and the rows that gave each of them a value at one
 // instant.
 
-// Rows of a wider scrape are cut into strips of this many columns, each with a shape of its own, so
+// Rows of a wider scrape are cut into pieces of this many columns, each with a shape of its own, so
 // that a row (8 bytes a column and 12 beside) is small against an arena's chunk.
 inline constexpr uint32_t kShapeWidthMax = 512;
 // Narrower rows are staged: 24 bytes a sample is about what a row of few columns costs with its
 // share of the shape, and finding the shape costs as much as staging four samples.
 inline constexpr uint32_t kShapeWidthMin = 4;
 
-// Rows that lie together: a header, `capacity` timestamps, capacity * width values row by row,
-// `capacity` ordinals.
-struct RowBlock {
+// Columns of a stripe: one cache line of a row.
+inline constexpr uint32_t kStripeColumns = 8;
+
+// Rows that lie together. The values stand in stripes of eight columns, each row by row (the last
+// stripe is as narrow as the columns that are left): writing a row fills whole cache lines, and the
+// values of one series are on neighbouring lines instead of a page apart. Measured with rows of 512
+// on a Xeon of 2 GHz under load: reading a series 10 ns a sample instead of 25, applying the same.
+// Layout: header, `capacity` timestamps, `capacity` ordinals, values from the next cache line.
+struct alignas(64) RowBlock {
   RowBlock* next;
   RowBlock* previous;
   uint32_t first_row;
   uint32_t capacity;
   uint32_t width;
 
-  int64_t* timestamps() { return reinterpret_cast<int64_t*>(this + 1); }
-  double* values() { return reinterpret_cast<double*>(timestamps() + capacity); }
-  uint32_t* ordinals() { return reinterpret_cast<uint32_t*>(values() + size_t{capacity} * width); }
-  const int64_t* timestamps() const { return const_cast<RowBlock*>(this)->timestamps(); }
-  const double* values() const { return const_cast<RowBlock*>(this)->values(); }
-  const uint32_t* ordinals() const { return const_cast<RowBlock*>(this)->ordinals(); }
+  // The values of one column: the first, and how far it is to the next, in doubles.
+  struct Column {
+    const double* first;
+    size_t pitch;
+  };
 
-  static constexpr size_t RowBytes(uint32_t width) {
+  int64_t* timestamps() { return reinterpret_cast<int64_t*>(this + 1); }
+  uint32_t* ordinals() { return reinterpret_cast<uint32_t*>(timestamps() + capacity); }
+  double* values() {
+    return reinterpret_cast<double*>(reinterpret_cast<std::byte*>(this) + ValuesOffset(capacity));
+  }
+  const int64_t* timestamps() const { return const_cast<RowBlock*>(this)->timestamps(); }
+  const uint32_t* ordinals() const { return const_cast<RowBlock*>(this)->ordinals(); }
+  // Of the stripe that begins with this column.
+  double* stripe(uint32_t first_column) { return values() + size_t{first_column} * capacity; }
+  uint32_t StripePitch(uint32_t first_column) const {
+    return width - first_column < kStripeColumns ? width - first_column : kStripeColumns;
+  }
+  Column column(uint32_t number) const {
+    uint32_t first_column = number / kStripeColumns * kStripeColumns;
+    return {const_cast<RowBlock*>(this)->stripe(first_column) + (number - first_column),
+            StripePitch(first_column)};
+  }
+
+  static constexpr size_t RowBytes(size_t width) {
     return sizeof(int64_t) + sizeof(uint32_t) + sizeof(double) * width;
   }
+  static constexpr size_t ValuesOffset(size_t capacity) {
+    return AlignUp(sizeof(RowBlock) + capacity * (sizeof(int64_t) + sizeof(uint32_t)),
+                   alignof(RowBlock));
+  }
+  static constexpr size_t Bytes(size_t capacity, size_t width) {
+    return ValuesOffset(capacity) + capacity * width * sizeof(double);
+  }
 };
-static_assert(sizeof(RowBlock) % 8 == 0 && std::is_trivial_v<RowBlock>);
-static_assert(sizeof(RowBlock) + 8 * RowBlock::RowBytes(kShapeWidthMax) <= kArenaChunkBytes);
+static_assert(sizeof(RowBlock) == alignof(RowBlock));
+static_assert(RowBlock::Bytes(63, kShapeWidthMax) <= kArenaChunkBytes);
 
-struct Shape {
+struct alignas(64) Shape {
+  // Published by `rows`, but for the ordinal, which is written before.
+  std::atomic<uint32_t> rows;
+  std::atomic<uint32_t> last_ordinal;  // of the last row
+  std::atomic<RowBlock*> last_block;
+  std::atomic<uint32_t> newest_row;  // of the greatest timestamp; of equals the last
+  std::atomic<bool> ascending;       // strictly; once false, false for ever
+
   // Constant.
-  uint32_t number;  // 0, 1, ... in the order they were made
   uint32_t width;
-  uint64_t hash;  // of the ids as encoded
-  IdColumn ids;   // in the arena
   RowBlock* first_block;
+  uint32_t number;  // 0, 1, ... in the order they were made
+  IdColumn ids;     // in the arena
+  uint64_t hash;    // of the ids as encoded
 
   // The writer's.
   Shape* successor;  // the shape of the row that came after the last one of this shape
   int64_t newest_timestamp;
 
-  // Published by `rows`.
-  std::atomic<RowBlock*> last_block;
-  std::atomic<uint32_t> newest_row;  // of the greatest timestamp; of equals the last
-  std::atomic<bool> ascending;       // strictly; once false, false for ever
-  std::atomic<uint32_t> rows;
-
   SeriesId Column(uint32_t column) const { return ids[column]; }
 
-  // Rows [0, count) of the shape have ordinals below a limit. `last` is the block of the last of
-  // them; null if there are none.
+  // Rows [0, count) of the shape have ordinals below a limit.
   struct Visible {
     uint32_t count = 0;
-    const RowBlock* last = nullptr;
     bool ascending = true;
+    uint32_t last_ordinal = 0;       // of row count - 1
+    const RowBlock* last = nullptr;  // where that row is; null if there are none
   };
   Visible VisibleRows(uint32_t limit) const;
+
+ private:
+  Visible VisibleRowsBehind(uint32_t limit, Visible all) const;
 };
 static_assert(std::is_trivially_destructible_v<Shape>);
 
@@ -114,8 +149,8 @@ static_assert(sizeof(ColumnPlace) == 16 && std::is_trivial_v<ColumnPlace>);
 
 // ---- Runs: many samples of one series that came together, as columns.
 
-// 16 KiB of each column: four runs a chunk, so that little is lost at a chunk's end.
-inline constexpr uint32_t kRunSamplesMax = 1024;
+// Four of the largest runs fill a chunk; what is left of a chunk takes a smaller one.
+inline constexpr uint32_t kRunSamplesMax = 4000;
 // Shorter ones are staged: a run's header costs what eight staged samples cost more.
 inline constexpr uint32_t kRunSamplesMin = 8;
 

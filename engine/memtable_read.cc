@@ -77,8 +77,9 @@ void OfferColumn(const ColumnPlace& place, uint32_t limit, Newest* newest) {
   const RowBlock* block = visible.last;
   while (row < block->first_row) block = block->previous;
   size_t at = row - block->first_row;
-  newest->Offer(block->timestamps()[at], block->ordinals()[at],
-                block->values()[at * block->width + place.column]);
+  uint32_t ordinal = row + 1 == visible.count ? visible.last_ordinal : block->ordinals()[at];
+  RowBlock::Column values = block->column(place.column);
+  newest->Offer(block->timestamps()[at], ordinal, values.first[at * values.pitch]);
 }
 
 }  // namespace

@@ -55,9 +55,9 @@ void AppendColumn(const SeriesParts::Column& column, TimeRange range,
     timestamps->insert(timestamps->end(), block.timestamps() + first, block.timestamps() + last);
     size_t at = values->size();
     values->resize(at + last - first);
-    const double* from = block.values() + first * block.width + column.column;
+    RowBlock::Column from = block.column(column.column);
     double* to = values->data() + at;
-    for (size_t i = first; i < last; i++, from += block.width) *to++ = *from;
+    for (size_t i = first; i < last; i++) *to++ = from.first[i * from.pitch];
   });
 }
 
@@ -186,10 +186,10 @@ void SeriesParts::AppendSorted(TimeRange range, std::vector<int64_t>* timestamps
   }
   for (const Column& column : columns) {
     VisitBlocks(column, [&](const RowBlock& block, size_t rows) {
+      RowBlock::Column from = block.column(column.column);
       for (size_t i = 0; i < rows; i++) {
         if (!range.Contains(block.timestamps()[i])) continue;
-        all.push_back({block.timestamps()[i], block.values()[i * block.width + column.column],
-                       block.ordinals()[i]});
+        all.push_back({block.timestamps()[i], from.first[i * from.pitch], block.ordinals()[i]});
       }
     });
   }

@@ -15,14 +15,6 @@ constexpr int kFirstDirectoryBits = 3;
 
 SeriesTable::SeriesTable(Arena* arena) : arena_(arena) { AddDirectory(kFirstDirectoryBits); }
 
-SeriesTable::Page* SeriesTable::Directory::Find(uint64_t number) const {
-  for (size_t i = FirstSlot(number);; i = (i + 1) & (slot_count() - 1)) {
-    uint64_t key = slots[i].key.load(std::memory_order_acquire);
-    if (key == number + 1) return slots[i].page;
-    if (key == 0) return nullptr;
-  }
-}
-
 // REQUIRES: a free slot, and that the number is not there.
 void SeriesTable::Directory::Add(uint64_t number, Page* page) {
   size_t i = FirstSlot(number);
@@ -45,23 +37,13 @@ void SeriesTable::AddDirectory(int bits) {
   directories_.push_back(std::move(larger));
 }
 
-void SeriesTable::UsePage(uint64_t number) {
-  Page* page = directories_.back()->Find(number);
-  if (page == nullptr) {
-    page = new (arena_->At<Page>(arena_->Allocate(sizeof(Page)))) Page();
-    if (2 * ++pages_ > directories_.back()->slot_count()) {
-      AddDirectory(directories_.back()->bits + 1);
-    }
-    directories_.back()->Add(number, page);
+SeriesTable::Page* SeriesTable::AddPage(uint64_t number) {
+  auto* page = new (arena_->At<Page>(arena_->Allocate(sizeof(Page)))) Page();
+  if (2 * ++pages_ > directories_.back()->slot_count()) {
+    AddDirectory(directories_.back()->bits + 1);
   }
-  recent_number_ = number;
-  recent_page_ = page;
-}
-
-const SeriesEntry* SeriesTable::Find(SeriesId id) const {
-  const Directory* directory = directory_.load(std::memory_order_acquire);
-  Page* page = directory->Find(id.value / kPageEntries);
-  return page == nullptr ? nullptr : &page->entries[id.value % kPageEntries];
+  directories_.back()->Add(number, page);
+  return page;
 }
 
 void SeriesTable::AppendIds(std::vector<SeriesId>* ids) const {

@@ -31,12 +31,22 @@ class SeriesTable {
   // The entry of a series, empty if it is new. Writer.
   SeriesEntry* FindOrAdd(SeriesId id) {
     uint64_t number = id.value / kPageEntries;
-    if (number != recent_number_) UsePage(number);
-    return &recent_page_->entries[id.value % kPageEntries];
+    Page* page = directories_.back()->Find(number);
+    if (page == nullptr) page = AddPage(number);
+    return &page->entries[id.value % kPageEntries];
   }
 
   // Null if the series has no entry.
-  const SeriesEntry* Find(SeriesId id) const;
+  const SeriesEntry* Find(SeriesId id) const {
+    const Directory* directory = directory_.load(std::memory_order_acquire);
+    Page* page = directory->Find(id.value / kPageEntries);
+    return page == nullptr ? nullptr : &page->entries[id.value % kPageEntries];
+  }
+  // Fetches what a Find that follows soon looks at first.
+  void Prefetch(SeriesId id) const {
+    const Directory* directory = directory_.load(std::memory_order_acquire);
+    __builtin_prefetch(&directory->slots[directory->FirstSlot(id.value / kPageEntries)]);
+  }
 
   // Appends the ids of all entries that are not empty, ascending.
   void AppendIds(std::vector<SeriesId>* ids) const;
@@ -46,7 +56,6 @@ class SeriesTable {
 
  private:
   static constexpr uint64_t kPageEntries = 32;
-  static constexpr uint64_t kNoPage = ~uint64_t{0};
 
   struct Page {
     SeriesEntry entries[kPageEntries];
@@ -64,14 +73,20 @@ class SeriesTable {
       // Fibonacci hashing: neighbouring numbers spread evenly over the top bits.
       return static_cast<size_t>((number * 0x9e3779b97f4a7c15ull) >> (64 - bits));
     }
-    Page* Find(uint64_t number) const;
+    Page* Find(uint64_t number) const {
+      for (size_t i = FirstSlot(number);; i = (i + 1) & (slot_count() - 1)) {
+        uint64_t key = slots[i].key.load(std::memory_order_acquire);
+        if (key == number + 1) return slots[i].page;
+        if (key == 0) return nullptr;
+      }
+    }
     void Add(uint64_t number, Page* page);
 
     const int bits;
     const std::unique_ptr<Slot[]> slots;
   };
 
-  void UsePage(uint64_t number);
+  Page* AddPage(uint64_t number);
   void AddDirectory(int bits);
 
   Arena* const arena_;
@@ -79,8 +94,6 @@ class SeriesTable {
   std::vector<std::unique_ptr<Directory>> directories_;
   size_t pages_ = 0;
   uint64_t bytes_ = 0;
-  uint64_t recent_number_ = kNoPage;
-  Page* recent_page_ = nullptr;
 };
 
 }  // namespace nexus::engine

@@ -7,7 +7,8 @@
 // few places. Rows usually come in the same order again, so the shape that followed last time is
 // tried before the hash is even computed.
 //
-// Limits: `shapes_max` shapes; of lists seen once, the last 4 * shapes_max are remembered.
+// Limits: `shapes_max` shapes; of lists seen once at most 4 * shapes_max are remembered, and then
+// forgotten all together.
 // Threading: the memtable's writer; readers follow shapes from the series' chains. At most one
 // thread at a time.
 
@@ -37,8 +38,11 @@ class ShapeTable {
   // REQUIRES: kShapeWidthMin <= count <= kShapeWidthMax.
   Shape* FindOrMake(const IdColumn& ids, size_t first, size_t count);
 
-  // Adds a row of shape->width values. Later rows have greater ordinals.
+  // Adds a row of shape->width values. Later rows have greater ordinals. Wide rows are written past
+  // the caches: FlushRows must be called before their ordinals become visible.
   void AddRow(Shape* shape, int64_t timestamp, uint32_t ordinal, const double* values);
+
+  void FlushRows();
 
   // Takes the lists of ids of another table's shapes as seen once: what repeated in the last
   // memtable will repeat in this one.
@@ -51,6 +55,7 @@ class ShapeTable {
  private:
   Shape* Make(uint64_t hash, const IdColumn& ids, size_t first, size_t count);
   void AddBlock(Shape* shape);
+  void WriteValues(RowBlock* block, size_t row, const double* values);
   void Remember(uint64_t hash);
 
   Arena* const arena_;
@@ -59,6 +64,7 @@ class ShapeTable {
   absl::flat_hash_map<uint64_t, Shape*> by_hash_;  // of two with one hash, the first
   absl::flat_hash_set<uint64_t> seen_once_;        // hashes
   Shape* last_ = nullptr;                          // found last
+  bool unflushed_ = false;                         // rows were written past the caches
 };
 
 }  // namespace nexus::engine
