@@ -1,3 +1,6 @@
+// ChunkEncoder and its decoder: which statistics the integers tell and which are written out; see
+// chunk.h. The choice is made here once, so that reader and verifier need not know it.
+
 #include "layer/chunk.h"
 
 #include <bit>
@@ -36,10 +39,23 @@ bool AreWhole(const ValueRun& values) {
   return values.form == ValueForm::kDecimal && values.exponent == 0 && values.exceptions == 0;
 }
 
-uint64_t SumOf(std::span<const uint64_t> x) {
+// Sets the header's sum of integers if it tells the sum of the values.
+bool SumIntegers(std::span<const uint64_t> x, ChunkHeader* header) {
+  if (!AreWhole(header->values) || header->values.integers.span >= kSpanMax) return false;
   uint64_t sum = 0;
   for (uint64_t value : x) sum += value;
-  return sum;
+  header->sum = sum;
+  int64_t whole = 0;
+  if (WholeSum(*header, &whole)) return true;
+  header->sum = 0;
+  return false;
+}
+
+// True if all values are finite and in the order of their integers, so that extremes, first and
+// last can be told from these. NaN and infinities are the ends of the order of bits.
+bool AreOrderedByInteger(const ValueRun& values) {
+  return values.exceptions == 0 && std::isfinite(values.At(0)) &&
+         std::isfinite(values.At(values.integers.span));
 }
 
 void AppendStatistics(const Statistics& statistics, uint32_t flags, std::string* out) {
@@ -75,18 +91,16 @@ ChunkHeader ChunkEncoder::Encode(std::span<const double> values, std::string* ou
   ChunkHeader header;
   header.count = static_cast<uint32_t>(values.size());
   header.values = values_.Plan(values);
-  const std::span<const uint64_t> x = values_.x();
-  header.last = x.back();
-  int64_t whole = 0;
-  if (AreWhole(header.values) && header.values.integers.span < kSpanMax) header.sum = SumOf(x);
-  if (!AreWhole(header.values) || header.values.integers.span >= kSpanMax ||
-      !WholeSum(header, &whole)) {
-    header.sum = 0;
-    header.form_flags |= kExplicitSum;
-    const Statistics statistics = ComputeStatistics(values);
-    const bool all_finite = statistics.nan_count == 0 && std::isfinite(statistics.minimum) &&
-                            std::isfinite(statistics.maximum);
-    if (header.values.exceptions != 0 || !all_finite) header.form_flags |= kExplicitStatistics;
+  header.last = values_.x().back();
+  if (!SumIntegers(values_.x(), &header)) {
+    Statistics statistics;
+    header.form_flags = kExplicitSum;
+    if (AreOrderedByInteger(header.values)) {
+      statistics.sum = SumFinite(values);
+    } else {
+      header.form_flags |= kExplicitStatistics;
+      statistics = ComputeStatistics(values);
+    }
     AppendStatistics(statistics, header.form_flags, out);
   }
   values_.Encode(header.values, out);

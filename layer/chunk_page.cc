@@ -1,3 +1,6 @@
+// ChunkPage: the order of the header columns, and the checks that make a parsed page safe to use;
+// see chunk_page.h. What Parse let through, no later step has to check again.
+
 #include "layer/chunk_page.h"
 
 #include <algorithm>

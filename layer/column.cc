@@ -1,3 +1,5 @@
+// Columns with inline parameters; see column.h.
+
 #include "layer/column.h"
 
 #include <algorithm>

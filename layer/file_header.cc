@@ -1,3 +1,5 @@
+// Encoding and checking of a layer file's two ends; see file_header.h.
+
 #include "layer/file_header.h"
 
 #include "base/hash.h"

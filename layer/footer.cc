@@ -1,3 +1,8 @@
+// Encoding and checking of the footer; see footer.h.
+//
+// Pages are checked to fill the file and to cover all series, chunks, timestamp columns and ids, so
+// that the searches of the reader always end at a page.
+
 #include "layer/footer.h"
 
 #include <algorithm>

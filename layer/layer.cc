@@ -1,3 +1,5 @@
+// Names of layer files, written and parsed; see layer.h.
+
 #include "layer/layer.h"
 
 #include <algorithm>

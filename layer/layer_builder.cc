@@ -1,3 +1,8 @@
+// LayerBuilder: one open page of each kind, closed when full; see layer_builder.h.
+//
+// Pages of the kinds follow each other in the file as they fill, so nothing has to wait for the end
+// but the ids, which are sorted then.
+
 #include "layer/layer_builder.h"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// LayerReader: searches over the footer's pages, and decoding from pages that a context pins; see
+// layer_reader.h.
+
 #include "layer/layer_reader.h"
 
 #include <algorithm>
@@ -31,10 +34,14 @@ struct ReadContext::Pins {
   Pin<ChunkPage> chunks;
   Pin<TimestampPage> timestamps;
   Pin<IdPage> ids;
-  // Where integers are decoded, and whole columns of which only a part is asked for.
+  // The timestamp column decoded last: chunks of series scraped together ask for the same one
+  // again and again.
+  uint64_t column_owner = 0;
+  uint32_t column_ordinal = 0;
+  std::array<int64_t, kRunMax> column;
+  // Where integers are decoded, and values of which only a part is asked for.
   std::array<uint64_t, kRunMax> integers;
-  std::array<int64_t, kRunMax> column_ts;
-  std::array<double, kRunMax> column_values;
+  std::array<double, kRunMax> values;
 };
 
 ReadContext::ReadContext() : pins_(std::make_unique_for_overwrite<Pins>()) {}
@@ -139,6 +146,19 @@ class LayerReader::Impl {
                       column.header().count);
     }
     return column;
+  }
+
+  // Decodes a chunk's timestamp column into the pins, unless it is there already.
+  Status DecodeTimestamps(uint32_t ordinal, const TimestampColumn& column,
+                          ReadContext::Pins* pins) const {
+    if (pins->column_owner == owner_ && pins->column_ordinal == ordinal) return OkStatus();
+    pins->column_owner = 0;
+    if (!column.page->Decode(column.index, pins->column.data())) {
+      return DamageIn(pins->timestamps.number, "timestamp column {} cannot be decoded", ordinal);
+    }
+    pins->column_owner = owner_;
+    pins->column_ordinal = ordinal;
+    return OkStatus();
   }
 
  private:
@@ -291,25 +311,20 @@ StatusOr<size_t> LayerReader::ReadChunk(const ChunkInfo& chunk, TimeRange range,
   NEXUS_CHECK(timestamps.size() >= header.count && values.size() >= header.count);
   NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,
                          impl_->TimestampsOf(header, chunk.page, pins));
-  const bool whole = range.Contains(column.header().range());
-  if (!whole && !range.Overlaps(column.header().range())) return size_t{0};
-  int64_t* const ts_out = whole ? timestamps.data() : pins->column_ts.data();
-  double* const values_out = whole ? values.data() : pins->column_values.data();
-  if (!column.page->Decode(column.index, ts_out)) {
-    return impl_->DamageIn(pins->timestamps.number, "timestamp column {} cannot be decoded",
-                           column.index);
-  }
-  const bool decoded = DecodeChunk(header, page->bytes(header), pins->integers.data(), values_out);
-  if (!decoded) {
-    return impl_->DamageIn(chunk.page, "chunk {} cannot be decoded", chunk.index_in_page);
-  }
-  if (whole) return size_t{header.count};
-  const int64_t* const begin = ts_out;
+  NEXUS_RETURN_IF_ERROR(impl_->DecodeTimestamps(header.timestamps, column, pins));
+  const int64_t* const begin = pins->column.data();
   const int64_t* const end = begin + header.count;
   const int64_t* const first = std::lower_bound(begin, end, range.first);
   const int64_t* const last = std::upper_bound(first, end, range.last);
+  if (first == last) return size_t{0};
   std::copy(first, last, timestamps.data());
-  std::copy(values_out + (first - begin), values_out + (last - begin), values.data());
+  // A part of the values is copied out of the whole.
+  const bool whole = first == begin && last == end;
+  double* const decoded = whole ? values.data() : pins->values.data();
+  if (!DecodeChunk(header, page->bytes(header), pins->integers.data(), decoded)) {
+    return impl_->DamageIn(chunk.page, "chunk {} cannot be decoded", chunk.index_in_page);
+  }
+  if (!whole) std::copy(decoded + (first - begin), decoded + (last - begin), values.data());
   return static_cast<size_t>(last - first);
 }
 

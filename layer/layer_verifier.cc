@@ -1,3 +1,5 @@
+// Verifier: first every page by itself, then what the pages mean together; see layer_verifier.h.
+
 #include "layer/layer_verifier.h"
 
 #include <algorithm>
@@ -147,6 +149,10 @@ void Verifier::CheckChunk(const ChunkInfo& chunk, const std::string& series) {
   report_.samples += *count;
   range_.first = std::min(range_.first, chunk.range.first);
   range_.last = std::max(range_.last, chunk.range.last);
+  bool ascending = *count == chunk.count && timestamps_[0] == chunk.range.first &&
+                   timestamps_[*count - 1] == chunk.range.last;
+  for (size_t i = 1; i < *count; ++i) ascending &= timestamps_[i - 1] < timestamps_[i];
+  if (!ascending) ReportSeries(series, "timestamps of a chunk do not ascend as its header tells");
   const std::span<const double> values(values_.data(), *count);
   if (!SameBits(ComputeStatistics(values), chunk.statistics)) {
     ReportPage(

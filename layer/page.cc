@@ -1,3 +1,5 @@
+// Sealing and opening of pages; see page.h.
+
 #include "layer/page.h"
 
 #include <zstd.h>

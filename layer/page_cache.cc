@@ -1,3 +1,5 @@
+// PageCache: shards, each a ring with a clock hand; see page_cache.h.
+
 #include "layer/page_cache.h"
 
 #include <atomic>

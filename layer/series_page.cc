@@ -1,3 +1,5 @@
+// Front coding of labels, and id lists; see series_page.h.
+
 #include "layer/series_page.h"
 
 #include <algorithm>

@@ -29,8 +29,12 @@ struct Statistics {
   uint32_t negative_infinity_count = 0;
 };
 
-// REQUIRES: values not empty. Costs about 1 ns a value.
+// REQUIRES: values not empty. Costs about 1.5 ns a value.
 Statistics ComputeStatistics(std::span<const double> values);
+
+// The sum alone, as ComputeStatistics gives it, of values that are all finite. About 0.7 ns a
+// value.
+DoubleDouble SumFinite(std::span<const double> values);
 
 // True if both are the same to the last bit.
 bool SameBits(const Statistics& a, const Statistics& b);

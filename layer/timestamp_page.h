@@ -56,7 +56,8 @@ class TimestampPage final : public CachedPage {
 
   // The index is into the page.
   const TimestampHeader& header(uint32_t index) const { return headers_[index]; }
-  // Decodes header(index).count timestamps and checks that they ascend.
+  // Decodes header(index).count timestamps. That they ascend from the range's first to its last was
+  // seen to by the builder and is checked by the verifier.
   bool Decode(uint32_t index, int64_t* timestamps) const;
 
   uint64_t charge_bytes() const override;

@@ -37,8 +37,8 @@ class Constant final : public IntegerCodec {
 }  // namespace
 
 const IntegerCodec& ConstantCodec() {
-  static const Constant codec;
-  return codec;
+  static const Constant kCodec;
+  return kCodec;
 }
 
 }  // namespace nexus::layer

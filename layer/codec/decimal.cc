@@ -1,3 +1,6 @@
+// Decimal mantissas: blocks of 64 values without a branch, looked at again one by one only if one
+// of them is no decimal; see decimal.h.
+
 #include "layer/codec/decimal.h"
 
 #include <algorithm>
@@ -27,7 +30,9 @@ inline Decimal Convert(double value, double power) {
   const int64_t differs = std::bit_cast<int64_t>(back) ^ std::bit_cast<int64_t>(value);
   // Negative if |whole| >= 2^51, also for NaN and infinities: their bits are above.
   const int64_t too_large = (kLimitBits - 1 - (std::bit_cast<int64_t>(whole) & kMagnitude)) >> 63;
-  return {std::bit_cast<int64_t>(shifted) - kRounderBits, differs | too_large};
+  // Modulo 2^64: a value far out of range is no mantissa, but must not overflow either.
+  const uint64_t mantissa = std::bit_cast<uint64_t>(shifted) - static_cast<uint64_t>(kRounderBits);
+  return {static_cast<int64_t>(mantissa), differs | too_large};
 }
 
 // Nonzero if any of the block is not a decimal. Without branches, so that it vectorises.

@@ -58,8 +58,8 @@ class Delta final : public IntegerCodec {
 }  // namespace
 
 const IntegerCodec& DeltaCodec() {
-  static const Delta codec;
-  return codec;
+  static const Delta kCodec;
+  return kCodec;
 }
 
 }  // namespace nexus::layer

@@ -72,8 +72,8 @@ class DeltaOfDelta final : public IntegerCodec {
 }  // namespace
 
 const IntegerCodec& DeltaOfDeltaCodec() {
-  static const DeltaOfDelta codec;
-  return codec;
+  static const DeltaOfDelta kCodec;
+  return kCodec;
 }
 
 }  // namespace nexus::layer

@@ -47,8 +47,8 @@ class FrameOfReference final : public IntegerCodec {
 }  // namespace
 
 const IntegerCodec& FrameOfReferenceCodec() {
-  static const FrameOfReference codec;
-  return codec;
+  static const FrameOfReference kCodec;
+  return kCodec;
 }
 
 }  // namespace nexus::layer

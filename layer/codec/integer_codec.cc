@@ -1,3 +1,5 @@
+// The registry of integer codecs: the ids on disk and who they are; see integer_codec.h.
+
 #include "layer/codec/integer_codec.h"
 
 namespace nexus::layer {

@@ -64,6 +64,7 @@ struct IntegerScratch {
 
 class IntegerCodec {
  public:
+  virtual ~IntegerCodec() = default;
   virtual IntegerCodecId id() const = 0;
   virtual std::string_view name() const = 0;
 
@@ -79,9 +80,6 @@ class IntegerCodec {
   // REQUIRES: 1 <= n <= kRunMax; kReadSlackBytes are readable behind the stream.
   virtual bool Decode(const IntegerParameters& parameters, Bytes stream, size_t n,
                       uint64_t* x) const = 0;
-
- protected:
-  ~IntegerCodec() = default;
 };
 
 // Null if no codec has this id.

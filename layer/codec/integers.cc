@@ -1,3 +1,8 @@
+// Choice of the codec, and exact division by the common divisor; see integers.h.
+//
+// The codecs that can win are told by a sample of 64 neighbours, then each of them is costed
+// exactly: a full scan is cheaper than clever sampling, a hopeless full scan is not.
+
 #include "layer/codec/integers.h"
 
 #include <algorithm>

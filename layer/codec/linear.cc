@@ -106,8 +106,8 @@ class Linear final : public IntegerCodec {
 }  // namespace
 
 const IntegerCodec& LinearCodec() {
-  static const Linear codec;
-  return codec;
+  static const Linear kCodec;
+  return kCodec;
 }
 
 }  // namespace nexus::layer

@@ -1,3 +1,5 @@
+// Ordered bits: plain loops that vectorise; see ordered_bits.h.
+
 #include "layer/codec/ordered_bits.h"
 
 #include <algorithm>

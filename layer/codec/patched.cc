@@ -1,3 +1,9 @@
+// Choice of base and width for residuals, and their patches; see patched.h.
+//
+// The width is chosen from a histogram of the widths of the distances from the base, which gives
+// the exact cost of all 65 widths at once. Two bases are tried: the least residual, and, where that
+// is an outlier, the least of the bulk.
+
 #include "layer/codec/patched.h"
 
 #include <algorithm>

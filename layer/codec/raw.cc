@@ -41,8 +41,8 @@ class Raw final : public IntegerCodec {
 }  // namespace
 
 const IntegerCodec& RawCodec() {
-  static const Raw codec;
-  return codec;
+  static const Raw kCodec;
+  return kCodec;
 }
 
 }  // namespace nexus::layer

@@ -1,3 +1,6 @@
+// Columns of doubles: decimals first, ordered bits where decimals are impossible or wide; see
+// values.h.
+
 #include "layer/codec/values.h"
 
 #include <bit>

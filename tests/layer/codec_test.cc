@@ -50,9 +50,10 @@ std::vector<uint64_t> BitsOf(const std::vector<double>& values) {
 uint64_t MaskOf(unsigned width) { return width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1; }
 
 TEST(BitPack, EveryWidthAndLengthComesBackAndAgreesWithOneBitAtATime) {
+  constexpr size_t kLengths[] = {0, 1, 2, 7, 8, 9, 15, 16, 17, 64, 65, 129};
   Mixer mix{1};
   for (unsigned width = 0; width <= 64; ++width) {
-    for (size_t n : {0, 1, 2, 7, 8, 9, 15, 16, 17, 64, 65, 129}) {
+    for (const size_t n : kLengths) {
       std::vector<uint64_t> values(n);
       for (uint64_t& value : values) value = mix.Next() & MaskOf(width);
       std::string packed;
