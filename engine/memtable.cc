@@ -139,10 +139,7 @@ void Memtable::Stage(const SectionView& section, size_t first, size_t count) {
     size_t samples = std::min(count, kStageBatch);
     section.ids.Decode(first, samples, batch.ids.data());
     section.timestamps.Decode(first, samples, batch.timestamps.data());
-    for (size_t i = 0; i < samples; i++) {
-      batch.entries[i] = table_.FindOrAdd({batch.ids[i]});
-      __builtin_prefetch(batch.entries[i], 1);
-    }
+    table_.FindOrAdd(batch.ids.data(), samples, batch.entries.data());
     // Measured after the entries were made, whose pages come from the same arena.
     size_t room = arena_.remaining_bytes() / sizeof(StagedSample);
     if (room > 0) samples = std::min(samples, room);

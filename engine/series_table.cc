@@ -46,6 +46,20 @@ SeriesTable::Page* SeriesTable::AddPage(uint64_t number) {
   return page;
 }
 
+void SeriesTable::FindOrAdd(const uint64_t* ids, size_t count, SeriesEntry** entries) {
+  const Directory* directory = directories_.back().get();
+  for (size_t i = 0; i < count; i++) {
+    uint64_t number = ids[i] / kPageEntries;
+    Page* page = directory->Find(number);
+    if (page == nullptr) {
+      page = AddPage(number);
+      directory = directories_.back().get();
+    }
+    entries[i] = &page->entries[ids[i] % kPageEntries];
+    __builtin_prefetch(entries[i], 1);
+  }
+}
+
 void SeriesTable::AppendIds(std::vector<SeriesId>* ids) const {
   const Directory* directory = directory_.load(std::memory_order_acquire);
   std::vector<std::pair<uint64_t, const Page*>> pages;

@@ -36,6 +36,9 @@ class SeriesTable {
     return &page->entries[id.value % kPageEntries];
   }
 
+  // The entries of `count` series, and starts to fetch them. Writer.
+  void FindOrAdd(const uint64_t* ids, size_t count, SeriesEntry** entries);
+
   // Null if the series has no entry.
   const SeriesEntry* Find(SeriesId id) const {
     const Directory* directory = directory_.load(std::memory_order_acquire);
@@ -74,9 +77,11 @@ class SeriesTable {
       return static_cast<size_t>((number * 0x9e3779b97f4a7c15ull) >> (64 - bits));
     }
     Page* Find(uint64_t number) const {
-      for (size_t i = FirstSlot(number);; i = (i + 1) & (slot_count() - 1)) {
-        uint64_t key = slots[i].key.load(std::memory_order_acquire);
-        if (key == number + 1) return slots[i].page;
+      const Slot* all = slots.get();
+      const size_t mask = slot_count() - 1;
+      for (size_t i = FirstSlot(number);; i = (i + 1) & mask) {
+        uint64_t key = all[i].key.load(std::memory_order_acquire);
+        if (key == number + 1) return all[i].page;
         if (key == 0) return nullptr;
       }
     }
