@@ -128,7 +128,8 @@ std::optional<int64_t> ToSeconds(Date date) {
                                        std::chrono::month(static_cast<unsigned>(date.month)),
                                        std::chrono::day(static_cast<unsigned>(date.day))};
   if (!calendar.ok()) return std::nullopt;
-  return std::chrono::sys_days(calendar).time_since_epoch().count() * kSecondsPerDay;
+  std::chrono::sys_days days{calendar};
+  return days.time_since_epoch().count() * kSecondsPerDay;
 }
 
 // yyyy-mm-dd, not checked against the calendar.

@@ -98,8 +98,9 @@ class [[nodiscard]] Task {
   using promise_type = task_internal::Promise<T>;
 
   Task() = default;
-  Task(std::coroutine_handle<promise_type> handle)
-      : handle_(handle) {}  // NOLINT: the coroutine's return
+  // What the promise returns becomes the task, hence implicit.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Task& operator=(Task&& other) noexcept {
     if (this != &other) {

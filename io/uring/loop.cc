@@ -161,7 +161,7 @@ bool UringLoop::PrepareOp(FileOp* op) {
 bool UringLoop::PrepareCall(RingCall* call) {
   if (!ring_->MakeRoom(1)) return false;
   io_uring_sqe* sqe = ring_->Next();
-  call->Prepare(sqe);
+  call->prepare(call, sqe);
   Ring::Mark(sqe, CompletionKind::kCall, call);
   return true;
 }
@@ -204,7 +204,8 @@ void UringLoop::HandOut(const Completion& completion) {
     return;
   }
   if (completion.kind == CompletionKind::kCall) {
-    static_cast<RingCall*>(completion.pointer)->Complete(completion.result);
+    auto* call = static_cast<RingCall*>(completion.pointer);
+    call->complete(call, completion.result);
     return;
   }
   HandOutOp(completion);

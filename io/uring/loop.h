@@ -30,19 +30,18 @@
 
 namespace nexus::io {
 
-// One io_uring operation that is not a FileOp: opening, renaming and their like.
-class RingCall {
- public:
-  RingCall* next = nullptr;
+// One io_uring operation that is not a FileOp: opening, renaming and their like. Owned by the
+// caller and pinned until it is completed.
+struct RingCall {
+  using Prepare = void (*)(RingCall*, io_uring_sqe*);
+  using Complete = void (*)(RingCall*, int result);
+  RingCall(Prepare fill_in, Complete completed) : prepare(fill_in), complete(completed) {}
+  RingCall(const RingCall&) = delete;
+  RingCall& operator=(const RingCall&) = delete;
 
- protected:
-  RingCall() = default;
-  ~RingCall() = default;
-
- private:
-  friend class UringLoop;
-  virtual void Prepare(io_uring_sqe* sqe) = 0;
-  virtual void Complete(int result) = 0;
+  Prepare prepare;
+  Complete complete;
+  RingCall* next = nullptr;  // the loop's
 };
 
 // An open file as the loop knows it.
@@ -94,7 +93,8 @@ class UringLoop : public Executor {
   template <typename F>
   class CallAwaiter : RingCall {
    public:
-    CallAwaiter(UringLoop* loop, F prepare) : loop_(loop), prepare_(std::move(prepare)) {}
+    CallAwaiter(UringLoop* loop, F function)
+        : RingCall(&FillIn, &Resume), loop_(loop), function_(std::move(function)) {}
     bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> waiter) {
       waiter_ = waiter;
@@ -103,13 +103,16 @@ class UringLoop : public Executor {
     int await_resume() const { return result_; }
 
    private:
-    void Prepare(io_uring_sqe* sqe) override { prepare_(sqe); }
-    void Complete(int result) override {
-      result_ = result;
-      waiter_.resume();
+    static void FillIn(RingCall* call, io_uring_sqe* sqe) {
+      static_cast<CallAwaiter*>(call)->function_(sqe);
+    }
+    static void Resume(RingCall* call, int result) {
+      auto* self = static_cast<CallAwaiter*>(call);
+      self->result_ = result;
+      self->waiter_.resume();
     }
     UringLoop* loop_;
-    F prepare_;
+    F function_;
     std::coroutine_handle<> waiter_;
     int result_ = 0;
   };

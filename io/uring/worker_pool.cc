@@ -3,10 +3,10 @@
 #include "io/uring/worker_pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <system_error>
 #include <utility>
 
