@@ -16,9 +16,10 @@ class Constant final : public IntegerCodec {
     uint64_t different = 0;
     for (uint64_t value : x) different |= value ^ x[0];
     if (different != 0) return false;
-    *plan = {};
-    plan->parameters.codec = id();
-    plan->parameters.first = x[0];
+    IntegerParameters parameters;
+    parameters.codec = id();
+    parameters.first = x[0];
+    *plan = PlanOf(*this, parameters, x.size());
     return true;
   }
 

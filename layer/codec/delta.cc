@@ -10,9 +10,6 @@
 namespace nexus::layer {
 namespace {
 
-// Width, the least difference, the first value.
-constexpr uint64_t kParameterBytes = 4;
-
 class Delta final : public IntegerCodec {
  public:
   IntegerCodecId id() const override { return IntegerCodecId::kDelta; }
@@ -21,12 +18,11 @@ class Delta final : public IntegerCodec {
   bool Plan(std::span<const uint64_t> x, IntegerScratch* scratch,
             IntegerPlan* plan) const override {
     Subtract(x, scratch);
-    *plan = {};
-    plan->parameters.codec = id();
-    plan->parameters.first = x[0];
-    plan->parameters.residuals = PlanPatched(scratch->residuals.data(), x.size() - 1);
-    plan->stream_bytes = StreamBytes(plan->parameters, x.size());
-    plan->cost_bytes = plan->stream_bytes + kParameterBytes;
+    IntegerParameters parameters;
+    parameters.codec = id();
+    parameters.first = x[0];
+    parameters.residuals = PlanPatched(scratch->residuals.data(), x.size() - 1);
+    *plan = PlanOf(*this, parameters, x.size());
     return true;
   }
 

@@ -11,9 +11,6 @@
 namespace nexus::layer {
 namespace {
 
-// Width, the least change, the first value, the first difference.
-constexpr uint64_t kParameterBytes = 6;
-
 class DeltaOfDelta final : public IntegerCodec {
  public:
   IntegerCodecId id() const override { return IntegerCodecId::kDeltaOfDelta; }
@@ -23,13 +20,12 @@ class DeltaOfDelta final : public IntegerCodec {
             IntegerPlan* plan) const override {
     if (x.size() < 2) return false;
     Subtract(x, scratch);
-    *plan = {};
-    plan->parameters.codec = id();
-    plan->parameters.first = x[0];
-    plan->parameters.slope = x[1] - x[0];
-    plan->parameters.residuals = PlanPatched(scratch->residuals.data(), x.size() - 2);
-    plan->stream_bytes = StreamBytes(plan->parameters, x.size());
-    plan->cost_bytes = plan->stream_bytes + kParameterBytes;
+    IntegerParameters parameters;
+    parameters.codec = id();
+    parameters.first = x[0];
+    parameters.slope = x[1] - x[0];
+    parameters.residuals = PlanPatched(scratch->residuals.data(), x.size() - 2);
+    *plan = PlanOf(*this, parameters, x.size());
     return true;
   }
 

@@ -10,21 +10,17 @@
 namespace nexus::layer {
 namespace {
 
-// One byte of width and what a base takes that is not the minimum.
-constexpr uint64_t kParameterBytes = 2;
-
 class FrameOfReference final : public IntegerCodec {
  public:
   IntegerCodecId id() const override { return IntegerCodecId::kFrameOfReference; }
   std::string_view name() const override { return "frame of reference"; }
 
   bool Plan(std::span<const uint64_t> x, IntegerScratch*, IntegerPlan* plan) const override {
-    *plan = {};
-    plan->parameters.codec = id();
-    plan->parameters.first = x[0];
-    plan->parameters.residuals = PlanPatched(x.data(), x.size());
-    plan->stream_bytes = StreamBytes(plan->parameters, x.size());
-    plan->cost_bytes = plan->stream_bytes + kParameterBytes;
+    IntegerParameters parameters;
+    parameters.codec = id();
+    parameters.first = x[0];
+    parameters.residuals = PlanPatched(x.data(), x.size());
+    *plan = PlanOf(*this, parameters, x.size());
     return true;
   }
 

@@ -53,7 +53,8 @@ struct IntegerParameters {
 struct IntegerPlan {
   IntegerParameters parameters;
   uint64_t stream_bytes = 0;
-  // stream_bytes and about what the parameters take in a page's columns.
+  // The stream, and what the parameters take in front of a column (layer/column.h). In a page's
+  // columns over many chunks they take less; what is small there is small here.
   uint64_t cost_bytes = 0;
 };
 
@@ -81,6 +82,9 @@ class IntegerCodec {
   virtual bool Decode(const IntegerParameters& parameters, Bytes stream, size_t n,
                       uint64_t* x) const = 0;
 };
+
+// A plan with its costs.
+IntegerPlan PlanOf(const IntegerCodec& codec, const IntegerParameters& parameters, size_t n);
 
 // Null if no codec has this id.
 const IntegerCodec* FindIntegerCodec(uint8_t id);

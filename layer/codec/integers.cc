@@ -132,7 +132,7 @@ IntegerPlan Choose(std::span<const uint64_t> x, IntegerScratch* scratch) {
   // Differences of independent numbers only grow, so these two are for what is visibly smooth.
   if (bits.delta_of_delta <= bits.delta) choice.Try(DeltaOfDeltaCodec(), x, scratch);
   if (bits.linear <= bits.delta) choice.Try(LinearCodec(), x, scratch);
-  if (choice.best.stream_bytes >= x.size_bytes()) choice.Try(RawCodec(), x, scratch);
+  if (choice.best.cost_bytes > x.size_bytes()) choice.Try(RawCodec(), x, scratch);
   return choice.best;
 }
 

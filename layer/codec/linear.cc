@@ -13,8 +13,6 @@
 namespace nexus::layer {
 namespace {
 
-// Width, least residual, slope, fraction.
-constexpr uint64_t kParameterBytes = 6;
 constexpr unsigned kFractionMax = 16;
 // i * slope must not wrap for i < kRunMax = 2^13: the line would still decode, but not fit.
 constexpr uint64_t kSlopeMax = (uint64_t{1} << 50) - 1;
@@ -68,14 +66,13 @@ class Linear final : public IntegerCodec {
   bool Try(std::span<const uint64_t> x, uint64_t slope, unsigned fraction, IntegerScratch* scratch,
            IntegerPlan* plan) const {
     Subtract(x, slope, fraction, scratch);
-    *plan = {};
-    plan->parameters.codec = id();
-    plan->parameters.first = x[0];
-    plan->parameters.slope = slope;
-    plan->parameters.fraction = static_cast<uint8_t>(fraction);
-    plan->parameters.residuals = PlanPatched(scratch->residuals.data(), x.size());
-    plan->stream_bytes = StreamBytes(plan->parameters, x.size());
-    plan->cost_bytes = plan->stream_bytes + kParameterBytes;
+    IntegerParameters parameters;
+    parameters.codec = id();
+    parameters.first = x[0];
+    parameters.slope = slope;
+    parameters.fraction = static_cast<uint8_t>(fraction);
+    parameters.residuals = PlanPatched(scratch->residuals.data(), x.size());
+    *plan = PlanOf(*this, parameters, x.size());
     return true;
   }
 

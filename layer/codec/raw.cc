@@ -13,11 +13,10 @@ class Raw final : public IntegerCodec {
   std::string_view name() const override { return "raw"; }
 
   bool Plan(std::span<const uint64_t> x, IntegerScratch*, IntegerPlan* plan) const override {
-    *plan = {};
-    plan->parameters.codec = id();
-    plan->parameters.first = x[0];
-    plan->stream_bytes = StreamBytes(plan->parameters, x.size());
-    plan->cost_bytes = plan->stream_bytes;
+    IntegerParameters parameters;
+    parameters.codec = id();
+    parameters.first = x[0];
+    *plan = PlanOf(*this, parameters, x.size());
     return true;
   }
 

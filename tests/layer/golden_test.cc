@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 
 #include "tests/layer/generators.h"
@@ -82,6 +83,44 @@ TEST(GoldenLayer, IsWrittenByteForByte) {
   }
   EXPECT_TRUE(built.bytes == ReadFile(kPath))
       << "the format changed; if that was meant, see the head of this file";
+}
+
+// The bytes of the example in docs/format/layer.md: in its block ```layer, each line has an offset,
+// two spaces, bytes in hex, and after two spaces more a remark.
+std::string BytesOfTheExample() {
+  std::istringstream text(ReadFile("docs/format/layer.md"));
+  std::string bytes;
+  std::string line;
+  while (std::getline(text, line) && line != "```layer") {
+  }
+  while (std::getline(text, line) && line != "```") {
+    if (line.empty()) continue;
+    EXPECT_EQ(std::stoul(line.substr(0, 3)), bytes.size());
+    const std::string rest = line.substr(5);
+    std::istringstream hex(rest.substr(0, rest.find("  ")));
+    for (std::string group; hex >> group;) {
+      for (size_t i = 0; i + 1 < group.size(); i += 2) {
+        bytes.push_back(static_cast<char>(std::stoul(group.substr(i, 2), nullptr, 16)));
+      }
+    }
+  }
+  return bytes;
+}
+
+TEST(GoldenLayer, IsAsTheDocumentShows) {
+  LayerIdentity identity;
+  identity.database = {0x1111111111111111, 0x2222222222222222};
+  identity.identity_seed = 7;
+  identity.order_low = {0, {256}};
+  identity.order_high = {0, {512}};
+  identity.open_count = 1;
+  identity.sequence = 2;
+  LayerData data;
+  data[Labels::Make("up", {{"job", "n"}})->Canonical()] = {
+      5, {1'000'000'000, 2'000'000'000, 3'000'000'000}, {1.5, 2.5, 2.0}};
+  const std::string shown = BytesOfTheExample();
+  EXPECT_GT(shown.size(), 600U);
+  EXPECT_TRUE(Build(data, {}, identity).bytes == shown);
 }
 
 }  // namespace
