@@ -137,7 +137,7 @@ class ReplayRun {
     NEXUS_CO_ASSIGN_OR_RETURN(
         wal::LogScan empty,
         co_await wal::ScanLog(state_.environment, state_.folder.wal, witness, nullptr));
-    NEXUS_CO_RETURN_IF_ERROR(co_await recovery_.StartLog(std::move(empty), state_.applied));
+    NEXUS_CO_RETURN_IF_ERROR(co_await recovery_.StartLog(&empty, state_.applied));
     co_return co_await recovery_.TakeLog()->Close();
   }
 

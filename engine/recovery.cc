@@ -70,7 +70,7 @@ io::Task<Status> Recovery::Steps() {
   NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog());
   NEXUS_CO_RETURN_IF_ERROR(scan_.status());
   const Lsn anywhere;
-  NEXUS_CO_RETURN_IF_ERROR(co_await StartLog(scan_, anywhere));
+  NEXUS_CO_RETURN_IF_ERROR(co_await StartLog(&scan_, anywhere));
   NEXUS_CO_RETURN_IF_ERROR(co_await LoadCatalog());
   const wal::CursorOptions everything;
   NEXUS_CO_RETURN_IF_ERROR(co_await Replay(everything));
@@ -217,10 +217,9 @@ io::Task<Status> Recovery::ScanTheLog() {
   co_return OkStatus();
 }
 
-io::Task<Status> Recovery::StartLog(wal::LogScan scan, Lsn base_above) {
+io::Task<Status> Recovery::StartLog(wal::LogScan* scan, Lsn base_above) {
   uint64_t seen = std::max(state_->catalog->meta().open_count, image_open_count_);
-  for (const wal::SegmentScan& segment : scan.segments) seen = std::max(seen, segment.open_count);
-  state_->open_count = seen + 1;
+  state_->open_count = std::max(seen, scan->open_count_max) + 1;
   wal::LogOptions options;
   options.base_above = base_above;
   options.directory = state_->folder.wal;
@@ -228,7 +227,7 @@ io::Task<Status> Recovery::StartLog(wal::LogScan scan, Lsn base_above) {
   options.open_count = state_->open_count;
   options.segment_bytes = state_->options.log_segment_bytes;
   options.buffer_bytes = std::min(options.buffer_bytes, state_->options.log_segment_bytes / 4);
-  auto log = co_await wal::Log::Start(state_->environment, options, std::move(scan), committer_);
+  auto log = co_await wal::Log::Start(state_->environment, options, scan, committer_);
   NEXUS_CO_RETURN_IF_ERROR(log.status());
   log_ = std::move(*log);
   co_return OkStatus();

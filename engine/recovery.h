@@ -44,8 +44,9 @@ class Recovery {
   // OK also for a damaged log: see scan().status().
   io::Task<Status> ScanTheLog();
   const wal::LogScan& scan() const { return scan_; }
-  // A new segment behind the scan, above `base_above` and everything the scan saw.
-  io::Task<Status> StartLog(wal::LogScan scan, Lsn base_above);
+  // A new segment behind the scan, above `base_above` and everything the scan saw. `scan` is
+  // changed to say where its records stand from now on.
+  io::Task<Status> StartLog(wal::LogScan* scan, Lsn base_above);
   std::unique_ptr<wal::Log> TakeLog() { return std::move(log_); }
   io::Task<Status> LoadCatalog();
   // Edits and definitions, then batches, within the bounds of `options`.

@@ -2,6 +2,7 @@
 
 #include "wal/analysis.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -43,7 +44,7 @@ void LogAnalysis::Walk(size_t index) {
   if (!link.broken.empty()) LoseLink(link, link.broken);
   if (link.headless) return;
   EnterSegment(link);
-  if (state_.segments == 1) {
+  if (segments_.size() == 1) {
     before_first_ = link.file.header->predecessor;
     if (index > 0) before_first_.kind = Predecessor::Kind::kOpen;
     if (before_first_.kind == Predecessor::Kind::kOpen) before_first_.end = link.file.header->base;
@@ -60,11 +61,7 @@ void LogAnalysis::Walk(size_t index) {
 void LogAnalysis::EnterSegment(const ChainLink& link) {
   const SegmentHeader& header = *link.file.header;
   RaiseDurable(header.durable);
-  uint64_t previous_hash = state_.last.last_hash;
-  if (state_.segments > 0) segments_.push_back(state_.last);
-  state_.segments++;
-  state_.last = SegmentScan();
-  SegmentScan& segment = state_.last;
+  SegmentScan& segment = segments_.emplace_back();
   segment.path = link.file.path;
   segment.file_bytes = link.file.bytes;
   segment.sequence = header.sequence;
@@ -73,20 +70,29 @@ void LogAnalysis::EnterSegment(const ChainLink& link) {
   segment.base = header.base;
   segment.range_end = header.range_end();
   segment.data_begin = segment.data_end = kSegmentDataBegin;
-  segment.last_hash = previous_hash;
+  segment.last_hash = at_.last_hash;
   segment.blemishes = static_cast<uint64_t>(link.file.bad_copies);
+
+  at_.segments = segments_.size();
+  at_.data_end = kSegmentDataBegin;
+  at_.records = at_.record_bytes = at_.record_frame_bytes = 0;
+  at_.first_wall_ns = at_.last_wall_ns = 0;
   // A recovery decided all that lies before the segment it opened; a rotation decided nothing.
   if (header.predecessor.kind != Predecessor::Kind::kOpen) {
-    state_.end = header.base;
-    state_.hash_known = true;
-    segment.last_hash = header.predecessor.hash;
-  } else if (state_.segments == 1) {
-    state_.end = header.base;
-    state_.hash_known = false;
+    at_.end = header.base;
+    at_.last_hash = segment.last_hash = header.predecessor.hash;
+    hash_known_ = true;
+    ConfirmHere();
+  } else if (segments_.size() == 1) {
+    at_.end = header.base;
+    hash_known_ = false;
+    ConfirmHere();
   }
+  segment.previous_hash = segment.last_hash;
 }
 
 void LogAnalysis::WalkFrames(const io::File& file, const SegmentHeader& header, const Cut* cut) {
+  if (cut != nullptr) RaiseDurable(cut->end);
   SegmentReader reader(&file, IdentityOf(header), WalkLimit(header, cut));
   while (true) {
     SegmentReader::Step step = reader.Next();
@@ -104,6 +110,7 @@ void LogAnalysis::WalkFrames(const io::File& file, const SegmentHeader& header, 
     damage.lsn = IdentityOf(header).LsnAt(stretch.offset);
     damage.until = Lsn{damage.lsn.value + stretch.bytes};
     damage.why = stretch.why;
+    damage.acknowledged = false;  // unless it turns out to lie below a durable LSN
     AddDamage(std::move(damage));
   }
   if (cut != nullptr) CheckCut(*cut);
@@ -111,34 +118,43 @@ void LogAnalysis::WalkFrames(const io::File& file, const SegmentHeader& header, 
 
 void LogAnalysis::TakeFrame(const SegmentReader::Step& step) {
   const FrameHeader& frame = *step.frame;
-  bool missing = state_.hash_known ? frame.previous != state_.last.last_hash : bad_pending_;
+  SegmentScan& segment = segments_.back();
+  bool missing = hash_known_ ? frame.previous != at_.last_hash : bad_pending_;
   if (missing) {
     AddGap(frame.lsn);
   } else if (bad_pending_) {
     // The hash of the frame before proves that nothing was between.
-    state_.last.blemishes++;
+    segment.blemishes++;
   }
   bad_pending_ = false;
-  RaiseDurable(frame.durable);
+  if (!hash_known_ && !segment.has_frames()) segment.previous_hash = frame.previous;
+  bool opens_the_log = segments_.size() == 1 && !segment.has_frames();
+  if (opens_the_log && before_first_.kind == Predecessor::Kind::kOpen) {
+    before_first_.hash = frame.previous;
+    if (frame.kind == kSegmentStartKind && step.body.size() >= kSegmentStartBytes) {
+      before_first_.end.value = LoadUnaligned<uint64_t>(step.body.data() + 8);
+    }
+  }
   frame_bytes_seen_ += frame.frame_bytes();
-  SegmentScan& segment = state_.last;
-  segment.data_end = step.end;
-  segment.last_hash = frame.hash;
-  state_.hash_known = true;
-  state_.end = frame.end();
-  state_.frame_bytes = frame_bytes_seen_;
-  if (frame.is_record()) {
-    state_.records_end = frame.end();
-    if (segment.records == 0) segment.first_wall_ns = frame.wall_ns;
-    segment.last_wall_ns = frame.wall_ns;
-    segment.records++;
-    segment.record_bytes += frame.length;
-  }
-  bool names_predecessor =
-      frame.kind == kSegmentStartKind && step.body.size() >= kSegmentStartBytes;
-  if (names_predecessor && state_.segments == 1) {
-    before_first_.end.value = LoadUnaligned<uint64_t>(step.body.data() + 8);
-  }
+  hash_known_ = true;
+  at_.end = frame.end();
+  at_.data_end = segment.data_end = step.end;
+  at_.last_hash = segment.last_hash = frame.hash;
+  at_.frame_bytes_seen = frame_bytes_seen_;
+  at_.record_frame_bytes = 0;
+  if (frame.is_record()) TakeRecord(frame);
+  unconfirmed_.push_back(at_);
+  RaiseDurable(frame.durable);
+}
+
+void LogAnalysis::TakeRecord(const FrameHeader& frame) {
+  SegmentScan& segment = segments_.back();
+  at_.records_end = frame.end();
+  at_.record_frame_bytes = frame.frame_bytes();
+  at_.records = ++segment.records;
+  at_.record_bytes = segment.record_bytes += frame.length;
+  if (segment.records == 1) at_.first_wall_ns = segment.first_wall_ns = frame.wall_ns;
+  at_.last_wall_ns = segment.last_wall_ns = frame.wall_ns;
 }
 
 void LogAnalysis::TakeBad(const SegmentReader::Step& step) {
@@ -155,7 +171,7 @@ void LogAnalysis::TakeBad(const SegmentReader::Step& step) {
 
 void LogAnalysis::AddGap(Lsn until) {
   Gap gap;
-  gap.before = state_;
+  gap.before = at_;
   gap.until = until;
   gap.why = bad_pending_ ? bad_why_ : "a frame is missing: the next one names another before it";
   gaps_.push_back(std::move(gap));
@@ -164,27 +180,40 @@ void LogAnalysis::AddGap(Lsn until) {
 // A recovery has recorded where this segment ends. What it recorded goes on holding, whatever the
 // walk found.
 void LogAnalysis::CheckCut(const Cut& cut) {
-  RaiseDurable(cut.end);
-  SegmentScan& segment = state_.last;
-  if (state_.end != cut.end || segment.last_hash != cut.hash) AddGap(cut.end);
+  SegmentScan& segment = segments_.back();
+  if (at_.end != cut.end || at_.last_hash != cut.hash) AddGap(cut.end);
   bad_pending_ = false;
-  state_.end = cut.end;
-  state_.hash_known = true;
-  segment.last_hash = cut.hash;
+  hash_known_ = true;
+  at_.end = cut.end;
+  at_.last_hash = segment.last_hash = cut.hash;
   if (cut.end >= segment.base && cut.end <= segment.range_end) {
-    segment.data_end = segment.data_begin + (cut.end.value - segment.base.value);
+    at_.data_end = segment.data_end = kSegmentDataBegin + (cut.end.value - segment.base.value);
   }
+  ConfirmHere();
+}
+
+void LogAnalysis::RaiseDurable(Lsn lsn) {
+  durable_ = std::max(durable_, lsn);
+  while (!unconfirmed_.empty() && unconfirmed_.front().end <= durable_) {
+    confirmed_ = unconfirmed_.front();
+    unconfirmed_.pop_front();
+  }
+}
+
+void LogAnalysis::ConfirmHere() {
+  confirmed_ = at_;
+  unconfirmed_.clear();
 }
 
 void LogAnalysis::LoseLink(const ChainLink& link, const std::string& why) {
   Damage damage;
   damage.path = link.file.path;
-  damage.lsn = damage.until = state_.end;
+  damage.lsn = damage.until = at_.end;
   damage.why = why;
   // Where the lost frames ended is unknown, but that they were: everything up to here was named by
   // what came later.
   AddDamage(std::move(damage));
-  state_.hash_known = false;
+  hash_known_ = false;
   bad_pending_ = false;
 }
 
@@ -195,18 +224,19 @@ void LogAnalysis::AddDamage(Damage damage) {
 
 LogScan LogAnalysis::Finish() {
   size_t damaged = CountDamagedGaps();
-  const State accepted = damaged < gaps_.size() ? gaps_[damaged].before : state_;
+  const Place accepted = damaged < gaps_.size() ? gaps_[damaged].before : at_;
   LogScan scan;
   scan.directory = directory_;
   scan.database = chain_.database;
   scan.end = accepted.end;
   scan.records_end = accepted.records_end;
   scan.durable = durable_;
-  scan.torn_bytes = frame_bytes_seen_ - accepted.frame_bytes;
+  scan.torn_bytes = frame_bytes_seen_ - accepted.frame_bytes_seen;
   scan.before_first = before_first_;
   scan.notes = std::move(chain_.notes);
   scan.dead = std::move(chain_.dead);
   TakeSegments(accepted, &scan);
+  DescribeTail(accepted, &scan);
   CheckBeginning(scan);
   CheckEnd(accepted);
   DescribeNext(&scan);
@@ -221,23 +251,42 @@ size_t LogAnalysis::CountDamagedGaps() const {
   return count;
 }
 
-// The chain up to the accepted end, without what was cut to nothing at its end.
-void LogAnalysis::TakeSegments(const State& accepted, LogScan* scan) {
-  if (accepted.segments > 0) {
-    segments_.resize(accepted.segments - 1);
-    segments_.push_back(accepted.last);
+// The segments up to a place, without what is cut to nothing at their end.
+std::vector<SegmentScan> LogAnalysis::ChainUpTo(const Place& place) const {
+  auto end = segments_.begin() + static_cast<ptrdiff_t>(place.segments);
+  std::vector<SegmentScan> chain(segments_.begin(), end);
+  if (!chain.empty()) {
+    SegmentScan& last = chain.back();
+    last.data_end = place.data_end;
+    last.last_hash = place.last_hash;
+    last.records = place.records;
+    last.record_bytes = place.record_bytes;
+    last.first_wall_ns = place.first_wall_ns;
+    last.last_wall_ns = place.last_wall_ns;
   }
-  while (!segments_.empty() && !segments_.back().has_frames()) segments_.pop_back();
+  while (!chain.empty() && !chain.back().has_frames()) chain.pop_back();
+  return chain;
+}
+
+void LogAnalysis::TakeSegments(const Place& accepted, LogScan* scan) {
+  scan->segments = ChainUpTo(accepted);
   size_t next = 0;
   for (const ChainLink& link : chain_.links) {
-    bool taken = next < segments_.size() && segments_[next].path == link.file.path;
+    bool taken = next < scan->segments.size() && scan->segments[next].path == link.file.path;
     if (taken) {
       next++;
     } else {
       scan->dead.push_back({link.file.path, link.file.bytes});
     }
   }
-  scan->segments = std::move(segments_);
+}
+
+void LogAnalysis::DescribeTail(const Place& accepted, LogScan* scan) const {
+  scan->confirmed = ChainUpTo(confirmed_);
+  scan->tail_begin = confirmed_.end;
+  for (const Place& frame : unconfirmed_) {
+    if (frame.end <= accepted.end) scan->tail_frame_bytes += frame.record_frame_bytes;
+  }
 }
 
 // Records from the point where replay starts must be here.
@@ -253,11 +302,11 @@ void LogAnalysis::CheckBeginning(const LogScan& scan) {
 }
 
 // The log must reach every LSN that is known to have been durable.
-void LogAnalysis::CheckEnd(const State& accepted) {
+void LogAnalysis::CheckEnd(const Place& accepted) {
   if (accepted.end >= durable_) return;
   Damage damage;
-  damage.path = accepted.segments > 0 ? accepted.last.path : directory_;
-  damage.offset = accepted.last.data_end;
+  damage.path = accepted.segments > 0 ? segments_[accepted.segments - 1].path : directory_;
+  damage.offset = accepted.data_end;
   damage.lsn = accepted.end;
   damage.until = durable_;
   damage.why = bad_pending_ ? bad_why_ : "the log ends here";
@@ -265,16 +314,16 @@ void LogAnalysis::CheckEnd(const State& accepted) {
   AddDamage(std::move(damage));
 }
 
-void LogAnalysis::DescribeNext(LogScan* scan) {
+void LogAnalysis::DescribeNext(LogScan* scan) const {
   scan->last = before_first_;
-  if (!scan->segments.empty()) {
-    const SegmentScan& last = scan->segments.back();
+  if (!scan->confirmed.empty()) {
+    const SegmentScan& last = scan->confirmed.back();
     scan->last = {Predecessor::Kind::kClosed, last.sequence, last.end(), last.last_hash};
   } else if (before_first_.kind == Predecessor::Kind::kOpen) {
     scan->last.kind = Predecessor::Kind::kClosed;
   }
-  for (size_t i = scan->segments.size(); i-- > 0 && scan->cuts.size() < kCutsMax;) {
-    const SegmentScan& segment = scan->segments[i];
+  for (size_t i = scan->confirmed.size(); i-- > 0 && scan->cuts.size() < kCutsMax;) {
+    const SegmentScan& segment = scan->confirmed[i];
     scan->cuts.push_back({segment.sequence, segment.end(), segment.last_hash});
   }
   uint64_t above = std::max({chain_.range_end, durable_, Lsn{1}}).value;
@@ -285,14 +334,14 @@ void LogAnalysis::ListDamage(size_t damaged_gaps, LogScan* scan) {
   for (size_t i = 0; i < damaged_gaps; i++) {
     const Gap& gap = gaps_[i];
     Damage damage;
-    damage.path = gap.before.last.path;
-    damage.offset = gap.before.last.data_end;
+    damage.path = gap.before.segments > 0 ? segments_[gap.before.segments - 1].path : directory_;
+    damage.offset = gap.before.data_end;
     damage.lsn = gap.before.end;
     damage.until = gap.until;
     damage.why = gap.why;
     AddDamage(std::move(damage));
   }
-  for (Damage& damage : damage_) damage.acknowledged = damage.lsn < durable_;
+  for (Damage& damage : damage_) damage.acknowledged |= damage.lsn < durable_;
   std::stable_sort(damage_.begin(), damage_.end(),
                    [](const Damage& a, const Damage& b) { return a.lsn < b.lsn; });
   scan->damage = std::move(damage_);

@@ -6,14 +6,17 @@
 // it what each gap was: the first at or above it is the torn tail, at which the log is cut; those
 // below are damage. See scan.h for the rules.
 //
-// Memory: one record a gap. A gap needs a genuine frame behind it, so there are as many as writes
-// were in flight at a crash, or as there is damage. Threading: Walk reads and waits, so a worker
-// runs it; one thread at a time. Format: docs/format/wal.md.
+// The last frame below that LSN ends what is confirmed; see scan.h.
+//
+// Memory: 80 bytes a gap and a frame of the unconfirmed tail. A gap needs a genuine frame behind
+// it, so there are as many as writes were in flight at a crash, or as there is damage; the tail
+// holds what was in flight. Threading: Walk reads and waits, so a worker runs it; one thread at a
+// time. Format: docs/format/wal.md.
 
 #ifndef NEXUS_WAL_ANALYSIS_H_
 #define NEXUS_WAL_ANALYSIS_H_
 
-#include <algorithm>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -39,18 +42,23 @@ class LogAnalysis {
   LogScan Finish();
 
  private:
-  // The log as accepted up to a good frame.
-  struct State {
-    size_t segments = 0;  // entered so far, the one of `last` included
-    SegmentScan last;     // as far as it was accepted
-    Lsn end;              // of the log
+  // A place in the chain: the end of a good frame, or the beginning of a segment.
+  struct Place {
+    Lsn end;
     Lsn records_end;
-    bool hash_known = true;    // whether last.last_hash names the frame before `end`
-    uint64_t frame_bytes = 0;  // of frames seen, good or not
+    size_t segments = 0;  // entered up to here; below, of the last of them:
+    uint64_t data_end = 0;
+    uint64_t last_hash = 0;
+    uint64_t records = 0;
+    uint64_t record_bytes = 0;
+    int64_t first_wall_ns = 0;
+    int64_t last_wall_ns = 0;
+    uint64_t frame_bytes_seen = 0;    // of all frames, good or not
+    uint64_t record_frame_bytes = 0;  // of the frame that ends here, if it is a record
   };
   // A place where frames are missing, and the log before it.
   struct Gap {
-    State before;
+    Place before;
     Lsn until;  // where good frames go on
     std::string why;
   };
@@ -58,18 +66,22 @@ class LogAnalysis {
   void EnterSegment(const ChainLink& link);
   void WalkFrames(const io::File& file, const SegmentHeader& header, const Cut* cut);
   void TakeFrame(const SegmentReader::Step& step);
+  void TakeRecord(const FrameHeader& frame);
   void TakeBad(const SegmentReader::Step& step);
   void AddGap(Lsn until);
   void CheckCut(const Cut& cut);
   void LoseLink(const ChainLink& link, const std::string& why);
   void AddDamage(Damage damage);
-  void RaiseDurable(Lsn lsn) { durable_ = std::max(durable_, lsn); }
+  void RaiseDurable(Lsn lsn);
+  void ConfirmHere();
 
+  std::vector<SegmentScan> ChainUpTo(const Place& place) const;
   size_t CountDamagedGaps() const;
-  void TakeSegments(const State& accepted, LogScan* scan);
+  void TakeSegments(const Place& accepted, LogScan* scan);
+  void DescribeTail(const Place& accepted, LogScan* scan) const;
   void CheckBeginning(const LogScan& scan);
-  void CheckEnd(const State& accepted);
-  void DescribeNext(LogScan* scan);
+  void CheckEnd(const Place& accepted);
+  void DescribeNext(LogScan* scan) const;
   void ListDamage(size_t damaged_gaps, LogScan* scan);
 
   io::Disk* const disk_;
@@ -77,9 +89,12 @@ class LogAnalysis {
   const Witness witness_;
   Chain chain_;
 
-  std::vector<SegmentScan> segments_;  // all before state_.last
-  State state_;
+  std::vector<SegmentScan> segments_;  // entered
+  Place at_;
+  bool hash_known_ = true;  // whether at_.last_hash names the frame before
   Lsn durable_;
+  Place confirmed_;
+  std::deque<Place> unconfirmed_;  // frame by frame
   uint64_t frame_bytes_seen_ = 0;
   // Bytes behind the last good frame that are neither frame nor padding, and what they are.
   bool bad_pending_ = false;

@@ -14,17 +14,35 @@ namespace {
 
 using HeaderBytes = std::array<std::byte, kHeaderCopyBytes>;
 
-StatusOr<SegmentHeader> ReadHeaderCopy(const io::File& file, int copy, HeaderBytes* bytes) {
+// `unreadable` is set if the copy could not even be read.
+StatusOr<SegmentHeader> ReadHeaderCopy(const io::File& file, int copy, bool* unreadable) {
+  HeaderBytes bytes;
   uint64_t offset = static_cast<uint64_t>(copy) * kHeaderCopyBytes;
-  NEXUS_ASSIGN_OR_RETURN(uint64_t got, io::ReadUpToBlocking(file, offset, MutableBytes(*bytes)));
-  return DecodeSegmentHeader(Bytes(*bytes).first(got), copy);
+  StatusOr<uint64_t> got = io::ReadUpToBlocking(file, offset, MutableBytes(bytes));
+  *unreadable |= !got.ok();
+  NEXUS_RETURN_IF_ERROR(got.status());
+  return DecodeSegmentHeader(Bytes(bytes).first(*got), copy);
+}
+
+// True if the file can be read to its end and has no bit set behind the header's place.
+bool IsBlank(const io::File& file) {
+  std::vector<std::byte> window(uint64_t{1} << 20);
+  for (uint64_t offset = kSegmentDataBegin;; offset += window.size()) {
+    StatusOr<uint64_t> got = io::ReadUpToBlocking(file, offset, window);
+    if (!got.ok()) return false;
+    auto end = window.begin() + static_cast<ptrdiff_t>(*got);
+    if (std::find_if(window.begin(), end, [](std::byte b) { return b != std::byte{0}; }) != end) {
+      return false;
+    }
+    if (*got < window.size()) return true;
+  }
 }
 
 // The header as its file tells it; the first good copy counts.
 Status ReadHeader(const io::File& file, SegmentFile* segment) {
+  bool unreadable = false;
   for (int copy = 0; copy < kHeaderCopies; copy++) {
-    HeaderBytes bytes;
-    StatusOr<SegmentHeader> header = ReadHeaderCopy(file, copy, &bytes);
+    StatusOr<SegmentHeader> header = ReadHeaderCopy(file, copy, &unreadable);
     if (header.ok() && header->sequence != segment->name.sequence) {
       header = DataLoss("the header is that of segment {:#x}", header->sequence);
     }
@@ -38,15 +56,26 @@ Status ReadHeader(const io::File& file, SegmentFile* segment) {
       segment->header = *std::move(header);
     }
   }
+  if (!segment->header.has_value() && !unreadable) segment->blank = IsBlank(file);
   return OkStatus();
+}
+
+// The sequence in a spare's header, if it has been a segment.
+std::optional<uint64_t> SequenceInSpare(const io::File& file) {
+  bool unreadable = false;
+  for (int copy = 0; copy < kHeaderCopies; copy++) {
+    StatusOr<SegmentHeader> header = ReadHeaderCopy(file, copy, &unreadable);
+    if (header.ok()) return header->sequence;
+  }
+  return std::nullopt;
 }
 
 SpareFile AsSpare(const SegmentFile& segment) { return {segment.path, segment.bytes}; }
 
-// Takes the newest segment of `files` that has a header and a sequence below `below`, or nothing.
-std::optional<SegmentFile> TakeNewestGood(std::vector<SegmentFile>* files, uint64_t below) {
+// Takes the newest segment of `files` with a sequence below `below` that is not blank, or nothing.
+std::optional<SegmentFile> TakeNewest(std::vector<SegmentFile>* files, uint64_t below) {
   for (size_t i = files->size(); i-- > 0;) {
-    if ((*files)[i].name.sequence >= below || !(*files)[i].header.has_value()) continue;
+    if ((*files)[i].name.sequence >= below || (*files)[i].blank) continue;
     SegmentFile taken = std::move((*files)[i]);
     files->erase(files->begin() + static_cast<ptrdiff_t>(i));
     return taken;
@@ -96,9 +125,10 @@ std::optional<ChainLink> TakePredecessor(std::vector<SegmentFile>* files, ChainL
   } else {
     newer->broken = fmt::format("the header of the segment is bad ({})", newer->file.header_error);
   }
-  std::optional<SegmentFile> older = TakeNewestGood(files, below);
+  std::optional<SegmentFile> older = TakeNewest(files, below);
   if (!older.has_value()) return std::nullopt;
   link.file = *std::move(older);
+  link.headless = !link.file.header.has_value();
   return link;
 }
 
@@ -110,6 +140,7 @@ LogFiles SortFiles(const std::string& directory, const std::vector<io::Directory
     std::optional<FileName> name = ParseFileName(entry.name);
     if (entry.is_directory || !name.has_value()) continue;
     files.sequence_max = std::max(files.sequence_max, name->sequence);
+    files.open_count_max = std::max(files.open_count_max, name->open_count);
     std::string path = io::JoinPath(directory, entry.name);
     if (name->kind == FileName::Kind::kSegment) {
       SegmentFile& segment = files.segments.emplace_back();
@@ -118,7 +149,7 @@ LogFiles SortFiles(const std::string& directory, const std::vector<io::Directory
       segment.bytes = entry.bytes;
     } else {
       bool finished = name->kind == FileName::Kind::kSpare;
-      (finished ? files.spares : files.unfinished).push_back({std::move(path), entry.bytes});
+      (finished ? files.spares : files.leftovers).push_back({std::move(path), entry.bytes});
     }
   }
   std::stable_sort(
@@ -151,6 +182,20 @@ Status ReadSegmentFiles(io::Disk* disk, std::optional<DatabaseId> database, LogF
   return OkStatus();
 }
 
+void SetAsideSecondNames(io::Disk* disk, LogFiles* files) {
+  std::vector<SpareFile> spares = std::move(files->spares);
+  files->spares.clear();
+  for (SpareFile& spare : spares) {
+    StatusOr<std::unique_ptr<io::File>> file = io::OpenFileBlocking(disk, spare.path);
+    std::optional<uint64_t> sequence;
+    if (file.ok()) sequence = SequenceInSpare(**file);
+    bool second_name = std::any_of(
+        files->segments.begin(), files->segments.end(),
+        [sequence](const SegmentFile& segment) { return segment.name.sequence == sequence; });
+    (file.ok() && !second_name ? files->spares : files->leftovers).push_back(std::move(spare));
+  }
+}
+
 Chain BuildChain(std::vector<SegmentFile> segments) {
   Chain chain;
   for (const SegmentFile& file : segments) {
@@ -158,10 +203,11 @@ Chain BuildChain(std::vector<SegmentFile> segments) {
     chain.range_end = std::max(chain.range_end, file.header->range_end());
     chain.database = file.header->database;
   }
-  std::optional<SegmentFile> newest = TakeNewestGood(&segments, UINT64_MAX);
+  std::optional<SegmentFile> newest = TakeNewest(&segments, UINT64_MAX);
   if (newest.has_value()) {
     ChainLink link;
     link.file = *std::move(newest);
+    link.headless = !link.file.header.has_value();
     while (true) {
       if (!link.headless) LearnCuts(*link.file.header, &chain.cuts);
       std::optional<ChainLink> before = TakePredecessor(&segments, &link);

@@ -29,8 +29,7 @@ io::Task<StatusOr<std::span<const RecordView>>> LogCursor::Next() {
 Status LogCursor::Fill() {
   while (index_ < segments_.size()) {
     if (segments_[index_].end() <= options_.from || segments_[index_].base >= options_.to) {
-      previous_hash_ = segments_[index_++].last_hash;
-      hash_known_ = true;
+      index_++;
       continue;
     }
     if (reader_ == nullptr) NEXUS_RETURN_IF_ERROR(OpenSegment());
@@ -55,6 +54,7 @@ Status LogCursor::OpenSegment() {
   SegmentIdentity identity{segment.seed, static_cast<uint32_t>(segment.sequence), segment.base};
   reader_ = std::make_unique<SegmentReader>(file_.get(), identity, segment.data_end);
   frames_end_ = segment.data_begin;
+  previous_hash_ = segment.previous_hash;
   return OkStatus();
 }
 
@@ -67,11 +67,10 @@ Status LogCursor::TakeStep(const SegmentReader::Step& step) {
     return OkStatus();
   }
   const FrameHeader& frame = *step.frame;
-  if (hash_known_ && frame.previous != previous_hash_ && !options_.skip_damaged) {
+  if (frame.previous != previous_hash_ && !options_.skip_damaged) {
     return Bad(frames_end_, "frames are missing");
   }
   previous_hash_ = frame.hash;
-  hash_known_ = true;
   frames_end_ = step.end;
   if (!frame.is_record() || frame.lsn < options_.from || frame.end() > options_.to) {
     return OkStatus();
@@ -89,8 +88,6 @@ Status LogCursor::FinishSegment() {
   const SegmentScan& segment = segments_[index_];
   bool whole = frames_end_ == segment.data_end && previous_hash_ == segment.last_hash;
   if (!whole && !options_.skip_damaged) return Bad(frames_end_, "frames are missing");
-  previous_hash_ = segment.last_hash;
-  hash_known_ = true;
   bytes_done_ += segment.data_end;
   reader_.reset();
   file_.reset();

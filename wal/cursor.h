@@ -63,7 +63,6 @@ class LogCursor {
   std::unique_ptr<io::File> file_;
   std::unique_ptr<SegmentReader> reader_;  // none between segments
   uint64_t previous_hash_ = 0;
-  bool hash_known_ = false;
   uint64_t frames_end_ = 0;  // offset behind the last good frame
   std::vector<RecordView> records_;
   Status status_;

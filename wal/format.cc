@@ -163,20 +163,24 @@ StatusOr<SegmentHeader> DecodeSegmentHeader(Bytes bytes, int copy) {
   return header;
 }
 
-void EncodeFrameHeader(FrameHeader* header, uint64_t seed, std::byte* out) {
+void FinishFrame(FrameHeader* header, uint64_t seed, std::byte* at) {
+  std::byte* body = at + kFrameHeaderBytes;
+  uint64_t padded = header->frame_bytes() - kFrameHeaderBytes;
+  std::memset(body + header->length, 0, padded - header->length);
+  header->body_hash = FrameBodyHash(Bytes(body, padded), seed);
   // The reserved 16 bits behind the kind stay zero.
   uint32_t version_and_kind = kFormatVersion | uint32_t{header->kind} << 8;
-  StoreUnaligned(out, kFrameMagic);
-  StoreUnaligned(out + 4, version_and_kind);
-  StoreUnaligned(out + 8, header->length);
-  StoreUnaligned(out + 12, header->epoch);
-  StoreUnaligned(out + 16, header->lsn.value);
-  StoreUnaligned(out + 24, header->wall_ns);
-  StoreUnaligned(out + 32, header->durable.value);
-  StoreUnaligned(out + 40, header->previous);
-  StoreUnaligned(out + 48, header->body_hash);
-  header->hash = XxHash64(Bytes(out, kFrameHeaderBytes - 8), seed);
-  StoreUnaligned(out + 56, header->hash);
+  StoreUnaligned(at, kFrameMagic);
+  StoreUnaligned(at + 4, version_and_kind);
+  StoreUnaligned(at + 8, header->length);
+  StoreUnaligned(at + 12, header->epoch);
+  StoreUnaligned(at + 16, header->lsn.value);
+  StoreUnaligned(at + 24, header->wall_ns);
+  StoreUnaligned(at + 32, header->durable.value);
+  StoreUnaligned(at + 40, header->previous);
+  StoreUnaligned(at + 48, header->body_hash);
+  header->hash = XxHash64(Bytes(at, kFrameHeaderBytes - 8), seed);
+  StoreUnaligned(at + 56, header->hash);
 }
 
 std::optional<FrameHeader> DecodeFrameHeader(const std::byte* bytes, uint64_t seed, uint32_t epoch,

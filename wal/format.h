@@ -78,6 +78,11 @@ static_assert(kMarkKind > kRecordKindMax);
 // The body of a kSegmentStartKind frame: u64 sequence of the predecessor, u64 LSN where it ended.
 inline constexpr uint32_t kSegmentStartBytes = 16;
 
+// Bytes of the frame of a record.
+constexpr uint64_t FrameBytes(uint64_t record_bytes) {
+  return kFrameHeaderBytes + AlignUp(record_bytes, kFrameAlignment);
+}
+
 struct FrameHeader {
   uint8_t kind = 0;
   uint32_t length = 0;  // of the body
@@ -90,12 +95,13 @@ struct FrameHeader {
   uint64_t hash = 0;  // of the header, which covers body_hash: it names the frame
 
   bool is_record() const { return kind <= kRecordKindMax; }
-  uint64_t frame_bytes() const { return kFrameHeaderBytes + AlignUp(length, kFrameAlignment); }
+  uint64_t frame_bytes() const { return FrameBytes(length); }
   Lsn end() const { return Lsn{lsn.value + frame_bytes()}; }
 };
 
-// Writes the header at `out` (kFrameHeaderBytes) and sets header->hash.
-void EncodeFrameHeader(FrameHeader* header, uint64_t seed, std::byte* out);
+// Makes a frame of the body that stands at `at` + kFrameHeaderBytes: writes the zeros behind it and
+// the header before it, and sets both hashes of `header`. `at` has room for frame_bytes().
+void FinishFrame(FrameHeader* header, uint64_t seed, std::byte* at);
 
 // The header at `bytes` (kFrameHeaderBytes readable), or nothing unless magic, place, epoch and
 // hash agree and each field is in its range. Cheap where there is no frame: two loads.

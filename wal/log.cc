@@ -60,12 +60,12 @@ Status CheckScan(const LogOptions& options, const LogScan& scan) {
 }  // namespace
 
 io::Task<StatusOr<std::unique_ptr<Log>>> Log::Start(io::Environment* environment,
-                                                    LogOptions options, LogScan scan,
+                                                    LogOptions options, LogScan* scan,
                                                     LogObserver* observer) {
   NEXUS_CO_RETURN_IF_ERROR(CheckOptions(options));
-  NEXUS_CO_RETURN_IF_ERROR(CheckScan(options, scan));
-  auto log = std::make_unique<LogImpl>(environment, std::move(options), std::move(scan), observer);
-  NEXUS_CO_RETURN_IF_ERROR(co_await log->Open());
+  NEXUS_CO_RETURN_IF_ERROR(CheckScan(options, *scan));
+  auto log = std::make_unique<LogImpl>(environment, std::move(options), *scan, observer);
+  NEXUS_CO_RETURN_IF_ERROR(co_await log->Open(scan));
   co_return std::unique_ptr<Log>(std::move(log));
 }
 

@@ -111,16 +111,21 @@ class Log {
  public:
   // Begins writing after a scan without damage. Syncs every segment the scan read and the
   // directory, then creates the new segment: its header - two copies in separate sectors, naming
-  // the predecessor, the cuts and the last accepted frame - and its name are durable on return, so
+  // the predecessor, the cuts and the last confirmed frame - and its name are durable on return, so
   // what the scan accepted, and only that, is the past for ever. Only then may records be applied.
   //
+  // The unconfirmed tail of the scan is written again: the same records, at the head of the new
+  // segment, durable before it has a name. `scan` is changed to say so - replay reads from it what
+  // holds from now on - which gives those records new, higher LSNs. Nobody can have built on the
+  // old ones: no layer, image or catalog vouches for them.
+  //
   // If the new segment cannot be created (no space, read-only file system), the log opens without
-  // one: writable() says why, appends are refused with that, and it heals by itself. Errors:
-  // DataLoss if the scan found damage; FailedPrecondition for options that do not fit the folder;
-  // InvalidArgument for options out of range; the error of a failed sync or directory operation.
-  // `environment` and `observer` outlive the log.
+  // one: writable() says why, appends are refused with that, `scan` stays as it was, and the log
+  // heals by itself. Errors: DataLoss if the scan found damage; FailedPrecondition for options that
+  // do not fit the folder; InvalidArgument for options out of range; the error of a failed sync or
+  // directory operation. `environment` and `observer` outlive the log.
   static io::Task<StatusOr<std::unique_ptr<Log>>> Start(io::Environment* environment,
-                                                        LogOptions options, LogScan scan,
+                                                        LogOptions options, LogScan* scan,
                                                         LogObserver* observer);
   // REQUIRES: Close() has returned, or the simulated world has crashed.
   virtual ~Log() = default;

@@ -15,10 +15,6 @@ namespace {
 constexpr uint64_t kSegmentStartFrameBytes = kFrameHeaderBytes + kSegmentStartBytes;
 static_assert(kSegmentStartFrameBytes % kFrameAlignment == 0);
 
-uint64_t FrameBytes(uint64_t record_bytes) {
-  return kFrameHeaderBytes + AlignUp(record_bytes, kFrameAlignment);
-}
-
 // Why a round failed, or OK.
 Status RoundStatus(const Round& round) {
   const std::string& path = round.segment->path;
@@ -47,7 +43,7 @@ Round::~Round() {
   if (registered_with != nullptr) registered_with->UnregisterBuffer(memory.span());
 }
 
-LogImpl::LogImpl(io::Environment* environment, LogOptions options, LogScan scan,
+LogImpl::LogImpl(io::Environment* environment, LogOptions options, const LogScan& scan,
                  LogObserver* observer)
     : environment_(environment),
       executor_(environment->executor()),
@@ -56,7 +52,6 @@ LogImpl::LogImpl(io::Environment* environment, LogOptions options, LogScan scan,
       store_(environment, options_, scan, this),
       frames_end_(scan.end),
       records_end_(scan.end),
-      last_hash_(scan.last.hash),
       frames_durable_(scan.end),
       records_durable_(scan.end),
       told_durable_(scan.end),
@@ -75,18 +70,20 @@ LogImpl::~LogImpl() {
   if (mark_timer_.armed) executor_->CancelTimer(&mark_timer_);
 }
 
-io::Task<Status> LogImpl::Open() {
-  NEXUS_CO_RETURN_IF_ERROR(co_await store_.OpenFirst());
+io::Task<Status> LogImpl::Open(LogScan* scan) {
+  NEXUS_CO_RETURN_IF_ERROR(co_await store_.OpenFirst(scan));
   store_.StartMaintenance();
   co_return OkStatus();
 }
 
 void LogImpl::BeginFirstSegment() {
-  write_offset_ = kSegmentDataBegin;
-  Lsn base = store_.current()->identity.base;
-  frames_end_ = records_end_ = base;
-  frames_durable_ = records_durable_ = told_durable_ = base;
-  store_.SetDurable(base);
+  const Segment& first = *store_.current();
+  write_offset_ = AlignUp(first.written_end, io::kSectorBytes);
+  last_hash_ = first.written_hash;
+  Lsn end = first.identity.LsnAt(first.written_end);
+  frames_end_ = records_end_ = end;
+  frames_durable_ = records_durable_ = told_durable_ = end;
+  store_.SetDurable(end);
 }
 
 uint64_t LogImpl::record_bytes_max() const {
@@ -110,8 +107,8 @@ LogImpl::Room LogImpl::RoomFor(uint64_t frame_bytes, Urgency urgency) const {
   const Segment* segment = store_.current();
   if (segment == nullptr) return Room::kNoSegment;
   bool in_buffer = filling_ != nullptr && filling_->used + frame_bytes <= filling_->memory.size() &&
-                   write_offset_ + filling_->used + frame_bytes <= options_.segment_bytes;
-  bool in_segment = in_buffer || NextOffset() + frame_bytes <= options_.segment_bytes;
+                   write_offset_ + filling_->used + frame_bytes <= segment->file_bytes;
+  bool in_segment = in_buffer || NextOffset() + frame_bytes <= segment->file_bytes;
   // The last spare is for edits, also while the disk is not (yet) known to be full.
   int spares_left = store_.spares() - (in_segment ? 0 : 1);
   int spares_needed = urgency == Urgency::kBatch ? 1 : 0;
@@ -205,6 +202,7 @@ Round* LogImpl::TakeRound(uint64_t frame_bytes) {
     free_.pop_back();
   }
   round->segment = store_.current();
+  round->segment->rounds++;
   round->offset = write_offset_;
   round->used = 0;
   round->records_end = Lsn();
@@ -216,15 +214,11 @@ AppendResult LogImpl::AddFrame(uint8_t kind, std::span<const Bytes> pieces, uint
   Round* round = filling_;
   const SegmentIdentity& identity = round->segment->identity;
   std::byte* at = round->memory.data() + round->used;
-  std::byte* body = at + kFrameHeaderBytes;
-  std::byte* to = body;
+  std::byte* to = at + kFrameHeaderBytes;
   for (Bytes piece : pieces) {
     if (!piece.empty()) std::memcpy(to, piece.data(), piece.size());
     to += piece.size();
   }
-  uint64_t padded = AlignUp(length, kFrameAlignment);
-  std::memset(to, 0, padded - length);
-
   FrameHeader header;
   header.kind = kind;
   header.length = static_cast<uint32_t>(length);
@@ -233,8 +227,7 @@ AppendResult LogImpl::AddFrame(uint8_t kind, std::span<const Bytes> pieces, uint
   header.wall_ns = environment_->WallNanos();
   header.durable = frames_durable_;
   header.previous = last_hash_;
-  header.body_hash = FrameBodyHash(Bytes(body, padded), identity.seed);
-  EncodeFrameHeader(&header, identity.seed, at);
+  FinishFrame(&header, identity.seed, at);
   last_hash_ = header.hash;
   round->used += header.frame_bytes();
   frames_end_ = round->frames_end = header.end();
@@ -311,7 +304,6 @@ void LogImpl::SubmitQueued() {
     if (in_flight_ >= InFlightMax(*round)) return;
     submitted_++;
     in_flight_++;
-    round->segment->rounds_in_flight++;
     counts_.rounds++;
     counts_.written_bytes += round->buffer.size();
     round->segment->file->Submit(round);
@@ -328,7 +320,7 @@ void LogImpl::OnRoundDone(io::FileOp* op) {
     return;
   }
   log->in_flight_--;
-  round->segment->rounds_in_flight--;
+  round->segment->rounds--;
   round->finished = true;
   log->Finish(round);
   log->progress_.Pulse();

@@ -39,12 +39,13 @@ struct Round : io::FileOp {
 
 class LogImpl final : public Log, SegmentStore::Listener {
  public:
-  LogImpl(io::Environment* environment, LogOptions options, LogScan scan, LogObserver* observer);
+  LogImpl(io::Environment* environment, LogOptions options, const LogScan& scan,
+          LogObserver* observer);
   ~LogImpl() override;
 
-  // Makes the past durable and the first segment, and starts the background work. An error: the log
-  // cannot be used at all.
-  io::Task<Status> Open();
+  // Makes the past durable and the first segment, and starts the background work; moves the tail of
+  // `scan` as Log::Start says. An error: the log cannot be used at all.
+  io::Task<Status> Open(LogScan* scan);
 
   bool CanAppend(size_t bytes, Urgency urgency) override;
   StatusOr<AppendResult> Append(RecordKind kind, std::span<const Bytes> pieces,
@@ -122,7 +123,7 @@ class LogImpl final : public Log, SegmentStore::Listener {
 
   Lsn frames_end_;
   Lsn records_end_;
-  uint64_t last_hash_;
+  uint64_t last_hash_ = 0;
   bool last_is_mark_ = true;  // nothing appended that a mark would have to vouch for
   Lsn frames_durable_;
   Lsn records_durable_;

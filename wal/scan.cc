@@ -37,6 +37,7 @@ io::Task<StatusOr<LogScan>> ScanLog(io::Environment* environment, std::string di
                             co_await io::List(disk, directory));
   LogFiles files = SortFiles(directory, entries);
   Status read = co_await executor->Run(io::Lane::kWorker, [disk, witness, &files] {
+    SetAsideSecondNames(disk, &files);
     return ReadSegmentFiles(disk, witness.database, &files);
   });
   NEXUS_CO_RETURN_IF_ERROR(read);
@@ -51,8 +52,9 @@ io::Task<StatusOr<LogScan>> ScanLog(io::Environment* environment, std::string di
   }
   LogScan scan = analysis.Finish();
   scan.spares = std::move(files.spares);
-  scan.unfinished = std::move(files.unfinished);
+  scan.leftovers = std::move(files.leftovers);
   scan.next_sequence = files.sequence_max + 1;
+  scan.open_count_max = files.open_count_max;
   co_return scan;
 }
 

@@ -11,6 +11,11 @@
 //   damage       if it lies below one: acknowledged records are lost. So is any read error.
 // A gap that the previous-frame hashes prove empty (a flipped bit in padding) is harmless.
 //
+// What is accepted falls in two: records below the greatest durable LSN recorded are on stable
+// storage; those above, the unconfirmed tail (what was in flight at a crash), can be read but may
+// yet be lost - if the sync that the dead process waited for failed, a sync by its successor can
+// succeed without them (D3). Log::Start writes the tail again, to the head of its new segment.
+//
 // Failure: a damaged log is a successful scan whose status() is DataLoss; errors are for folders
 // that cannot be listed or are not of this database or version. Threading: ScanLog on the loop (the
 // reading is done by workers); LogScan is a value.
@@ -67,9 +72,10 @@ struct SegmentScan {
   Lsn base;       // of the byte at `data_begin`
   Lsn range_end;  // above every LSN the segment could hold
   uint64_t data_begin = 0;
-  uint64_t data_end = 0;   // offset after the last accepted frame
-  uint64_t last_hash = 0;  // of that frame; of the predecessor's last if there is none here
-  uint64_t records = 0;    // accepted, without the log's own frames
+  uint64_t data_end = 0;       // offset after the last accepted frame
+  uint64_t last_hash = 0;      // of that frame; of the predecessor's last if there is none here
+  uint64_t previous_hash = 0;  // of the frame before the first of this segment
+  uint64_t records = 0;        // accepted, without the log's own frames
   uint64_t record_bytes = 0;
   int64_t first_wall_ns = 0;  // of the first and last accepted record; 0 if none
   int64_t last_wall_ns = 0;
@@ -108,13 +114,20 @@ struct SpareFile {
 struct LogScan {
   std::string directory;
   std::optional<DatabaseId> database;  // of the segments; absent if there are none
-  // The chain, oldest first. Empty for a new database - or a lost log, see status().
+  // The chain, oldest first, as far as it was accepted. Empty for a new database - or a lost log,
+  // see status().
   std::vector<SegmentScan> segments;
+  // The same as far as it is known to be durable, and the unconfirmed tail behind it: the records
+  // of `segments` that begin at or above `tail_begin`, and the bytes of their frames.
+  std::vector<SegmentScan> confirmed;
+  Lsn tail_begin;
+  uint64_t tail_frame_bytes = 0;
   // Segment files that hold nothing of the past: cut to nothing, or never started. Log::Start
   // recycles them once the new segment is durable.
   std::vector<SpareFile> dead;
   std::vector<SpareFile> spares;
-  std::vector<SpareFile> unfinished;  // spares that were being made; Log::Start unlinks them
+  // Spares that were being made, and second names of segments; Log::Start unlinks them.
+  std::vector<SpareFile> leftovers;
 
   // Where the log ends: the end of the last accepted frame, or the base of the segment that the
   // last recovery opened, if nothing followed. Lsn 0 for an empty log.
@@ -128,11 +141,12 @@ struct LogScan {
   uint64_t torn_bytes = 0;
   // What the first segment says of its predecessor; kNone: the log is whole from its beginning.
   Predecessor before_first;
-  // For the header of the next segment.
+  // For the header of the next segment: the end of what is confirmed.
   Predecessor last;
   std::vector<Cut> cuts;
   uint64_t next_sequence = 1;
-  Lsn next_base;  // above every range seen and every durable LSN recorded
+  uint64_t open_count_max = 0;  // in the name of any file of the log, 0 if there is none
+  Lsn next_base;                // above every range seen and every durable LSN recorded
 
   std::vector<Damage> damage;  // in LSN order
   uint64_t damage_count = 0;

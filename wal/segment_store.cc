@@ -37,61 +37,103 @@ std::unique_ptr<Segment> HeldSegment(const SegmentScan& scanned) {
 
 }  // namespace
 
-SegmentStore::SegmentStore(io::Environment* environment, const LogOptions& options, LogScan scan,
-                           Listener* listener)
+SegmentStore::SegmentStore(io::Environment* environment, const LogOptions& options,
+                           const LogScan& scan, Listener* listener)
     : environment_(environment),
       disk_(environment->disk()),
       options_(options),
       listener_(listener),
       past_(scan.last),
-      cuts_(std::move(scan.cuts)),
-      durable_(scan.end),
+      cuts_(scan.cuts),
+      durable_(scan.tail_begin),
       next_sequence_(scan.next_sequence),
       retry_delay_ns_(options.retry_delay_ns),
       retry_timer_(this),
       scope_(environment->executor()) {
   uint64_t above = std::max(scan.next_base.value, options.base_above.value + 1);
   next_base_ = Lsn{AlignUp(above, io::kSectorBytes)};
-  for (const SegmentScan& segment : scan.segments) held_.push_back(HeldSegment(segment));
-  for (SpareFile& spare : scan.spares) {
+  for (const SegmentScan& segment : scan.segments) unsynced_past_.push_back(segment.path);
+  for (const SegmentScan& segment : scan.confirmed) held_.push_back(HeldSegment(segment));
+  for (const SpareFile& spare : scan.spares) {
     if (spare.bytes == options_.segment_bytes) {
-      spares_.push_back(std::move(spare.path));
+      spares_.push_back(spare.path);
     } else {
-      dead_.push_back(std::move(spare));
+      dead_.push_back(spare);
     }
   }
-  for (SpareFile& file : scan.dead) dead_.push_back(std::move(file));
-  for (SpareFile& file : scan.unfinished) {
-    file.bytes = 0;  // never the size of a segment: unlinked
-    dead_.push_back(std::move(file));
+  // Second names go first: once their segment has no longer its own, nothing tells what they are.
+  for (const SpareFile& file : scan.leftovers) {
+    dead_.push_back({file.path, 0});  // of no segment's size: unlinked
   }
+  // Segments that hold nothing but tail die when that has been written again.
+  for (size_t i = scan.confirmed.size(); i < scan.segments.size(); i++) {
+    dead_.push_back({scan.segments[i].path, scan.segments[i].file_bytes});
+  }
+  dead_.insert(dead_.end(), scan.dead.begin(), scan.dead.end());
 }
 
 SegmentStore::~SegmentStore() {
   if (retry_timer_.armed) environment_->executor()->CancelTimer(&retry_timer_);
 }
 
-io::Task<Status> SegmentStore::OpenFirst() {
+io::Task<Status> SegmentStore::OpenFirst(LogScan* scan) {
   Status synced = co_await SyncPast();
   // A read-only file system is no failure of the past, which cannot change there.
   bool read_only = synced.code() == absl::StatusCode::kPermissionDenied;
   if (!synced.ok() && !read_only) co_return synced;
-  Status made = synced.ok() ? co_await MakeFirst() : synced;
+  NEXUS_CO_ASSIGN_OR_RETURN(tail_, co_await ReadTail(environment_, *scan));
+  Status made = synced;
+  if (made.ok()) made = co_await MakeFirst();
+  if (made.ok()) {
+    MoveTail(scan);
+  } else {
+    // Replay reads the tail where it is; its segments stay until the owner trims, which it does
+    // when it has replayed.
+    dead_blocked_ = true;
+  }
   NoteMade(made);
   co_return OkStatus();
+}
+
+// The scan as it is after the first segment was made.
+void SegmentStore::MoveTail(LogScan* scan) const {
+  scan->segments = scan->confirmed;
+  if (tail_.empty()) return;
+  SegmentScan first;
+  first.path = current_->path;
+  first.file_bytes = current_->file_bytes;
+  first.sequence = current_->sequence;
+  first.open_count = options_.open_count;
+  first.seed = current_->identity.seed;
+  first.base = current_->identity.base;
+  first.range_end = current_->identity.LsnAt(current_->file_bytes);
+  first.data_begin = kSegmentDataBegin;
+  first.data_end = current_->written_end;
+  first.last_hash = current_->written_hash;
+  first.previous_hash = past_.hash;
+  first.records = tail_.records.size();
+  first.record_bytes = tail_.record_bytes;
+  first.first_wall_ns = tail_.records.front().wall_ns;
+  first.last_wall_ns = tail_.records.back().wall_ns;
+  scan->segments.push_back(std::move(first));
+  scan->end = scan->records_end = current_->identity.LsnAt(current_->written_end);
+  scan->confirmed = scan->segments;
+  scan->tail_begin = scan->end;
+  scan->tail_frame_bytes = 0;
 }
 
 // What a killed process wrote is visible and not yet durable; nothing of it may be shown before it
 // is. Done before the first segment says that it is.
 io::Task<Status> SegmentStore::SyncPast() {
   NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk_, options_.directory));
-  for (size_t i = 0; i < held_.size(); i++) {
+  for (const std::string& path : unsynced_past_) {
     io::OpenFlags read_only;
     NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
-                              co_await io::OpenFile(disk_, held_[i]->path, read_only));
+                              co_await io::OpenFile(disk_, path, read_only));
     NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncFile(file.get()));
   }
   past_synced_ = true;
+  unsynced_past_.clear();
   co_return OkStatus();
 }
 
@@ -105,8 +147,19 @@ io::Task<Status> SegmentStore::MakeFirst() {
       co_return synced;
     }
   }
-  if (spares_.empty()) NEXUS_CO_RETURN_IF_ERROR(co_await CreateSpare());
-  co_return co_await MakeSegment(past_);
+  // A tail that spans several segments gets one that is larger, so that it has its name at once.
+  uint64_t needed = kSegmentDataBegin + AlignUp(tail_.frame_bytes, io::kSectorBytes);
+  uint64_t bytes = std::max(options_.segment_bytes, needed);
+  if (bytes > kSegmentBytesMax) {
+    co_return ResourceExhausted("the tail of the log, {} bytes, does not fit one segment", needed);
+  }
+  std::string spare;
+  if (bytes == options_.segment_bytes && !spares_.empty()) {
+    spare = TakeSpare();
+  } else {
+    NEXUS_CO_ASSIGN_OR_RETURN(spare, co_await CreateSpare(bytes));
+  }
+  co_return co_await MakeSegment(std::move(spare), bytes, past_);
 }
 
 void SegmentStore::StartMaintenance() {
@@ -172,18 +225,27 @@ io::Task<void> SegmentStore::MakeSegmentAhead() {
     Predecessor predecessor;
     predecessor.kind = Predecessor::Kind::kOpen;
     predecessor.sequence = current_->sequence;
-    made = co_await MakeSegment(predecessor);
+    made = co_await MakeSegment(TakeSpare(), options_.segment_bytes, predecessor);
   }
   NoteMade(made);
 }
 
 io::Task<void> SegmentStore::MakeSpare() {
-  Status made = co_await CreateSpare();
-  NoteMade(made);
+  StatusOr<std::string> path = co_await CreateSpare(options_.segment_bytes);
+  if (path.ok()) spares_.push_back(*std::move(path));
+  NoteMade(path.status());
+}
+
+std::string SegmentStore::TakeSpare() {
+  NEXUS_CHECK(!spares_.empty());
+  std::string spare = std::move(spares_.front());
+  spares_.erase(spares_.begin());
+  return spare;
 }
 
 void SegmentStore::NoteMade(const Status& made) {
   if (made.ok()) {
+    if (current_ != nullptr) tail_ = Tail();
     space_ = OkStatus();
     retry_delay_ns_ = options_.retry_delay_ns;
   } else {
@@ -196,11 +258,11 @@ void SegmentStore::NoteMade(const Status& made) {
 
 // A file of zeros under a name that says so. Zeros are written, not only reserved: overwriting
 // reserved space changes the file's metadata at the first sync, which costs a second disk write.
-io::Task<Status> SegmentStore::CreateSpare() {
+io::Task<StatusOr<std::string>> SegmentStore::CreateSpare(uint64_t bytes) {
   uint64_t sequence = next_sequence_++;
   std::string path = NewPath(FileName::Kind::kSpare, sequence);
   std::string unfinished = NewPath(FileName::Kind::kSpareUnfinished, sequence);
-  Status made = co_await WriteZeros(unfinished);
+  Status made = co_await WriteZeros(unfinished, bytes);
   if (made.ok()) made = co_await io::Rename(disk_, unfinished, path);
   if (made.ok()) made = co_await io::SyncDirectory(disk_, options_.directory);
   if (!made.ok()) {
@@ -209,44 +271,41 @@ io::Task<Status> SegmentStore::CreateSpare() {
     co_await disk_->Unlink(path);
     co_return made;
   }
-  spares_.push_back(std::move(path));
   counts_.segments_created++;
-  co_return OkStatus();
+  co_return path;
 }
 
-io::Task<Status> SegmentStore::WriteZeros(std::string path) {
+io::Task<Status> SegmentStore::WriteZeros(std::string path, uint64_t bytes) {
   io::OpenFlags flags;
   flags.write = flags.create = flags.truncate = flags.direct = true;
   NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
                             co_await io::OpenFile(disk_, path, flags));
   // A full disk is found here, before anything is written.
-  int reserved = co_await file->Allocate(options_.segment_bytes);
+  int reserved = co_await file->Allocate(bytes);
   if (reserved != 0 && reserved != -EOPNOTSUPP) co_return ErrnoStatus(-reserved, "reserve", path);
-  io::AlignedBuffer zeros(std::min(kZeroWriteBytes, options_.segment_bytes));
-  for (uint64_t done = 0; done < options_.segment_bytes;) {
+  io::AlignedBuffer zeros(std::min(kZeroWriteBytes, bytes));
+  for (uint64_t done = 0; done < bytes;) {
     if (stopping_) co_return Cancelled("the log is closing");
-    uint64_t bytes = std::min(zeros.size(), options_.segment_bytes - done);
-    NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), done, zeros.span().first(bytes)));
-    done += bytes;
+    uint64_t some = std::min(zeros.size(), bytes - done);
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), done, zeros.span().first(some)));
+    done += some;
   }
   co_return co_await io::SyncFile(file.get());
 }
 
-// Turns the oldest spare into a segment: the next one, or the first.
-io::Task<Status> SegmentStore::MakeSegment(Predecessor predecessor) {
-  NEXUS_CHECK(!spares_.empty());
-  std::string spare = std::move(spares_.front());
-  spares_.erase(spares_.begin());
-  SegmentHeader header = NextHeader(predecessor);
+// Turns a spare into a segment: the next one, or the first.
+io::Task<Status> SegmentStore::MakeSegment(std::string spare, uint64_t bytes,
+                                           Predecessor predecessor) {
+  SegmentHeader header = NextHeader(predecessor, bytes);
   auto segment = std::make_unique<Segment>();
   segment->identity = {header.seed, header.epoch(), header.base};
   segment->sequence = header.sequence;
   segment->path = NewPath(FileName::Kind::kSegment, header.sequence);
-  segment->file_bytes = header.segment_bytes;
+  segment->file_bytes = bytes;
   segment->names_end = predecessor.kind != Predecessor::Kind::kOpen;
+  segment->written_hash = predecessor.hash;
 
-  StatusOr<std::unique_ptr<io::File>> file = co_await WriteHeader(spare, std::move(header));
-  Status made = file.status();
+  Status made = co_await WriteBeginning(spare, std::move(header), segment.get());
   if (made.ok()) made = co_await io::Rename(disk_, spare, segment->path);
   if (made.ok()) made = co_await io::SyncDirectory(disk_, options_.directory);
   if (!made.ok()) {
@@ -255,19 +314,18 @@ io::Task<Status> SegmentStore::MakeSegment(Predecessor predecessor) {
     co_await disk_->Unlink(segment->path);
     co_return made;
   }
-  segment->file = *std::move(file);
   (current_ == nullptr ? current_ : next_) = std::move(segment);
   co_return OkStatus();
 }
 
-SegmentHeader SegmentStore::NextHeader(Predecessor predecessor) {
+SegmentHeader SegmentStore::NextHeader(Predecessor predecessor, uint64_t bytes) {
   SegmentHeader header;
   header.database = options_.database;
   header.open_count = options_.open_count;
   header.sequence = next_sequence_++;
   header.seed = environment_->random()->Next();
   header.base = next_base_;
-  header.segment_bytes = options_.segment_bytes;
+  header.segment_bytes = bytes;
   header.wall_ns = environment_->WallNanos();
   header.durable = durable_;
   header.predecessor = predecessor;
@@ -279,20 +337,28 @@ SegmentHeader SegmentStore::NextHeader(Predecessor predecessor) {
   return header;
 }
 
-io::Task<StatusOr<std::unique_ptr<io::File>>> SegmentStore::WriteHeader(std::string path,
-                                                                        SegmentHeader header) {
+// Writes and syncs what a segment begins with: its header, and the tail if it is the first.
+io::Task<Status> SegmentStore::WriteBeginning(std::string spare, SegmentHeader header,
+                                              Segment* segment) {
   io::OpenFlags flags;
   flags.write = flags.direct = true;
-  NEXUS_CO_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
-                            co_await io::OpenFile(disk_, path, flags));
+  NEXUS_CO_ASSIGN_OR_RETURN(segment->file, co_await io::OpenFile(disk_, spare, flags));
+  if (current_ == nullptr && !tail_.empty()) {
+    TailImage image = EncodeTail(tail_, segment->identity, segment->written_hash, header.durable);
+    NEXUS_CO_RETURN_IF_ERROR(
+        co_await io::WriteAll(segment->file.get(), kSegmentDataBegin, image.bytes.span()));
+    segment->written_end = kSegmentDataBegin + image.frame_bytes;
+    segment->written_hash = image.last_hash;
+    // True as soon as the header is: one sync makes both durable, and the name comes after.
+    header.durable = segment->identity.LsnAt(segment->written_end);
+  }
   io::AlignedBuffer copies(kSegmentDataBegin);
   for (int copy = 0; copy < kHeaderCopies; copy++) {
     uint64_t offset = static_cast<uint64_t>(copy) * kHeaderCopyBytes;
     EncodeSegmentHeader(header, copy, copies.span().subspan(offset, kHeaderCopyBytes));
   }
-  NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), 0, copies.span()));
-  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncFile(file.get()));
-  co_return std::move(file);
+  NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(segment->file.get(), 0, copies.span()));
+  co_return co_await io::SyncFile(segment->file.get());
 }
 
 io::Task<void> SegmentStore::DropDead() {
@@ -311,8 +377,12 @@ io::Task<void> SegmentStore::DropDead() {
 io::Task<Status> SegmentStore::GiveUp(std::string path, uint64_t bytes) {
   bool recycle = bytes == options_.segment_bytes && spares() < options_.spares_max;
   std::string spare = NewPath(FileName::Kind::kSpare, next_sequence_++);
-  Status gone =
-      recycle ? co_await io::Rename(disk_, path, spare) : co_await io::Unlink(disk_, path);
+  Status gone;
+  if (recycle) {
+    gone = co_await io::Rename(disk_, path, spare);
+  } else {
+    gone = co_await io::Unlink(disk_, path);
+  }
   // An earlier attempt may have come as far as here, and its directory sync have failed.
   bool gone_before = gone.code() == absl::StatusCode::kNotFound;
   if (!gone.ok() && !gone_before) co_return gone;
@@ -352,7 +422,7 @@ io::Task<void> SegmentStore::TrimFront() {
     co_return;
   }
   Segment* front = held_.front().get();
-  NEXUS_CHECK(front->rounds_in_flight == 0);
+  NEXUS_CHECK(front->rounds == 0);
   front->file.reset();
   Status given_up = co_await GiveUp(front->path, front->file_bytes);
   if (given_up.ok()) {
@@ -371,7 +441,7 @@ void SegmentStore::EndTrims(Status status) {
 // A segment that is no longer written needs no open file.
 void SegmentStore::CloseIdleFiles() {
   for (const std::unique_ptr<Segment>& segment : held_) {
-    if (segment->rounds_in_flight == 0) segment->file.reset();
+    if (segment->rounds == 0) segment->file.reset();
   }
 }
 

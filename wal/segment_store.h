@@ -9,6 +9,9 @@
 // - A spare's name is given after its zeros are durable (or after it was a segment).
 // - A segment loses its name durably before its header is overwritten, and oldest first, one
 //   directory sync each: what remains is always an unbroken run.
+// - A rename that a crash left half done, with two names for one file (D5), is seen by the scan:
+// the
+//   spare carries the header of a segment that is there. Such a spare is unlinked, not used.
 // - Ranges of LSNs are given out once: next_base_ only rises, also over attempts that fail.
 // - A segment is given up only when the next one says durably where it ended.
 //
@@ -31,6 +34,7 @@
 #include "wal/log.h"
 #include "wal/scan.h"
 #include "wal/segment_reader.h"
+#include "wal/tail.h"
 
 namespace nexus::wal {
 
@@ -42,9 +46,13 @@ struct Segment {
   uint64_t file_bytes = 0;
   Lsn end;                 // of its last frame, once it is no longer the current one
   bool names_end = false;  // its header says where its predecessor ended
-  // Of a segment written by this log: open while it may have writes in flight.
+  // What was written before it had its name: the end of that in the file, and the last hash.
+  uint64_t written_end = kSegmentDataBegin;
+  uint64_t written_hash = 0;
+  // Of a segment written by this log: open while there are rounds for it, from their first frame to
+  // the end of their write.
   std::unique_ptr<io::File> file;
-  int rounds_in_flight = 0;
+  int rounds = 0;
 };
 
 class SegmentStore {
@@ -57,14 +65,16 @@ class SegmentStore {
   };
 
   // The pointers outlive the store.
-  SegmentStore(io::Environment* environment, const LogOptions& options, LogScan scan,
+  SegmentStore(io::Environment* environment, const LogOptions& options, const LogScan& scan,
                Listener* listener);
   ~SegmentStore();
 
-  // Makes all segments of the scan durable, then the first segment, whose header closes the past.
-  // If the first segment cannot be made, there is none, space() says why, and the background task
-  // goes on trying. Errors: a sync of the past failed; what it holds is unknown for ever (D3).
-  io::Task<Status> OpenFirst();
+  // Makes all segments of the scan durable, then the first segment, whose header closes the past
+  // and which begins with the records of the scan's tail; `scan` is changed to have them there. If
+  // the first segment cannot be made, there is none, space() says why, and the background task goes
+  // on trying. Errors: a sync of the past failed, and what it holds is unknown for ever (D3); the
+  // tail has become unreadable.
+  io::Task<Status> OpenFirst(LogScan* scan);
   // Starts the background task.
   void StartMaintenance();
 
@@ -110,13 +120,15 @@ class SegmentStore {
 
   io::Task<Status> SyncPast();
   io::Task<Status> MakeFirst();
-  io::Task<Status> CreateSpare();
-  io::Task<Status> WriteZeros(std::string path);
-  io::Task<Status> MakeSegment(Predecessor predecessor);
-  io::Task<StatusOr<std::unique_ptr<io::File>>> WriteHeader(std::string path, SegmentHeader header);
+  io::Task<StatusOr<std::string>> CreateSpare(uint64_t bytes);
+  io::Task<Status> WriteZeros(std::string path, uint64_t bytes);
+  io::Task<Status> MakeSegment(std::string spare, uint64_t bytes, Predecessor predecessor);
+  io::Task<Status> WriteBeginning(std::string spare, SegmentHeader header, Segment* segment);
   io::Task<Status> GiveUp(std::string path, uint64_t bytes);
 
-  SegmentHeader NextHeader(Predecessor predecessor);
+  SegmentHeader NextHeader(Predecessor predecessor, uint64_t bytes);
+  std::string TakeSpare();
+  void MoveTail(LogScan* scan) const;
   bool MayTrimFront() const;
   void CloseIdleFiles();
   void NoteMade(const Status& made);
@@ -129,7 +141,9 @@ class SegmentStore {
   Listener* const listener_;
 
   bool past_synced_ = false;
-  const Predecessor past_;  // what the first segment says of the one before it
+  std::vector<std::string> unsynced_past_;  // the segments that the scan read
+  Tail tail_;                               // to be written to the first segment
+  const Predecessor past_;                  // what the first segment says of the one before it
   const std::vector<Cut> cuts_;
   Lsn durable_;
 
@@ -144,7 +158,7 @@ class SegmentStore {
   Status space_;
   int64_t retry_at_ns_ = 0;
   int64_t retry_delay_ns_;
-  bool dead_blocked_ = false;  // giving one up failed: not before the next Trim
+  bool dead_blocked_ = false;  // none is given up before the next Trim
 
   Lsn trim_below_;
   uint64_t trims_asked_ = 0;

@@ -150,6 +150,8 @@ io::Task<StatusOr<std::vector<std::string>>> MoveSegmentsAside(io::Environment* 
   for (const std::string& path : AllSegmentFiles(scan)) {
     std::string target = io::JoinPath(quarantine, FileNameOf(path));
     NEXUS_CO_RETURN_IF_ERROR(co_await io::Rename(disk, path, target));
+    // If a crash had left both names for one file, renaming one to the other did nothing.
+    co_await disk->Unlink(path);
     NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, quarantine));
     NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, scan.directory));
     moved.push_back(std::move(target));
