@@ -1,0 +1,236 @@
+// Measures the log on the real kernel: durable append throughput, the latency of small durable
+// appends, and replay.
+//
+// usage: wal_bench [FOLDER=.]    FOLDER/wal_bench.data is made, filled with about 1 GiB, and
+// removed
+//
+// Throughput: one loop thread appends as long as the log takes records, and trims behind itself, so
+// that segments are recycled as in a database whose memtable is flushed. Latency: appends one at a
+// time, each waited for, with a client thread's wake left out (all on the loop). Replay: the scan
+// of recovery, and the cursor, over a log of 512 MiB in the page cache.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <coroutine>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "io/file_util.h"
+#include "io/real.h"
+#include "wal/cursor.h"
+#include "wal/log.h"
+#include "wal/scan.h"
+
+namespace nexus::wal {
+namespace {
+
+constexpr RecordKind kKind{1};
+constexpr uint64_t kThroughputBytes = uint64_t{2} << 30;
+constexpr uint64_t kReplayBytes = uint64_t{512} << 20;
+constexpr int kLatencyRounds = 5000;
+// As far behind the end as a memtable of that size would hold the log.
+constexpr uint64_t kTrimLag = uint64_t{128} << 20;
+
+void Must(const Status& status) {
+  if (status.ok()) return;
+  fmt::print(stderr, "wal_bench: {}\n", std::string(FromAbsl(status.message())));
+  std::exit(1);
+}
+
+// Wakes whoever waits for the log.
+class Waker : public LogObserver {
+ public:
+  void OnDurable(Lsn) override { changed.Pulse(); }
+  void OnFailed(Status why) override { Must(why); }
+  void OnRoom() override { changed.Pulse(); }
+  io::Event changed;
+};
+
+struct Opened {
+  LogScan scan;
+  std::unique_ptr<Waker> waker = std::make_unique<Waker>();
+  std::unique_ptr<Log> log;
+};
+
+io::Task<Status> OpenLog(io::Environment* environment, std::string folder, Opened* opened) {
+  NEXUS_CO_ASSIGN_OR_RETURN(opened->scan,
+                            co_await ScanLog(environment, folder, Witness(), nullptr));
+  LogOptions options;
+  options.directory = folder;
+  options.database = DatabaseId{1, 2};
+  options.open_count = opened->scan.open_count_max + 1;
+  NEXUS_CO_ASSIGN_OR_RETURN(
+      opened->log, co_await Log::Start(environment, options, &opened->scan, opened->waker.get()));
+  co_return OkStatus();
+}
+
+io::Task<void> TrimInBackground(Log* log, Lsn below, bool* busy) {
+  Must(co_await log->Trim(below));
+  *busy = false;
+}
+
+// Appends `total` bytes in records of one size, as fast as the log takes them.
+io::Task<Status> Fill(io::Environment* environment, Opened* opened, uint64_t record_bytes,
+                      uint64_t total, bool trim) {
+  std::string body(record_bytes, 'x');
+  Bytes piece = AsBytes(body);
+  Log* log = opened->log.get();
+  io::TaskScope scope(environment->executor());
+  bool trimming = false;
+  for (uint64_t done = 0; done < total;) {
+    if (!log->CanAppend(record_bytes)) {
+      co_await opened->waker->changed.Wait();
+      continue;
+    }
+    NEXUS_CO_RETURN_IF_ERROR(log->Append(kKind, {&piece, 1}).status());
+    done += record_bytes;
+    if (trim && !trimming && done % (uint64_t{32} << 20) < record_bytes && done > kTrimLag) {
+      trimming = true;
+      Lsn below{log->durable().value - std::min(log->durable().value, kTrimLag)};
+      scope.Spawn(TrimInBackground(log, below, &trimming));
+    }
+  }
+  Status synced = co_await log->Sync();
+  co_await scope.Join();
+  co_return synced;
+}
+
+io::Task<Status> AppendOneByOne(io::Environment* environment, Opened* opened, uint64_t record_bytes,
+                                std::vector<int64_t>* samples) {
+  std::string body(record_bytes, 'x');
+  Bytes piece = AsBytes(body);
+  Log* log = opened->log.get();
+  for (int round = 0; round < kLatencyRounds; round++) {
+    while (!log->CanAppend(record_bytes)) co_await opened->waker->changed.Wait();
+    int64_t before = environment->MonotonicNanos();
+    StatusOr<AppendResult> result = log->Append(kKind, {&piece, 1});
+    NEXUS_CO_RETURN_IF_ERROR(result.status());
+    while (log->durable() < result->end) co_await opened->waker->changed.Wait();
+    if (round >= kLatencyRounds / 10) samples->push_back(environment->MonotonicNanos() - before);
+  }
+  co_return OkStatus();
+}
+
+io::Task<Status> Replay(io::Environment* environment, LogScan scan, uint64_t* bytes,
+                        uint64_t* records) {
+  LogCursor cursor(environment, scan, CursorOptions());
+  while (true) {
+    NEXUS_CO_ASSIGN_OR_RETURN(std::span<const RecordView> some, co_await cursor.Next());
+    if (some.empty()) co_return OkStatus();
+    for (const RecordView& record : some) *bytes += record.body.size();
+    *records += some.size();
+  }
+}
+
+io::Task<Status> CloseLog(Log* log) { co_return co_await log->Close(); }
+
+class Bench {
+ public:
+  Bench(io::RealEnvironment* environment, std::string folder)
+      : environment_(environment), folder_(std::move(folder)) {}
+
+  void Run() {
+    for (uint64_t bytes : {256, 4096, 16384, 262144}) MeasureThroughput(bytes);
+    for (uint64_t bytes : {100, 16384}) MeasureLatency(bytes);
+    MeasureReplay();
+  }
+
+ private:
+  double Seconds(int64_t since_ns) const {
+    return static_cast<double>(environment_->MonotonicNanos() - since_ns) * 1e-9;
+  }
+  void Begin(Opened* opened) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+    Must(environment_->BlockOn(OpenLog(environment_, folder_, opened)));
+  }
+  void End(Opened* opened) {
+    Must(environment_->BlockOn(CloseLog(opened->log.get())));
+    environment_->RunOnLoop([&] { opened->log.reset(); });
+  }
+
+  void MeasureThroughput(uint64_t record_bytes) {
+    Opened opened;
+    Begin(&opened);
+    // Enough records of each size for a second or so.
+    uint64_t total = std::min(kThroughputBytes, record_bytes * 4'000'000);
+    Must(environment_->BlockOn(Fill(environment_, &opened, record_bytes, total / 4, true)));
+    int64_t before = environment_->MonotonicNanos();
+    LogStats at_first = opened.log->stats();
+    Must(environment_->BlockOn(Fill(environment_, &opened, record_bytes, total, true)));
+    double seconds = Seconds(before);
+    LogStats stats = opened.log->stats();
+    fmt::print(
+        "durable append, records of {:>6} B  {:>8.0f} MB/s {:>10.0f} records/s {:>6.0f} KiB a "
+        "round\n",
+        record_bytes, static_cast<double>(total) / seconds / 1e6,
+        static_cast<double>(total / record_bytes) / seconds,
+        static_cast<double>(stats.written_bytes - at_first.written_bytes) / 1024 /
+            static_cast<double>(stats.rounds - at_first.rounds));
+    End(&opened);
+  }
+
+  void MeasureLatency(uint64_t record_bytes) {
+    Opened opened;
+    Begin(&opened);
+    std::vector<int64_t> samples;
+    Must(environment_->BlockOn(AppendOneByOne(environment_, &opened, record_bytes, &samples)));
+    std::sort(samples.begin(), samples.end());
+    auto at = [&](double share) {
+      auto index = static_cast<size_t>(share * static_cast<double>(samples.size() - 1));
+      return static_cast<double>(samples[index]) / 1e3;
+    };
+    fmt::print(
+        "one durable append of {:>6} B       p50 {:.0f} us, p99 {:.0f} us, p99.9 {:.0f} us\n",
+        record_bytes, at(0.5), at(0.99), at(0.999));
+    End(&opened);
+  }
+
+  void MeasureReplay() {
+    Opened opened;
+    Begin(&opened);
+    Must(environment_->BlockOn(Fill(environment_, &opened, 16384, kReplayBytes, false)));
+    End(&opened);
+    int64_t before = environment_->MonotonicNanos();
+    StatusOr<LogScan> scan =
+        environment_->BlockOn(ScanLog(environment_, folder_, Witness(), nullptr));
+    Must(scan.status());
+    Must(scan->status());
+    double scan_seconds = Seconds(before);
+    uint64_t bytes = 0;
+    uint64_t records = 0;
+    before = environment_->MonotonicNanos();
+    Must(environment_->BlockOn(Replay(environment_, *scan, &bytes, &records)));
+    double replay_seconds = Seconds(before);
+    NEXUS_CHECK(bytes == kReplayBytes);
+    fmt::print("scan of {} MiB                     {:>8.0f} MB/s\n", kReplayBytes >> 20,
+               static_cast<double>(bytes) / scan_seconds / 1e6);
+    fmt::print("replay, records of  16384 B          {:>8.0f} MB/s {:>10.0f} records/s\n",
+               static_cast<double>(bytes) / replay_seconds / 1e6,
+               static_cast<double>(records) / replay_seconds);
+  }
+
+  io::RealEnvironment* const environment_;
+  const std::string folder_;
+};
+
+}  // namespace
+}  // namespace nexus::wal
+
+int main(int argc, char** argv) {
+  std::string folder = std::string(argc > 1 ? argv[1] : ".") + "/wal_bench.data";
+  auto environment = nexus::io::RealEnvironment::Start(nexus::io::RealOptions());
+  nexus::wal::Must(environment.status());
+  nexus::wal::Bench((*environment).get(), folder).Run();
+  (*environment)->Stop();
+  std::filesystem::remove_all(folder);
+  return 0;
+}
