@@ -41,7 +41,7 @@ class MountedDisk : public io::Disk {
   io::Task<io::SpaceResult> FreeSpace(std::string path) override;
 
  private:
-  io::Task<int> PerformOnPath(Op op, std::string path);
+  io::Task<int> PerformOnPath(Op kind, std::string path);
 
   const std::shared_ptr<Life> life_;
 };

@@ -91,6 +91,7 @@ void Inode::SetVisible(uint64_t sector, BlockRef block, uint64_t sequence) {
 
 uint64_t Inode::Write(uint64_t offset, Bytes from) {
   const uint64_t sequence = next_sequence_++;
+  if (from.empty()) return sequence;  // does not extend the file
   for (uint64_t done = 0; done < from.size();) {
     const uint64_t s = (offset + done) / kSectorBytes;
     const uint64_t within = (offset + done) % kSectorBytes;

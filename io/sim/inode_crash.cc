@@ -26,6 +26,7 @@ constexpr uint64_t kModes = 4;
 void Inode::AddInFlight(std::span<const InFlightWrite> writes) {
   uint64_t end = size_;
   for (const InFlightWrite& write : writes) {
+    if (write.bytes.empty()) continue;
     const uint64_t sequence = next_sequence_++;
     for (uint64_t done = 0; done < write.bytes.size();) {
       const uint64_t s = (write.offset + done) / kSectorBytes;

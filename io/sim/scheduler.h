@@ -38,6 +38,7 @@ class Scheduler {
   uint64_t steps() const { return steps_; }
   bool running() const { return running_; }
   bool ready() const { return first_ready_ < ready_.size(); }
+  size_t armed_timers() const { return armed_timers_; }
   // True if something is ready or will be, timers aside.
   bool busy() const { return ready() || agenda_.size() > armed_timers_; }
 

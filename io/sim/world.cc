@@ -2,8 +2,7 @@
 
 #include "io/sim/world.h"
 
-#include <stdlib.h>  // mkdtemp
-
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 
@@ -82,6 +81,15 @@ void World::Crash(CrashKind kind) {
   }
   lmdb_.Crash(kind);
   if (alive()) EndIncarnation();
+}
+
+void World::Exit() {
+  NEXUS_CHECK(alive());
+  crash_at_step_.reset();
+  RunUntilIdle();
+  const bool the_engine_left_timers_armed = scheduler_.armed_timers() > 0;
+  NEXUS_CHECK(!the_engine_left_timers_armed);
+  Crash(CrashKind::kProcessKill);
 }
 
 void World::CrashAfterSteps(uint64_t steps, CrashKind kind) {

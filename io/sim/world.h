@@ -62,6 +62,9 @@ class World {
   // Ends the incarnation. A power cut may also follow a process kill. REQUIRES: not called from a
   // node (there, use CrashAfterSteps(0, kind)).
   void Crash(CrashKind kind);
+  // Ends the incarnation in order, as a process that returns from main. REQUIRES: the engine is
+  // closed and destroyed, so that nothing is in flight, offloaded or armed.
+  void Exit();
   // Crashes by itself once that many more nodes have run; the driving call then returns. For
   // cutting a protocol at each of its steps.
   void CrashAfterSteps(uint64_t steps, CrashKind kind);

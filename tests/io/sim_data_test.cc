@@ -163,6 +163,19 @@ TEST(SimData, D2_WithoutTheLockASuccessorMeetsADeadProcessesWrites) {
   EXPECT_THAT(seen, UnorderedElementsAre(Key("oo"), Key("on")));
 }
 
+TEST(SimData, D1_AKilledProcessesWriteInFlightLandsWholeInPartOrNever) {
+  Outcomes seen = OverSeeds([](uint64_t seed) {
+    Machine m(seed);
+    auto file = m.Durable("/f", "o");
+    io::AlignedBuffer buffer = Sectors("nn");
+    Flying write(file.get(), Kind::kWriteThenSync, kSectorBytes, buffer.span());
+    m.ProcessKill();
+    m.world.RunFor(10'000'000);
+    return m.Seen("/f");
+  });
+  EXPECT_THAT(seen, UnorderedElementsAre(Key("o"), Key("on"), Key("onn")));
+}
+
 TEST(SimData, D3_AfterAFailedSyncTheHandleFails) {
   Machine m(1);
   auto file = m.Durable("/f", "o");

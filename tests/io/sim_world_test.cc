@@ -282,6 +282,25 @@ TEST(SimWorldDeathTest, ATaskThatWaitsForEverIsFound) {
   EXPECT_DEATH(world.RunTask(Waiter::Wait(&never)), "stepped");
 }
 
+TEST(SimWorld, AnOrderlyExitLosesNoNames) {
+  Machine m(1);
+  io::LockResult lock = m.world.RunTask(m.disk()->Lock("/lock"));
+  m.Open("/f").reset();
+  lock.lock.reset();
+  m.world.Exit();
+  m.world.Boot();
+  EXPECT_EQ(m.Seen("/f"), "");
+  EXPECT_EQ(m.world.RunTask(m.disk()->Lock("/lock")).error, 0);
+}
+
+TEST(SimWorldDeathTest, ATimerLeftArmedAtTheExitIsFound) {
+  World world(1);
+  io::Executor* executor = world.Boot()->executor();
+  io::Timer timer([](io::RunNode*) {});
+  executor->StartTimer(&timer, 1'000'000);
+  EXPECT_DEATH(world.Exit(), "the_engine_left_timers_armed");
+}
+
 TEST(SimWorld, TheLockOfAKilledProcessIsHeldUntilItsWritesHaveLanded) {
   Outcomes seen = OverSeeds([](uint64_t seed) {
     Machine m(seed);
