@@ -209,11 +209,11 @@ size_t SeriesReader::MergeTwo(size_t used) {
   SampleSpan a = older.left.First(std::min(older.left.count, kMergeBlock));
   SampleSpan b = newer.left.First(std::min(newer.left.count, kMergeBlock));
   if (next_entry_ < entries_.size()) {
+    // Samples of the newer run are taken only up to those of the older: one cut is enough.
     int64_t bound = entries_[next_entry_].chunk.range.first;
     if (a.back() >= bound) a = a.First(a.CountBefore(bound));
-    if (b.back() >= bound) b = b.First(b.CountBefore(bound));
   }
-  if (a.empty() || b.empty() || a.back() < b.front() || b.back() < a.front()) return 0;
+  if (a.empty() || a.back() < b.front() || b.back() < a.front()) return 0;
 
   const size_t room = std::min(kMergeBlock, kMergedSamplesMax - used);
   int64_t* timestamps = merged_.timestamps() + used;

@@ -254,7 +254,7 @@ inline AggregateQuery RandomQuery(RandomSamples* random, AggregateFunction funct
   }
   query.grouped = random->OneIn(2);
   if (query.grouped) {
-    for (const char* label : {"__name__", "dc", "rack", "absent"}) {
+    for (const char* label : {"__name__", "dc", "rack", "absent", "another"}) {
       if (random->OneIn(2)) query.by.push_back(label);
     }
   }

@@ -129,6 +129,12 @@ TEST_F(CursorsTest, LatestTakesTheNewestInTimeThenInWriteOrder) {
   EXPECT_FALSE(LatestSample(View().sources, SeriesId{2})->has_value());
 }
 
+TEST_F(CursorsTest, LatestFindsALateFlushedSampleOneTickNewer) {
+  sources_[0][SeriesId{1}] = {Chunk(0, 11, 1)};
+  sources_[1][SeriesId{1}] = {Chunk(0, 10, 2)};
+  EXPECT_EQ((*LatestSample(View().sources, SeriesId{1}))->timestamp, 10);
+}
+
 TEST_F(CursorsTest, DamageEndsTheCursorForGood) {
   sources_[0][SeriesId{1}] = {Chunk(0, 5000, 1)};
   sources_[0][SeriesId{3}] = {Chunk(0, 5000, 1)};
