@@ -4,7 +4,6 @@
 #include "layer/layer_reader.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
 
@@ -30,6 +29,25 @@ struct Pin {
   std::shared_ptr<const Page> page;
 };
 
+// Room for columns. Grows to what is asked for and is never cleared: most layers of a query have
+// short chunks of its series, and their contexts stay small.
+template <typename T>
+class Scratch {
+ public:
+  T* Reserve(size_t count) {
+    if (count > capacity_) {
+      room_ = std::make_unique_for_overwrite<T[]>(count);
+      capacity_ = count;
+    }
+    return room_.get();
+  }
+  const T* data() const { return room_.get(); }
+
+ private:
+  std::unique_ptr<T[]> room_;
+  size_t capacity_ = 0;
+};
+
 struct ReadContext::Pins {
   Pin<ChunkPage> chunks;
   Pin<TimestampPage> timestamps;
@@ -38,13 +56,13 @@ struct ReadContext::Pins {
   // again and again.
   uint64_t column_owner = 0;
   uint32_t column_ordinal = 0;
-  std::array<int64_t, kRunMax> column;
+  Scratch<int64_t> column;
   // Where integers are decoded, and values of which only a part is asked for.
-  std::array<uint64_t, kRunMax> integers;
-  std::array<double, kRunMax> values;
+  Scratch<uint64_t> integers;
+  Scratch<double> values;
 };
 
-ReadContext::ReadContext() : pins_(std::make_unique_for_overwrite<Pins>()) {}
+ReadContext::ReadContext() : pins_(std::make_unique<Pins>()) {}
 ReadContext::~ReadContext() = default;
 
 class LayerReader::Impl {
@@ -153,7 +171,7 @@ class LayerReader::Impl {
                           ReadContext::Pins* pins) const {
     if (pins->column_owner == owner_ && pins->column_ordinal == ordinal) return OkStatus();
     pins->column_owner = 0;
-    if (!column.page->Decode(column.index, pins->column.data())) {
+    if (!column.page->Decode(column.index, pins->column.Reserve(column.header().count))) {
       return DamageIn(pins->timestamps.number, "timestamp column {} cannot be decoded", ordinal);
     }
     pins->column_owner = owner_;
@@ -320,8 +338,8 @@ StatusOr<size_t> LayerReader::ReadChunk(const ChunkInfo& chunk, TimeRange range,
   std::copy(first, last, timestamps.data());
   // A part of the values is copied out of the whole.
   const bool whole = first == begin && last == end;
-  double* const decoded = whole ? values.data() : pins->values.data();
-  if (!DecodeChunk(header, page->bytes(header), pins->integers.data(), decoded)) {
+  double* const decoded = whole ? values.data() : pins->values.Reserve(header.count);
+  if (!DecodeChunk(header, page->bytes(header), pins->integers.Reserve(header.count), decoded)) {
     return impl_->DamageIn(chunk.page, "chunk {} cannot be decoded", chunk.index_in_page);
   }
   if (!whole) std::copy(decoded + (first - begin), decoded + (last - begin), values.data());

@@ -93,46 +93,50 @@ void Sums(const std::byte* __restrict stream, size_t n, uint64_t add, uint64_t s
 
 // The bits of value kIndex that fall into word kWord of its group.
 template <unsigned kWidth, size_t kWord, size_t kIndex>
-inline uint64_t Part(const uint64_t* values) {
+inline uint64_t Part(const uint64_t* values, uint64_t subtract) {
   constexpr int kShift = static_cast<int>(kIndex * kWidth) - static_cast<int>(kWord * 64);
   if constexpr (kShift >= 64 || kShift + static_cast<int>(kWidth) <= 0) {
     return 0;
-  } else if constexpr (kShift >= 0) {
-    return values[kIndex] << kShift;
   } else {
-    return values[kIndex] >> -kShift;
+    const uint64_t bits = (values[kIndex] - subtract) & kMask<kWidth>;
+    if constexpr (kShift >= 0) {
+      return bits << kShift;
+    } else {
+      return bits >> -kShift;
+    }
   }
 }
 
 // Word kWord of a group.
 template <unsigned kWidth, size_t kWord, size_t... kIndex>
-inline uint64_t Word(const uint64_t* values, std::index_sequence<kIndex...>) {
-  return (Part<kWidth, kWord, kIndex>(values) | ...);
+inline uint64_t Word(const uint64_t* values, uint64_t subtract, std::index_sequence<kIndex...>) {
+  return (Part<kWidth, kWord, kIndex>(values, subtract) | ...);
 }
 
 // Writes a group in whole words; up to seven bytes behind it are overwritten with zeros.
 template <unsigned kWidth>
-inline void Put(const uint64_t* __restrict values, std::byte* __restrict to) {
+inline void Put(const uint64_t* __restrict values, uint64_t subtract, std::byte* __restrict to) {
   [&]<size_t... kWord>(std::index_sequence<kWord...>) {
     (StoreUnaligned(to + kWord * 8,
-                    Word<kWidth, kWord>(values, std::make_index_sequence<kGroup>())),
+                    Word<kWidth, kWord>(values, subtract, std::make_index_sequence<kGroup>())),
      ...);
   }
   (std::make_index_sequence<(kWidth + 7) / 8>());
 }
 
 template <unsigned kWidth>
-void Pack(const uint64_t* values, size_t n, std::byte* to) {
+void Pack(const uint64_t* values, size_t n, uint64_t subtract, std::byte* to) {
   const size_t whole = n / kGroup * kGroup;
-  for (size_t i = 0; i < whole; i += kGroup, to += kWidth) Put<kWidth>(values + i, to);
+  for (size_t i = 0; i < whole; i += kGroup, to += kWidth) Put<kWidth>(values + i, subtract, to);
   if (whole == n) return;
-  std::array<uint64_t, kGroup> rest{};
+  std::array<uint64_t, kGroup> rest;
+  rest.fill(subtract);
   std::memcpy(rest.data(), values + whole, (n - whole) * sizeof(uint64_t));
-  Put<kWidth>(rest.data(), to);
+  Put<kWidth>(rest.data(), subtract, to);
 }
 
 using UnpackFunction = void (*)(const std::byte*, size_t, uint64_t, uint64_t, uint64_t*);
-using PackFunction = void (*)(const uint64_t*, size_t, std::byte*);
+using PackFunction = void (*)(const uint64_t*, size_t, uint64_t, std::byte*);
 
 template <size_t... kWidth>
 constexpr std::array<UnpackFunction, kWidths> UnpackTable(std::index_sequence<kWidth...>) {
@@ -153,13 +157,14 @@ constexpr auto kPack = PackTable(std::make_index_sequence<kWidths>());
 
 }  // namespace
 
-void PackBits(const uint64_t* values, size_t n, unsigned width, std::string* out) {
+void PackBits(const uint64_t* values, size_t n, unsigned width, uint64_t subtract,
+              std::string* out) {
   NEXUS_CHECK(width < kWidths);
   const size_t at = out->size();
   const size_t bytes = PackedBytes(n, width);
   // A group is written in whole words.
   out->resize(at + AlignUp(n, kGroup) / kGroup * width + sizeof(uint64_t));
-  kPack[width](values, n, reinterpret_cast<std::byte*>(out->data()) + at);
+  kPack[width](values, n, subtract, reinterpret_cast<std::byte*>(out->data()) + at);
   out->resize(at + bytes);
 }
 

@@ -31,8 +31,9 @@ constexpr unsigned BitWidth(uint64_t value) {
          static_cast<unsigned>(value == 0);
 }
 
-// Appends `n` values, each below 2^width, to `out`. REQUIRES: width <= 64.
-void PackBits(const uint64_t* values, size_t n, unsigned width, std::string* out);
+// Appends the low `width` bits of each (value - subtract) to `out`. REQUIRES: width <= 64.
+void PackBits(const uint64_t* values, size_t n, unsigned width, uint64_t subtract,
+              std::string* out);
 
 // out[i] = add + value i.
 void UnpackBits(const std::byte* stream, size_t n, unsigned width, uint64_t add, uint64_t* out);

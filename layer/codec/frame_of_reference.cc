@@ -3,8 +3,6 @@
 // Right for values that jump about within a range. Source: Goldstein et al., "Compressing relations
 // and indexes", ICDE 1998.
 
-#include <algorithm>
-
 #include "layer/codec/integer_codec.h"
 
 namespace nexus::layer {
@@ -24,10 +22,9 @@ class FrameOfReference final : public IntegerCodec {
     return true;
   }
 
-  void Encode(std::span<const uint64_t> x, const IntegerParameters& parameters,
-              IntegerScratch* scratch, std::string* out) const override {
-    std::copy(x.begin(), x.end(), scratch->residuals.begin());
-    EncodePatched(parameters.residuals, scratch->residuals.data(), x.size(), out);
+  void Encode(std::span<const uint64_t> x, const IntegerParameters& parameters, IntegerScratch*,
+              std::string* out) const override {
+    EncodePatched(parameters.residuals, x.data(), x.size(), out);
   }
 
   uint64_t StreamBytes(const IntegerParameters& parameters, size_t n) const override {

@@ -90,9 +90,9 @@ PatchedShape BestWidth(const WidthCounts& counts, Extremes extremes, uint64_t ba
 }
 
 // A base that leaves low outliers below it: the least residual that is not far under the bulk, as a
-// sample sees the bulk.
+// sample sees the bulk; `low`, the least of all, if nothing is far under it.
 uint64_t BaseOfBulk(const uint64_t* residuals, size_t n, int64_t low) {
-  constexpr size_t kSamples = 32;
+  constexpr size_t kSamples = 16;
   std::array<int64_t, kSamples> sample;
   for (size_t i = 0; i < kSamples; ++i) {
     sample[i] = static_cast<int64_t>(residuals[i * n / kSamples]);
@@ -104,7 +104,7 @@ uint64_t BaseOfBulk(const uint64_t* residuals, size_t n, int64_t low) {
   int64_t bound = 0;
   if (__builtin_sub_overflow(bulk_high, bulk_low, &spread) ||
       __builtin_mul_overflow(spread, 2, &spread) ||
-      __builtin_sub_overflow(bulk_low, spread, &bound)) {
+      __builtin_sub_overflow(bulk_low, spread, &bound) || bound <= low) {
     return static_cast<uint64_t>(low);
   }
   int64_t base = bulk_low;
@@ -173,12 +173,10 @@ PatchedShape PlanPatched(const uint64_t* residuals, size_t n) {
   return PatchedBytes(robust, n) < PatchedBytes(best, n) ? robust : best;
 }
 
-void EncodePatched(const PatchedShape& shape, uint64_t* residuals, size_t n, std::string* out) {
-  if (shape.patches == 0) {
-    for (size_t i = 0; i < n; ++i) residuals[i] -= shape.base;
-    PackBits(residuals, n, shape.width, out);
-    return;
-  }
+void EncodePatched(const PatchedShape& shape, const uint64_t* residuals, size_t n,
+                   std::string* out) {
+  PackBits(residuals, n, shape.width, shape.base, out);
+  if (shape.patches == 0) return;
   // One place more than there are patches: each value is written as if it were one, and the next
   // overwrites it if it was not.
   std::vector<uint64_t> positions(shape.patches + 1);
@@ -187,7 +185,6 @@ void EncodePatched(const PatchedShape& shape, uint64_t* residuals, size_t n, std
   size_t count = 0;
   for (size_t i = 0; i < n; ++i) {
     const uint64_t distance = residuals[i] - shape.base;
-    residuals[i] = distance & mask;
     positions[count] = i;
     highs[count] = distance;
     count += static_cast<size_t>(distance > mask);
@@ -196,9 +193,8 @@ void EncodePatched(const PatchedShape& shape, uint64_t* residuals, size_t n, std
   for (uint64_t& high : highs) {
     high = ZigZagEncode(static_cast<int64_t>(high) >> shape.width);
   }
-  PackBits(residuals, n, shape.width, out);
-  PackBits(positions.data(), count, PositionWidth(n), out);
-  PackBits(highs.data(), count, shape.patch_width, out);
+  PackBits(positions.data(), count, PositionWidth(n), 0, out);
+  PackBits(highs.data(), count, shape.patch_width, 0, out);
 }
 
 bool DecodePatched(const PatchedShape& shape, Bytes stream, size_t n, uint64_t* out) {

@@ -36,8 +36,9 @@ uint64_t PatchedBytes(const PatchedShape& shape, uint64_t n);
 // The cheapest shape for these residuals by the exact count of bytes.
 PatchedShape PlanPatched(const uint64_t* residuals, size_t n);
 
-// Appends the stream. `residuals` is overwritten. REQUIRES: `shape` was planned for them.
-void EncodePatched(const PatchedShape& shape, uint64_t* residuals, size_t n, std::string* out);
+// Appends the stream. REQUIRES: `shape` was planned for these residuals.
+void EncodePatched(const PatchedShape& shape, const uint64_t* residuals, size_t n,
+                   std::string* out);
 
 // The residuals. False if the stream's length is not PatchedBytes or a position is out of range.
 // REQUIRES: kReadSlackBytes are readable behind the stream; n <= 2^32.

@@ -117,7 +117,7 @@ ValueRun ValueEncoder::Plan(std::span<const double> values) {
 void ValueEncoder::Encode(const ValueRun& run, std::string* out) {
   chosen_->Encode(run.integers, out);
   if (run.exceptions == 0) return;
-  PackBits(exceptions_.data(), exceptions_.size(), BitWidth(values_.size() - 1), out);
+  PackBits(exceptions_.data(), exceptions_.size(), BitWidth(values_.size() - 1), 0, out);
   ByteWriter writer(out);
   for (uint64_t position : exceptions_) writer.F64(values_[position]);
 }

@@ -57,7 +57,10 @@ TEST(BitPack, EveryWidthAndLengthComesBackAndAgreesWithOneBitAtATime) {
       std::vector<uint64_t> values(n);
       for (uint64_t& value : values) value = mix.Next() & MaskOf(width);
       std::string packed;
-      PackBits(values.data(), n, width, &packed);
+      const uint64_t subtract = mix.Next();
+      std::vector<uint64_t> lifted;
+      for (uint64_t value : values) lifted.push_back(value + subtract);
+      PackBits(lifted.data(), n, width, subtract, &packed);
       ASSERT_EQ(packed.size(), PackedBytes(n, width));
       const Stream stream(packed);
       std::vector<uint64_t> out(n);
@@ -76,7 +79,7 @@ TEST(BitPack, EveryWidthAndLengthComesBackAndAgreesWithOneBitAtATime) {
 TEST(BitPack, AppendsBehindWhatIsThere) {
   std::string out = "ab";
   const uint64_t values[] = {5, 2, 7};
-  PackBits(values, 3, 3, &out);
+  PackBits(values, 3, 3, 0, &out);
   EXPECT_EQ(out, std::string("ab\xD5\x01", 4));
 }
 
@@ -91,8 +94,7 @@ TEST(BitWidth, IsZeroForZeroAndCountsBitsOtherwise) {
 void ExpectPatchedRoundTrip(const std::vector<uint64_t>& residuals) {
   const PatchedShape shape = PlanPatched(residuals.data(), residuals.size());
   std::string out;
-  std::vector<uint64_t> work = residuals;
-  EncodePatched(shape, work.data(), work.size(), &out);
+  EncodePatched(shape, residuals.data(), residuals.size(), &out);
   ASSERT_EQ(out.size(), PatchedBytes(shape, residuals.size()));
   const Stream stream(out);
   std::vector<uint64_t> back(residuals.size());
