@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "catalog/label_index.h"
+#include "engine/flush_cursor.h"
 #include "io/file_util.h"
 #include "layer/layer_builder.h"
 
@@ -61,17 +62,16 @@ class LayerEncoder {
   // The next piece of the file; empty if the memtable holds nothing. `done` once it is the last.
   StatusOr<std::string> Step(const catalog::Catalog& catalog,
                              std::shared_ptr<const catalog::DeltaView> delta, TenantId tenant) {
-    if (!planned_) {
-      NEXUS_ASSIGN_OR_RETURN(plan_, Plan(catalog, std::move(delta), tenant, *memtable_, &undefined_));
-      planned_ = true;
+    if (cursor_ == nullptr) {
+      NEXUS_ASSIGN_OR_RETURN(plan_,
+                             Plan(catalog, std::move(delta), tenant, *memtable_, &undefined_));
+      for (const PlannedSeries& series : plan_) order_.push_back(series.id);
+      cursor_ = std::make_unique<FlushCursor>(memtable_.get(), order_);
     }
-    while (next_ < plan_.size() && builder_.pending_output_bytes() < kStepBytes) {
-      NEXUS_RETURN_IF_ERROR(AddSeries(plan_[next_++]));
-    }
-    if (next_ == plan_.size()) {
-      done_ = true;
-      if (samples_ == 0) return std::string();
-      NEXUS_ASSIGN_OR_RETURN(summary_, builder_.Finish());
+    while (builder_.pending_output_bytes() < kStepBytes) {
+      FlushedSeries series;
+      if (!cursor_->Next(&series)) return Complete();
+      NEXUS_RETURN_IF_ERROR(AddSeries(series));
     }
     return builder_.TakeOutput();
   }
@@ -83,13 +83,20 @@ class LayerEncoder {
   const layer::LayerSummary& summary() const { return summary_; }
 
  private:
-  Status AddSeries(const PlannedSeries& series) {
-    timestamps_.clear();
-    values_.clear();
-    memtable_->Read(series.id, TimeRange{}, memtable_->limit(), &timestamps_, &values_);
-    if (timestamps_.empty()) return OkStatus();
-    samples_ += timestamps_.size();
-    return builder_.AddSeries(series.canonical, series.id, timestamps_, values_);
+  // Labels are those of the planned series that the cursor has reached: it passes over series
+  // without samples.
+  Status AddSeries(const FlushedSeries& series) {
+    while (plan_[next_].id != series.series) next_++;
+    samples_ += series.timestamps.size();
+    return builder_.AddSeries(plan_[next_].canonical, series.series, series.timestamps,
+                              series.values);
+  }
+
+  StatusOr<std::string> Complete() {
+    done_ = true;
+    if (samples_ == 0) return std::string();
+    NEXUS_ASSIGN_OR_RETURN(summary_, builder_.Finish());
+    return builder_.TakeOutput();
   }
 
   const std::shared_ptr<const Memtable> memtable_;
@@ -97,12 +104,11 @@ class LayerEncoder {
   layer::LayerSummary summary_;
   std::vector<PlannedSeries> plan_;
   std::optional<uint64_t> undefined_;
-  bool planned_ = false;
   bool done_ = false;
   size_t next_ = 0;
   uint64_t samples_ = 0;
-  std::vector<int64_t> timestamps_;
-  std::vector<double> values_;
+  std::vector<SeriesId> order_;
+  std::unique_ptr<FlushCursor> cursor_;
 };
 
 layer::LayerIdentity IdentityOf(const DatabaseState& state, const TenantState& tenant,

@@ -79,9 +79,11 @@ std::vector<std::string> PublishedState::TenantNames() const {
 
 void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
   auto view = std::make_shared<BranchView>();
-  for (const OpenLayer& open : branch.layers) view->settled.push_back(std::make_shared<LayerSource>(open.reader));
+  for (const OpenLayer& open : branch.layers)
+    view->settled.push_back(std::make_shared<LayerSource>(open.reader));
   for (const SealedMemtable& sealed : branch.sealed) {
-    view->settled.push_back(std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit()));
+    view->settled.push_back(
+        std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit()));
   }
   view->active = branch.active;
   MutexLock lock(&mutex_);
