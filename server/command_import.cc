@@ -44,13 +44,19 @@ int64_t NanosOfPrecision(std::string_view precision) {
                              : 1;
 }
 
-// What one format makes of one file.
+// What one format makes of one file. Lines that are wrong are counted and kept as messages.
 class FileImport {
  public:
-  FileImport(const ImportArguments& arguments, std::vector<Label> labels, Importer* importer)
-      : arguments_(arguments), labels_(std::move(labels)), importer_(importer) {}
+  FileImport(const ImportArguments& arguments, std::string file, std::vector<Label> labels,
+             Importer* importer)
+      : arguments_(arguments),
+        file_(std::move(file)),
+        labels_(std::move(labels)),
+        importer_(importer) {}
   virtual ~FileImport() = default;
+  // Errors: those that end the import.
   virtual Status Line(std::string_view line, uint64_t number) = 0;
+  virtual Status End() { return OkStatus(); }
 
  protected:
   // The slot of a series; made, with the labels of the command line, at its first sample.
@@ -61,7 +67,15 @@ class FileImport {
     return importer_->Make(key, std::move(made));
   }
 
+  // What is wrong in a line is counted; other errors are passed on.
+  Status CountRejection(Status status, uint64_t number) {
+    if (!absl::IsInvalidArgument(status)) return status;
+    importer_->Reject(fmt::format("{}:{}: {}", file_, number, FromAbsl(status.message())));
+    return OkStatus();
+  }
+
   const ImportArguments& arguments_;
+  const std::string file_;
   const std::vector<Label> labels_;
   Importer* const importer_;
 };
@@ -70,7 +84,12 @@ class InfluxImport : public FileImport {
  public:
   using FileImport::FileImport;
 
-  Status Line(std::string_view text, uint64_t) override {
+  Status Line(std::string_view text, uint64_t number) override {
+    return CountRejection(Import(text), number);
+  }
+
+ private:
+  Status Import(std::string_view text) {
     NEXUS_RETURN_IF_ERROR(ParseLine(text, &line_));
     int64_t timestamp = 0;
     if (!line_.timestamp.has_value()) {
@@ -95,7 +114,6 @@ class InfluxImport : public FileImport {
     return OkStatus();
   }
 
- private:
   ParsedLine line_;
   std::string key_;
   std::vector<SeriesSlot> slots_;
@@ -103,25 +121,44 @@ class InfluxImport : public FileImport {
 
 class CsvImport : public FileImport {
  public:
-  CsvImport(const ImportArguments& arguments, std::vector<Label> labels, Importer* importer,
-            std::string name)
-      : FileImport(arguments, std::move(labels), importer), name_(std::move(name)) {}
+  CsvImport(const ImportArguments& arguments, std::string file, std::vector<Label> labels,
+            Importer* importer, std::string name)
+      : FileImport(arguments, std::move(file), std::move(labels), importer),
+        name_(std::move(name)),
+        records_([this](std::string_view record, uint64_t line) { return Record(record, line); }) {}
 
   Status Line(std::string_view text, uint64_t number) override {
-    if (number == 1) return reader_.ReadHeader(text);
-    NEXUS_RETURN_IF_ERROR(reader_.ReadRow(text, &row_));
+    return records_.Line(text, number);
+  }
+  Status End() override { return records_.End(); }
+
+ private:
+  Status Record(std::string_view record, uint64_t number) {
+    if (number > 1) return CountRejection(Import(record), number);
+    // Without its header a CSV file means nothing.
+    return Annotate(reader_.ReadHeader(record), file_);
+  }
+
+  Status Import(std::string_view record) {
+    NEXUS_RETURN_IF_ERROR(reader_.ReadRow(record, &row_));
+    // All series first: a row is taken whole or not.
+    slots_.clear();
     for (const CsvValue& value : row_.values) {
       std::string metric = CsvMetric(name_, reader_.value_columns()[value.column]);
       NEXUS_ASSIGN_OR_RETURN(SeriesSlot slot, Slot(metric, metric, {}));
-      NEXUS_RETURN_IF_ERROR(importer_->Add(slot, row_.timestamp_ns, value.value));
+      slots_.push_back(slot);
+    }
+    for (size_t i = 0; i < slots_.size(); i++) {
+      NEXUS_RETURN_IF_ERROR(importer_->Add(slots_[i], row_.timestamp_ns, row_.values[i].value));
     }
     return OkStatus();
   }
 
- private:
   const std::string name_;
+  CsvRecords records_;
   CsvReader reader_;
   CsvRow row_;
+  std::vector<SeriesSlot> slots_;
 };
 
 // "dir/cpu.csv" gives "cpu".
@@ -132,34 +169,29 @@ std::string StemOf(std::string_view path) {
 }
 
 StatusOr<std::unique_ptr<FileImport>> MakeImport(const ImportArguments& arguments,
-                                                 const std::string& file, Importer* importer) {
+                                                 const std::string& file, std::string shown_name,
+                                                 Importer* importer) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<Label> labels, ParseLabels(arguments.labels));
-  if (arguments.format == "influx")
-    return std::make_unique<InfluxImport>(arguments, std::move(labels), importer);
+  if (arguments.format == "influx") {
+    return std::make_unique<InfluxImport>(arguments, std::move(shown_name), std::move(labels),
+                                          importer);
+  }
   std::string name = arguments.name.empty() ? StemOf(file) : arguments.name;
   if (name == "-") return InvalidArgument("--name is needed for CSV from standard input");
-  return std::make_unique<CsvImport>(arguments, std::move(labels), importer, std::move(name));
+  return std::make_unique<CsvImport>(arguments, std::move(shown_name), std::move(labels), importer,
+                                     std::move(name));
 }
 
 Status ImportFile(const ImportArguments& arguments, const std::string& file, io::Disk* disk,
                   Importer* importer, ProgressBar* progress) {
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<LineSource> source, LineSource::Open(disk, file));
-  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<FileImport> import, MakeImport(arguments, file, importer));
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<FileImport> import,
+                         MakeImport(arguments, file, source->path(), importer));
   std::string_view line;
   while (true) {
     NEXUS_ASSIGN_OR_RETURN(bool more, source->Next(&line));
-    if (!more) return OkStatus();
-    Status status = import->Line(line, source->line_number());
-    if (absl::IsInvalidArgument(status)) {
-      std::string message = fmt::format("{}:{}: {}", source->path(), source->line_number(),
-                                        FromAbsl(status.message()));
-      // Without its header a CSV file means nothing.
-      if (arguments.format == "csv" && source->line_number() == 1)
-        return InvalidArgument("{}", message);
-      importer->Reject(std::move(message));
-    } else if (!status.ok()) {
-      return status;
-    }
+    if (!more) return import->End();
+    NEXUS_RETURN_IF_ERROR(import->Line(line, source->line_number()));
     if (source->line_number() % kLinesPerProgress == 0) {
       progress->Update({"importing", source->bytes_done(), source->bytes_total()});
     }

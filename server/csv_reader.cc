@@ -9,39 +9,84 @@
 #include "base/time_text.h"
 
 namespace nexus::server {
+namespace {
 
-Status SplitCsvLine(std::string_view line, std::vector<std::string>* cells) {
+// True if the text ends inside a quoted cell. Quotes elsewhere than at a cell's begin are text.
+bool EndsInsideQuotes(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    if (text[at] == '"') {
+      at = text.find('"', at + 1);
+      while (at != std::string_view::npos && text.substr(at, 2) == "\"\"") {
+        at = text.find('"', at + 2);
+      }
+      if (at == std::string_view::npos) return true;
+    }
+    at = std::min(text.find(',', at), text.size());
+    at++;
+  }
+  return false;
+}
+
+}  // namespace
+
+Status CsvRecords::Line(std::string_view line, uint64_t number) {
+  if (held_.empty()) {
+    if (!EndsInsideQuotes(line)) return visit_(line, number);
+    first_line_ = number;
+    record_ = line;
+  } else {
+    record_ += '\n';
+    record_ += line;
+  }
+  held_.emplace_back(line);
+  if (!EndsInsideQuotes(record_)) {
+    held_.clear();
+    return visit_(record_, first_line_);
+  }
+  return held_.size() < kRecordLinesMax && record_.size() < kRecordBytesMax ? OkStatus() : End();
+}
+
+Status CsvRecords::End() {
+  for (size_t i = 0; i < held_.size(); i++) {
+    NEXUS_RETURN_IF_ERROR(visit_(held_[i], first_line_ + i));
+  }
+  held_.clear();
+  return OkStatus();
+}
+
+Status SplitCsvRecord(std::string_view record, std::vector<std::string>* cells) {
   cells->clear();
-  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (record.ends_with('\r')) record.remove_suffix(1);
   size_t at = 0;
   while (true) {
     std::string cell;
-    if (at < line.size() && line[at] == '"') {
+    if (at < record.size() && record[at] == '"') {
       const size_t opened = at++;
-      while (at < line.size() && (line[at] != '"' || line.substr(at, 2) == "\"\"")) {
-        at += line[at] == '"' ? 1 : 0;
-        cell += line[at++];
+      while (at < record.size() && (record[at] != '"' || record.substr(at, 2) == "\"\"")) {
+        at += record[at] == '"' ? 1 : 0;
+        cell += record[at++];
       }
-      if (at == line.size())
+      if (at == record.size())
         return InvalidArgument("column {}: the quote is not closed", opened + 1);
       at++;
-      if (at < line.size() && line[at] != ',') {
+      if (at < record.size() && record[at] != ',') {
         return InvalidArgument("column {}: expected a comma behind the closing quote", at + 1);
       }
     } else {
-      size_t end = std::min(line.find(',', at), line.size());
-      cell = line.substr(at, end - at);
+      size_t end = std::min(record.find(',', at), record.size());
+      cell = record.substr(at, end - at);
       at = end;
     }
     cells->push_back(std::move(cell));
-    if (at == line.size()) return OkStatus();
+    if (at == record.size()) return OkStatus();
     at++;
   }
 }
 
 Status CsvReader::ReadHeader(std::string_view line) {
   if (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);  // a byte order mark
-  NEXUS_RETURN_IF_ERROR(SplitCsvLine(line, &cells_));
+  NEXUS_RETURN_IF_ERROR(Annotate(SplitCsvRecord(line, &cells_), "line 1"));
   auto timestamp = std::find(cells_.begin(), cells_.end(), "timestamp");
   if (timestamp == cells_.end()) {
     return InvalidArgument("line 1: the header row has no column called \"timestamp\"");
@@ -65,7 +110,7 @@ Status CsvReader::ReadHeader(std::string_view line) {
 Status CsvReader::ReadRow(std::string_view line, CsvRow* row) {
   row->values.clear();
   if (line.empty() || line == "\r") return OkStatus();
-  NEXUS_RETURN_IF_ERROR(SplitCsvLine(line, &cells_));
+  NEXUS_RETURN_IF_ERROR(SplitCsvRecord(line, &cells_));
   if (cells_.size() != value_columns_.size() + 1) {
     return InvalidArgument("{} cells, expected {}", cells_.size(), value_columns_.size() + 1);
   }

@@ -73,8 +73,10 @@ class LineParser {
       return OkStatus();
     }
     size_t end = std::min(text_.find_first_of(", ", at_), text_.size());
-    if (!ParseValue(text_.substr(at_, end - at_), &field.value))
-      return Expected("a number, true, false or a string");
+    std::errc error = ParseValue(text_.substr(at_, end - at_), &field.value);
+    if (error == std::errc::result_out_of_range)
+      return InvalidArgument("column {}: the number is out of range", at_ + 1);
+    if (error != std::errc()) return Expected("a number, true, false or a string");
     at_ = end;
     line_->fields.push_back(std::move(field));
     return OkStatus();
@@ -89,31 +91,36 @@ class LineParser {
     return OkStatus();
   }
 
-  static bool ParseValue(std::string_view text, double* value) {
+  static std::errc ParseValue(std::string_view text, double* value) {
     if (text == "t" || text == "T" || text == "true" || text == "True" || text == "TRUE") {
       *value = 1;
-      return true;
+      return std::errc();
     }
     if (text == "f" || text == "F" || text == "false" || text == "False" || text == "FALSE") {
       *value = 0;
-      return true;
+      return std::errc();
     }
-    const char* end = text.data() + text.size();
-    if (!text.empty() && (text.back() == 'i' || text.back() == 'u')) {
-      return ParseInteger(text.substr(0, text.size() - 1), text.back() == 'u', value);
-    }
-    auto [stop, error] = std::from_chars(text.data(), end, *value);
-    return error == std::errc() && stop == end;
+    if (text.ends_with('i')) return ParseInteger<int64_t>(text, value);
+    if (text.ends_with('u')) return ParseInteger<uint64_t>(text, value);
+    return ParseNumber(text, value);
   }
 
-  static bool ParseInteger(std::string_view text, bool is_unsigned, double* value) {
-    const char* end = text.data() + text.size();
-    int64_t number = 0;
-    uint64_t natural = 0;
-    auto [stop, error] = is_unsigned ? std::from_chars(text.data(), end, natural)
-                                     : std::from_chars(text.data(), end, number);
-    *value = is_unsigned ? static_cast<double>(natural) : static_cast<double>(number);
-    return error == std::errc() && stop == end;
+  template <typename Integer>
+  static std::errc ParseInteger(std::string_view text, double* value) {
+    Integer number = 0;
+    std::errc error = ParseNumber(text.substr(0, text.size() - 1), &number);
+    *value = static_cast<double>(number);
+    return error;
+  }
+
+  // The whole text as a number. A plus sign, which from_chars does not know, is allowed.
+  template <typename Number>
+  static std::errc ParseNumber(std::string_view text, Number* number) {
+    if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+    auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+    if (error == std::errc() && stop != text.data() + text.size())
+      return std::errc::invalid_argument;
+    return error;
   }
 
   Status ParseTimestamp() {
@@ -146,6 +153,7 @@ Status ParseLine(std::string_view text, ParsedLine* line) {
   if (text.ends_with('\r')) text.remove_suffix(1);
   size_t start = text.find_first_not_of(' ');
   if (start == std::string_view::npos || text[start] == '#') return OkStatus();
+  text.remove_prefix(start);
   return LineParser(text, line).Parse();
 }
 

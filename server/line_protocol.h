@@ -2,11 +2,13 @@
 //
 //   measurement[,tag=value...] field=value[,field=value...] [timestamp]
 //
-// Backslash escapes comma, blank and '=' in names and tag values (and '"' and '\' in field
-// strings). Field values: 1.5, 1e9, 42i, 42u, t/true/f/false (1 and 0); strings are skipped, since
-// a sample is a number. A field becomes the metric measurement_field; tags become labels. Failure:
-// InvalidArgument with the column (from 1) and what was expected; a line is taken whole or not.
-// Source of the grammar: InfluxData, "Line protocol reference". Threading: pure functions.
+// Backslash escapes comma, blank, '=' and itself in names and tag values (and '"' and '\' in field
+// strings); before anything else it stands for itself. Field values: 1.5, 1e9, 42i, 42u,
+// t/true/f/false (1 and 0); strings are skipped, since a sample is a number. A newline ends a line
+// in strings too, so that a quote without its pair costs one line. A field becomes the metric
+// measurement_field; tags become labels. Failure: InvalidArgument with the column (from 1) and what
+// was expected; a line is taken whole or not. Source of the grammar: InfluxData, "Line protocol
+// reference". Threading: pure functions.
 
 #ifndef NEXUS_SERVER_LINE_PROTOCOL_H_
 #define NEXUS_SERVER_LINE_PROTOCOL_H_

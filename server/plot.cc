@@ -40,12 +40,24 @@ Bounds BoundsOf(const std::vector<PlotSeries>& series) {
     }
   }
   if (!bounds.empty() && bounds.high - bounds.low <= 0) {
-    // A flat line in the middle.
-    double margin = bounds.low == 0 ? 1 : std::fabs(bounds.low) * 0.1;
-    bounds.low -= margin;
-    bounds.high += margin;
+    // A flat line in the middle. The margin is a normal number, and the bounds stay finite.
+    constexpr double kMax = std::numeric_limits<double>::max();
+    double margin = std::fabs(bounds.low) * 0.1;
+    if (margin < std::numeric_limits<double>::min()) margin = 1;
+    bounds.low = std::max(bounds.low - margin, -kMax);
+    bounds.high = std::min(bounds.high + margin, kMax);
   }
   return bounds;
+}
+
+// Where a value lies between the bounds: 0 to 1. Bounds may be further apart than a double can say,
+// so halves are subtracted then.
+double LevelOf(double value, const Bounds& bounds) {
+  double span = bounds.high - bounds.low;
+  double level = std::isfinite(span)
+                     ? (value - bounds.low) / span
+                     : (value / 2 - bounds.low / 2) / (bounds.high / 2 - bounds.low / 2);
+  return std::clamp(level, 0.0, 1.0);
 }
 
 // The dots of one chart: for each character its Braille bits and the series drawn last in it.
@@ -125,8 +137,19 @@ int64_t UsualDistance(const std::vector<int64_t>& timestamps) {
   return *middle;
 }
 
+// Exact where the difference of two doubles would not be.
+double NanosBetween(int64_t from, int64_t to) {
+  return static_cast<double>(static_cast<uint64_t>(to) - static_cast<uint64_t>(from));
+}
+
+// At most as wide as the axis: "-1.234e+100" would push its row to the right.
+std::string AxisLabel(double level) {
+  std::string label = fmt::format("{:>10.4g}|", level);
+  return label.size() > kAxisColumns ? fmt::format("{:>10.3g}|", level) : label;
+}
+
 void DrawSeries(const PlotSeries& one, size_t number, const Bounds& bounds, Canvas* canvas) {
-  const double span = static_cast<double>(bounds.last_ts) - static_cast<double>(bounds.first_ts);
+  const double span = NanosBetween(bounds.first_ts, bounds.last_ts);
   const double width = static_cast<double>(canvas->dot_columns() - 1);
   const double usual = span <= 0 ? 0 : static_cast<double>(UsualDistance(one.timestamps)) / span;
   const size_t gap = static_cast<size_t>(usual * width * kGapDistances) + 1;
@@ -138,8 +161,8 @@ void DrawSeries(const PlotSeries& one, size_t number, const Bounds& bounds, Canv
       joined = false;
       continue;
     }
-    double since = static_cast<double>(one.timestamps[i]) - static_cast<double>(bounds.first_ts);
-    double level = (one.values[i] - bounds.low) / (bounds.high - bounds.low);
+    double since = NanosBetween(bounds.first_ts, one.timestamps[i]);
+    double level = LevelOf(one.values[i], bounds);
     auto x = static_cast<size_t>(span <= 0 ? 0 : since / span * width);
     auto y = static_cast<size_t>(level * static_cast<double>(canvas->dot_rows() - 1));
     if (joined && x - last_x <= gap) {
@@ -177,14 +200,15 @@ std::string Plot(const std::vector<PlotSeries>& series, const PlotOptions& optio
   Bounds bounds = BoundsOf(drawn);
   if (bounds.empty()) return "no samples to plot\n";
   size_t columns = std::max<size_t>(options.columns, kAxisColumns + 10) - kAxisColumns - 1;
-  Canvas canvas(columns, std::max<size_t>(options.rows, 2));
+  const size_t rows = std::max<size_t>(options.rows, 2);
+  Canvas canvas(columns, rows);
   for (size_t i = 0; i < drawn.size(); i++) DrawSeries(drawn[i], i, bounds, &canvas);
   std::string out;
-  for (size_t row = 0; row < std::max<size_t>(options.rows, 2); row++) {
-    double level = bounds.high - (bounds.high - bounds.low) * static_cast<double>(row) /
-                                     static_cast<double>(std::max<size_t>(options.rows, 2) - 1);
-    bool labelled = row % 5 == 0 || row + 1 == options.rows;
-    out += labelled ? fmt::format("{:>10.4g}|", level) : fmt::format("{:>10}|", "");
+  for (size_t row = 0; row < rows; row++) {
+    double level = std::lerp(bounds.high, bounds.low,
+                             static_cast<double>(row) / static_cast<double>(rows - 1));
+    bool labelled = row % 5 == 0 || row + 1 == rows;
+    out += labelled ? AxisLabel(level) : fmt::format("{:>10}|", "");
     out += canvas.Row(row, options.color) + "\n";
   }
   out += fmt::format("{:>10}+{}\n", "", std::string(columns, '-'));

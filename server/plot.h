@@ -1,7 +1,7 @@
 // Plot: series as a chart of characters, for terminals.
 //
 // Braille dots (two by four to a character) where the output is UTF-8, so 80 columns show 160
-// points. Each series has a letter and, on a terminal, a colour. Empty columns stay empty; NaN and
+// points. On a terminal each series has a colour. Empty columns stay empty; NaN and
 // infinities are left out. Threading: pure functions.
 
 #ifndef NEXUS_SERVER_PLOT_H_

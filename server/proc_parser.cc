@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ std::optional<double> Number(std::string_view text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  // The kernel writes no "inf" or "nan", which from_chars knows.
+  if (!std::isfinite(value)) return std::nullopt;
   return value;
 }
 
@@ -239,6 +242,7 @@ void ParseEntropy(std::string_view text, const AddReading& add) {
 void ParseCpuOnline(std::string_view text, const AddReading& add) {
   double count = 0;
   std::string_view line = text.substr(0, text.find('\n'));
+  if (line.empty()) return;
   while (!line.empty()) {
     size_t end = std::min(line.find(','), line.size());
     std::string_view range = line.substr(0, end);

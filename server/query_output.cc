@@ -92,13 +92,14 @@ bool QueryWriter::WriteJson(const SeriesChunk& chunk) {
     out += "},\"samples\":[";
   }
   started_ = true;
+  bool first_of_series = !same_series || series_is_empty_;
   series_index_ = chunk.series_index;
+  series_is_empty_ = first_of_series && chunk.timestamps.empty();
   for (size_t i = 0; i < chunk.timestamps.size(); i++) {
     double value = chunk.values[i];
     std::string text = FormatValue(value);
-    if (!std::isfinite(value)) text = '"' + text + '"';
-    // The first sample of a series follows the bracket; a later chunk begins with a comma.
-    if (out.empty() || out.back() != '[') out += ',';
+    if (!std::isfinite(value)) text = JsonString(text);
+    if (i > 0 || !first_of_series) out += ',';
     out += fmt::format("[{},{}]", chunk.timestamps[i], text);
   }
   return WriteOutput(out);

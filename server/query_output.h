@@ -6,6 +6,7 @@
 #ifndef NEXUS_SERVER_QUERY_OUTPUT_H_
 #define NEXUS_SERVER_QUERY_OUTPUT_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ class QueryWriter {
   const OutputFormat format_;
   bool started_ = false;
   uint64_t series_index_ = 0;
+  bool series_is_empty_ = true;  // no sample of it has been written yet
 };
 
 }  // namespace nexus::server
