@@ -9,7 +9,6 @@
 #include "base/mutex.h"
 #include "catalog/label_index.h"
 #include "engine/batch.h"
-#include "engine/batch_encoder.h"
 #include "engine/core.h"
 #include "engine/cursors.h"
 #include "engine/nexus.h"

@@ -14,7 +14,6 @@
 
 #include "base/check.h"
 #include "engine/batch.h"
-#include "engine/batch_encoder.h"
 #include "engine/flush_cursor.h"
 #include "engine/memtable.h"
 

@@ -16,7 +16,6 @@
 
 #include "base/check.h"
 #include "engine/batch.h"
-#include "engine/batch_encoder.h"
 
 namespace nexus::engine {
 namespace {

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "engine/batch_encoder.h"
+#include "engine/batch.h"
 #include "engine/memtable.h"
 
 namespace nexus::engine {

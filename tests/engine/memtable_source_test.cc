@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/batch_encoder.h"
+#include "engine/batch.h"
 #include "engine/merge.h"
 #include "tests/engine/fake_sources.h"
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "engine/batch_encoder.h"
+#include "engine/batch.h"
 #include "tests/engine/memtable_model.h"
 
 namespace nexus::engine {

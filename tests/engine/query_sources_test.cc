@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "catalog/delta.h"
-#include "engine/batch_encoder.h"
+#include "engine/batch.h"
 #include "engine/catalog_index.h"
 #include "engine/layer_source.h"
 #include "engine/memtable_source.h"

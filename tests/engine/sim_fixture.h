@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/batch_encoder.h"
+#include "engine/batch.h"
 #include "engine/core.h"
 #include "io/sim/world.h"
 

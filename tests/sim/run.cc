@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "engine/batch_encoder.h"
+#include "engine/batch.h"
 
 namespace nexus::sim_test {
 namespace {

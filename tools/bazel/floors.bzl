@@ -8,6 +8,8 @@ are stricter than io/ itself; folders of the same top folder may always include 
 # floor -> the floors whose headers it may include, lowest first.
 FLOORS = {
     "base": [],
+    # One form of a batch for the log and for the wire.
+    "batch": ["base"],
     "io": ["base"],
     # The backends of the seam: nobody above names one. io/real.h is the door to the real world.
     "io/uring": ["base", "io"],
@@ -20,10 +22,10 @@ FLOORS = {
     "catalog": ["base", "io", "wal"],
     "compaction": ["base", "io", "wal", "layer", "catalog"],
     "sync": ["base", "io", "wal", "layer", "catalog", "compaction"],
-    "engine": ["base", "io", "wal", "layer", "catalog", "compaction", "sync"],
+    "engine": ["base", "batch", "io", "wal", "layer", "catalog", "compaction", "sync"],
     # Speaks the wire protocol and knows nothing of the engine.
-    "client": ["base", "io"],
-    "server": ["base", "io", "wal", "layer", "catalog", "compaction", "sync", "engine", "client"],
+    "client": ["base", "batch", "io"],
+    "server": ["base", "batch", "io", "wal", "layer", "catalog", "compaction", "sync", "engine", "client"],
 }
 
 # Stand beside the floors and may include all of them and each other; no floor includes these.

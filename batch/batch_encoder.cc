@@ -1,6 +1,6 @@
 // Writing batch records. See batch_encoder.h.
 
-#include "engine/batch_encoder.h"
+#include "batch/batch_encoder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 
-namespace nexus::engine {
+namespace nexus::batch {
 namespace {
 
 // Shorter runs stay loose. A row saves the 4 bytes of each timestamp, a series those of each id,
@@ -302,4 +302,4 @@ Bytes BatchEncoder::Finish() {
   return body;
 }
 
-}  // namespace nexus::engine
+}  // namespace nexus::batch

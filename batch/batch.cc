@@ -1,10 +1,10 @@
 // Checking and walking batch records. See batch.h.
 
-#include "engine/batch.h"
+#include "batch/batch.h"
 
 #include <cstring>
 
-namespace nexus::engine {
+namespace nexus::batch {
 namespace {
 
 // Bytes of the columns behind a section header, each padded to the record's alignment.
@@ -243,4 +243,4 @@ bool BatchView::Sections::Next(SectionView* section) {
   return true;
 }
 
-}  // namespace nexus::engine
+}  // namespace nexus::batch

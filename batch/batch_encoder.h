@@ -7,8 +7,8 @@
 // parallel.
 // Format: docs/format/record.md, format.h.
 
-#ifndef NEXUS_ENGINE_BATCH_ENCODER_H_
-#define NEXUS_ENGINE_BATCH_ENCODER_H_
+#ifndef NEXUS_BATCH_BATCH_ENCODER_H_
+#define NEXUS_BATCH_BATCH_ENCODER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -18,10 +18,10 @@
 
 #include "base/bytes.h"
 #include "base/types.h"
-#include "engine/batch.h"
-#include "engine/format.h"
+#include "batch/batch.h"
+#include "batch/format.h"
 
-namespace nexus::engine {
+namespace nexus::batch {
 
 struct SeriesSample {
   SeriesId series;
@@ -97,6 +97,6 @@ class BatchEncoder {
   std::vector<RejectedRange> rejected_;
 };
 
-}  // namespace nexus::engine
+}  // namespace nexus::batch
 
-#endif  // NEXUS_ENGINE_BATCH_ENCODER_H_
+#endif  // NEXUS_BATCH_BATCH_ENCODER_H_

@@ -1,6 +1,6 @@
 // Batch records: what is added comes back, in order and bit for bit; what is damaged is refused.
 
-#include "engine/batch.h"
+#include "batch/batch.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/batch_encoder.h"
+#include "batch/batch_encoder.h"
 
-namespace nexus::engine {
+namespace nexus::batch {
 namespace {
 
 constexpr int64_t kFirstTimestamp = std::numeric_limits<int64_t>::min();
@@ -408,4 +408,4 @@ RC_GTEST_PROP(BatchRecordProperty, ExactlyTheRejectedAreSkipped, ()) {
 }
 
 }  // namespace
-}  // namespace nexus::engine
+}  // namespace nexus::batch
