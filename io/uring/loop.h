@@ -1,9 +1,7 @@
-// UringLoop: the executor of the real world - one thread, one io_uring.
+// UringLoop: the executor of the real world on one io_uring.
 //
-// A turn of the loop: take posted nodes, hand out completions, fire timers, run what was ready when
-// the turn began, submit everything prepared meanwhile by one system call. It sleeps when nothing
-// is ready. Completions and timers run directly from the turn, never inside the call that submitted
-// or armed them. Operations that find the ring full wait in line; nothing is refused or allocated.
+// Everything prepared in a turn (see io/real/loop.h) is submitted by one system call. Operations
+// that find the ring full wait in line; nothing is refused or allocated.
 // It does not spin before it sleeps: 20 us of spinning left durable writes (67 us) and posts after
 // 200 us of silence (8 us) as they were, and helped only calls in quick succession (13 us to 2 us).
 // Failure: Start returns a status; later an operation fails by its result.
@@ -15,18 +13,15 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
-#include <thread>
+#include <optional>
 #include <utility>
 
-#include "base/mutex.h"
 #include "base/status.h"
-#include "io/executor.h"
 #include "io/file.h"
-#include "io/uring/intrusive_queue.h"
-#include "io/uring/mailbox.h"
+#include "io/real/intrusive_queue.h"
+#include "io/real/loop.h"
+#include "io/real/open_handle.h"
 #include "io/uring/ring.h"
-#include "io/uring/timer_heap.h"
-#include "io/uring/worker_pool.h"
 
 namespace nexus::io {
 
@@ -44,41 +39,44 @@ struct RingCall {
   RingCall* next = nullptr;  // the loop's
 };
 
-// An open file as the loop knows it.
-struct OpenHandle {
-  int fd = -1;
-  bool sync_failed = false;  // D3: what follows on this handle fails, but for reads
+// An operation that waits for somebody else - a peer's bytes, a connection - and may do so for
+// ever, or complete many times (multishot: IORING_CQE_F_MORE says that more will come). Owned by
+// the caller and pinned until it is completed for the last time.
+struct PeerCall {
+  using Prepare = void (*)(PeerCall*, io_uring_sqe*);
+  using Complete = void (*)(PeerCall*, int result, uint32_t cqe_flags);
+  PeerCall(Prepare fill_in, Complete completed) : prepare(fill_in), complete(completed) {}
+  PeerCall(const PeerCall&) = delete;
+  PeerCall& operator=(const PeerCall&) = delete;
+
+  Prepare prepare;
+  Complete complete;
+  PeerCall* next = nullptr;  // the loop's
 };
 
-class UringLoop : public Executor {
+class UringLoop : public RealLoop {
  public:
   struct Options {
     int workers = 1;
     uint32_t ring_entries = 256;
     uint32_t setup_flags_allowed = ~uint32_t{0};
+    // NetworkFeature bits that may be used (tests try the fall-backs with it).
+    uint32_t network_features_allowed = ~uint32_t{0};
   };
 
   UringLoop() = default;
   // Stops. REQUIRES: no operation in flight.
   ~UringLoop() override { Stop(); }
-  UringLoop(const UringLoop&) = delete;
-  UringLoop& operator=(const UringLoop&) = delete;
 
   Status Start(Options options);
-  // Ends the loop once nothing is ready, then the workers. May be called again.
-  void Stop();
-
-  void Schedule(RunNode* node) override { ready_.Push(node); }
-  void Post(RunNode* node) override;
-  void Offload(Work* work) override;
-  void StartTimer(Timer* timer, int64_t deadline_ns) override { timers_.Add(timer, deadline_ns); }
-  void CancelTimer(Timer* timer) override { timers_.Remove(timer); }
-  int64_t MonotonicNanos() const override;
 
   // Performs the operation on the open file. After a failed sync of it writes and syncs end -EIO
   // (D3), also those syncs that were in flight: the kernel tells a failure to one sync only.
   void Submit(FileOp* op, OpenHandle* handle);
   void Submit(RingCall* call);
+  void Submit(PeerCall* call);
+  // What names the call to the kernel, for cancelling it.
+  static uint64_t UserData(PeerCall* call) { return Ring::Tag(CompletionKind::kPeerCall, call); }
 
   // Awaitable: performs the operation that `prepare(io_uring_sqe*)` fills in; its result.
   template <typename F>
@@ -88,6 +86,15 @@ class UringLoop : public Executor {
 
   // Null before Start and after Stop.
   Ring* ring() { return ring_.get(); }
+  const Options& options() const { return options_; }
+
+ protected:
+  Status Open() override;
+  void Close() override { ring_.reset(); }
+  void HandOutCompletions() override;
+  void SubmitWaiting() override;
+  bool PrepareWake() override;
+  void SubmitPrepared(bool sleep, std::optional<int64_t> timeout_ns) override;
 
  private:
   template <typename F>
@@ -117,38 +124,21 @@ class UringLoop : public Executor {
     int result_ = 0;
   };
 
-  void ThreadMain(Options options, Status* opened, Notification* started);
-  void RunTurns();
-  void TakePosted();
-  void HandOutCompletions();
   void HandOut(const Completion& completion);
-  void FireTimers();
-  void RunReady();
-  void SubmitWaiting();
-  void SubmitOrSleep();
   void HandOutOp(const Completion& completion);
   bool PrepareOp(FileOp* op);
   bool PrepareCall(RingCall* call);
-  void PrepareWake();
+  bool PrepareCall(PeerCall* call);
 
-  // Constant between Start and Stop.
-  int wake_fd_ = -1;
-  std::thread thread_;
-  std::unique_ptr<WorkerPool> workers_;
-  std::unique_ptr<WorkerPool> catalog_;
-
-  // Any thread.
-  Mailbox mailbox_;
+  Options options_;  // constant after Start
 
   // The loop's thread.
   std::unique_ptr<Ring> ring_;
-  IntrusiveQueue<RunNode> ready_;
-  TimerHeap timers_;
   IntrusiveQueue<FileOp> waiting_ops_;
   IntrusiveQueue<RingCall> waiting_calls_;
+  IntrusiveQueue<PeerCall> waiting_peer_calls_;
   uint64_t wake_count_ = 0;  // what the wake's read fills
   bool wake_prepared_ = false;
-  bool stopping_ = false;
 };
 
 }  // namespace nexus::io

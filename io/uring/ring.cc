@@ -42,7 +42,7 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 int Ring::TryOpen(io_uring* ring, uint32_t entries, uint32_t flags) {
   io_uring_params params = {};
   params.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-  params.cq_entries = entries * kCompletionsPerEntry;
+  params.cq_entries = entries * kCompletionsPerEntry + kUncountedPlaces;
   return io_uring_queue_init_params(entries, ring, &params);
 }
 
@@ -58,8 +58,9 @@ StatusOr<std::unique_ptr<Ring>> Ring::Open(uint32_t entries, uint32_t setup_flag
   if (result < 0) return OpenError(-result);
   ring->open_ = true;
   NEXUS_RETURN_IF_ERROR(ring->CheckFeatures());
-  // One place stays free for the loop's own wake.
-  ring->outstanding_max_ = *ring->ring_.cq.kring_entries - 1;
+  // One place stays free for the loop's own wake. The kernel may have given fewer than asked for.
+  uint32_t places = *ring->ring_.cq.kring_entries - kUncountedPlaces;
+  ring->outstanding_max_ = std::min(places, entries * kCompletionsPerEntry) - 1;
   // Saves a look-up of the ring's descriptor at each call; a kernel without it does as well.
   io_uring_register_ring_fd(&ring->ring_);
   ring->RegisterTables();
@@ -72,8 +73,9 @@ Ring::~Ring() {
 
 Status Ring::CheckFeatures() {
   io_uring_probe* probe = io_uring_get_probe_ring(&ring_);
+  constexpr uint32_t kNeeded = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP;
   bool complete = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_MKDIRAT) != 0 &&
-                  (ring_.features & IORING_FEAT_EXT_ARG) != 0;
+                  (ring_.features & kNeeded) == kNeeded;
   if (probe != nullptr) io_uring_free_probe(probe);
   if (!complete) {
     return Unavailable("this kernel's io_uring is too old; Linux 5.15 or newer is needed");
@@ -108,10 +110,20 @@ io_uring_sqe* Ring::Next() {
   return sqe;
 }
 
-void Ring::Mark(io_uring_sqe* sqe, CompletionKind kind, void* pointer) {
+io_uring_sqe* Ring::NextUncounted() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  NEXUS_CHECK(sqe != nullptr);
+  return sqe;
+}
+
+uint64_t Ring::Tag(CompletionKind kind, void* pointer) {
   uint64_t address = reinterpret_cast<uint64_t>(pointer);
   NEXUS_CHECK((address & kCompletionKindMask) == 0);
-  io_uring_sqe_set_data64(sqe, address | static_cast<uint64_t>(kind));
+  return address | static_cast<uint64_t>(kind);
+}
+
+void Ring::Mark(io_uring_sqe* sqe, CompletionKind kind, void* pointer) {
+  io_uring_sqe_set_data64(sqe, Tag(kind, pointer));
 }
 
 // The kernel may stop between the two halves of a pair when it has no memory for the second. It
@@ -163,10 +175,11 @@ size_t Ring::Reap(std::span<Completion> into) {
   for (unsigned i = 0; i < count; i++) {
     uint64_t data = io_uring_cqe_get_data64(arrived[i]);
     into[i] = Completion{static_cast<CompletionKind>(data & kCompletionKindMask),
-                         reinterpret_cast<void*>(data & ~kCompletionKindMask), arrived[i]->res};
+                         reinterpret_cast<void*>(data & ~kCompletionKindMask), arrived[i]->res,
+                         arrived[i]->flags};
+    if (into[i].kind != CompletionKind::kPeerCall) outstanding_--;
   }
   io_uring_cq_advance(&ring_, count);
-  outstanding_ -= count;
   return count;
 }
 

@@ -1,11 +1,13 @@
 // Ring: one io_uring and its bookkeeping - room for submissions and completions, the tables of
 // registered buffers and files, and the linked pair of a write and its sync.
 //
-// Invariants: no more completions are ever outstanding than the completion queue holds, so it never
-// overflows; both halves of a linked pair reach the kernel in one submission, and where the kernel
-// takes only the first half the second is made to fail, so a sync never runs without the write it
-// was linked to (D2). Failure: opening returns a status; later the kernel refuses a submission only
-// for lack of memory, and then it is tried again at the next turn.
+// Invariants: no more completions of counted operations are ever outstanding than the completion
+// queue holds. Uncounted ones wait for peers, one and more for each connection; should so many
+// complete at once that the queue overflows, the kernel keeps the rest in memory of its own
+// (IORING_FEAT_NODROP) and nothing is lost; both halves of a linked pair reach the kernel in one
+// submission, and where the kernel takes only the first half the second is made to fail, so a sync
+// never runs without the write it was linked to (D2). Failure: opening returns a status; later the
+// kernel refuses a submission only for lack of memory, and then it is tried again at the next turn.
 // Threading: the thread that opened it, for everything.
 
 #ifndef NEXUS_IO_URING_RING_H_
@@ -30,13 +32,15 @@ enum class CompletionKind : uint64_t {
   kLinkedSync = 1,  // FileOp: the sync of kWriteThenSync
   kCall = 2,        // RingCall
   kWake = 3,        // the loop's own wake
+  kPeerCall = 4,    // PeerCall: uncounted, may complete many times
 };
-inline constexpr uint64_t kCompletionKindMask = 3;
+inline constexpr uint64_t kCompletionKindMask = 7;
 
 struct Completion {
   CompletionKind kind;
   void* pointer;
   int32_t result;
+  uint32_t flags;  // IORING_CQE_F_...
 };
 
 class Ring {
@@ -56,7 +60,11 @@ class Ring {
   bool MakeRoomForWake();
   // The next submission entry, to be filled in and then marked. REQUIRES: MakeRoom said so.
   io_uring_sqe* Next();
+  // The same for an operation whose completions are not counted. REQUIRES: marked as kPeerCall.
+  bool MakeRoomForUncounted() { return MakeSubmissionRoom(1); }
+  io_uring_sqe* NextUncounted();
   // Says whose completion it will be.
+  static uint64_t Tag(CompletionKind kind, void* pointer);
   static void Mark(io_uring_sqe* sqe, CompletionKind kind, void* pointer);
 
   // Hands what is prepared to the kernel and lets it finish deferred work; does not wait.
@@ -87,8 +95,10 @@ class Ring {
   // Log and layer buffer pools are few and large; the kernel allows 16,384.
   static constexpr size_t kRegisteredBuffersMax = 64;
   static constexpr uint64_t kRegisteredBufferBytesMax = uint64_t{1} << 30;  // the kernel's
-  // Completions outstanding per submission entry: enough for 1,024 operations at 256 entries.
+  // Counted completions outstanding per submission entry: enough for 1,024 operations at 256.
   static constexpr uint32_t kCompletionsPerEntry = 4;
+  // Places for uncounted ones: each provided buffer's (256) and as many accepts and ends; 16 KiB.
+  static constexpr uint32_t kUncountedPlaces = 1024;
 
   Ring() = default;
   static int TryOpen(io_uring* ring, uint32_t entries, uint32_t flags);

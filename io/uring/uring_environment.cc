@@ -2,13 +2,11 @@
 
 #include "io/uring/uring_environment.h"
 
-#include <sys/random.h>
+#include <memory>
 
-#include <cerrno>
-#include <utility>
-
-#include "base/check.h"
+#include "io/real/random.h"
 #include "io/uring/uring_disk.h"
+#include "io/uring/uring_network.h"
 
 namespace nexus::io {
 namespace {
@@ -18,20 +16,6 @@ constexpr uint32_t kRingEntriesMin = 8;
 // The completion queue is four times as long, and the kernel allows 65,536 of those.
 constexpr uint32_t kRingEntriesMax = 16384;
 
-class KernelRandom : public Random {
- public:
-  uint64_t Next() override {
-    uint64_t value = 0;
-    ssize_t got;
-    do {
-      got = getrandom(&value, sizeof(value), 0);
-    } while (got < 0 && errno == EINTR);
-    // So few bytes come whole; only a kernel without the call can refuse.
-    NEXUS_CHECK(got == sizeof(value));
-    return value;
-  }
-};
-
 class UringEnvironment : public RealEnvironment {
  public:
   Status Open(UringLoop::Options options) { return loop_.Start(options); }
@@ -39,6 +23,7 @@ class UringEnvironment : public RealEnvironment {
   void Stop() override { loop_.Stop(); }
   Executor* executor() override { return &loop_; }
   Disk* disk() override { return &disk_; }
+  Network* network() override { return &network_; }
   Random* random() override { return &random_; }
   int64_t WallNanos() override { return RealWallNanos(); }
   int64_t MonotonicNanos() override { return RealMonotonicNanos(); }
@@ -47,6 +32,7 @@ class UringEnvironment : public RealEnvironment {
  private:
   UringLoop loop_;
   UringDisk disk_{&loop_};
+  UringNetwork network_{&loop_};
   KernelRandom random_;
 };
 
@@ -63,13 +49,6 @@ StatusOr<std::unique_ptr<RealEnvironment>> StartUring(UringLoop::Options options
   auto environment = std::make_unique<UringEnvironment>();
   NEXUS_RETURN_IF_ERROR(environment->Open(options));
   return environment;
-}
-
-StatusOr<std::unique_ptr<RealEnvironment>> RealEnvironment::Start(RealOptions options) {
-  UringLoop::Options loop;
-  loop.workers = options.workers;
-  loop.ring_entries = options.ring_entries;
-  return StartUring(loop);
 }
 
 }  // namespace nexus::io

@@ -54,6 +54,7 @@ UringLoop::Options SmallPlainRing() {
   UringLoop::Options options;
   options.ring_entries = 8;
   options.setup_flags_allowed = 0;
+  options.network_features_allowed = 0;
   return options;
 }
 

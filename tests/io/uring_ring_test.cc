@@ -21,9 +21,9 @@
 #include <vector>
 
 #include "io/file_util.h"
-#include "io/uring/mailbox.h"
+#include "io/real/mailbox.h"
 #include "io/uring/ring.h"
-#include "io/uring/timer_heap.h"
+#include "io/real/timer_heap.h"
 
 namespace nexus::io {
 namespace {

@@ -2,8 +2,8 @@
 //
 // A node is in at most one queue and pinned while it is there. Threading: the owner's.
 
-#ifndef NEXUS_IO_URING_INTRUSIVE_QUEUE_H_
-#define NEXUS_IO_URING_INTRUSIVE_QUEUE_H_
+#ifndef NEXUS_IO_REAL_INTRUSIVE_QUEUE_H_
+#define NEXUS_IO_REAL_INTRUSIVE_QUEUE_H_
 
 #include <utility>
 
@@ -33,4 +33,4 @@ class IntrusiveQueue {
 
 }  // namespace nexus::io
 
-#endif  // NEXUS_IO_URING_INTRUSIVE_QUEUE_H_
+#endif  // NEXUS_IO_REAL_INTRUSIVE_QUEUE_H_

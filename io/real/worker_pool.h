@@ -4,8 +4,8 @@
 // bound of its own: it holds the callers' nodes, and who offloads bounds how much. Threading:
 // Submit from any thread. The destructor executes what is queued, then joins.
 
-#ifndef NEXUS_IO_URING_WORKER_POOL_H_
-#define NEXUS_IO_URING_WORKER_POOL_H_
+#ifndef NEXUS_IO_REAL_WORKER_POOL_H_
+#define NEXUS_IO_REAL_WORKER_POOL_H_
 
 #include <functional>
 #include <string>
@@ -15,7 +15,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "io/executor.h"
-#include "io/uring/intrusive_queue.h"
+#include "io/real/intrusive_queue.h"
 
 namespace nexus::io {
 
@@ -51,4 +51,4 @@ StatusOr<std::thread> StartThread(std::string name, std::function<void()> body);
 
 }  // namespace nexus::io
 
-#endif  // NEXUS_IO_URING_WORKER_POOL_H_
+#endif  // NEXUS_IO_REAL_WORKER_POOL_H_

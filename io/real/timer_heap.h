@@ -4,8 +4,8 @@
 // may be destroyed right after. The heap's memory grows to the most timers that were ever armed at
 // once and stays. Threading: the loop's.
 
-#ifndef NEXUS_IO_URING_TIMER_HEAP_H_
-#define NEXUS_IO_URING_TIMER_HEAP_H_
+#ifndef NEXUS_IO_REAL_TIMER_HEAP_H_
+#define NEXUS_IO_REAL_TIMER_HEAP_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -37,4 +37,4 @@ class TimerHeap {
 
 }  // namespace nexus::io
 
-#endif  // NEXUS_IO_URING_TIMER_HEAP_H_
+#endif  // NEXUS_IO_REAL_TIMER_HEAP_H_

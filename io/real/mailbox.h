@@ -5,8 +5,8 @@
 // of the threads that post to a sleeping owner is told to wake it. Nodes come out oldest first.
 // Threading: Push from any thread, the rest from the owner's. Nothing blocks or allocates.
 
-#ifndef NEXUS_IO_URING_MAILBOX_H_
-#define NEXUS_IO_URING_MAILBOX_H_
+#ifndef NEXUS_IO_REAL_MAILBOX_H_
+#define NEXUS_IO_REAL_MAILBOX_H_
 
 #include <atomic>
 
@@ -56,4 +56,4 @@ class Mailbox {
 
 }  // namespace nexus::io
 
-#endif  // NEXUS_IO_URING_MAILBOX_H_
+#endif  // NEXUS_IO_REAL_MAILBOX_H_

@@ -1,6 +1,6 @@
 // The heap's two movements. See timer_heap.h.
 
-#include "io/uring/timer_heap.h"
+#include "io/real/timer_heap.h"
 
 #include <utility>
 

@@ -1,6 +1,6 @@
 // Threads, their names and priorities. See worker_pool.h.
 
-#include "io/uring/worker_pool.h"
+#include "io/real/worker_pool.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
