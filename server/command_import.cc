@@ -47,6 +47,7 @@ int64_t NanosOfPrecision(std::string_view precision) {
 // What one format makes of one file. Lines that are wrong are counted and kept as messages.
 class FileImport {
  public:
+  // `labels` are those of the command line, for every series.
   FileImport(const ImportArguments& arguments, std::string file, std::vector<Label> labels,
              Importer* importer)
       : arguments_(arguments),
@@ -199,6 +200,9 @@ Status ImportFile(const ImportArguments& arguments, const std::string& file, io:
 }
 
 int Run(const ImportArguments& arguments) {
+  // What is wrong with the command is said before a folder is made.
+  Status labels = ParseLabels(arguments.labels).status();
+  if (!labels.ok()) return Fail(labels);
   StatusOr<io::RealEnvironment*> environment = GetEnvironment();
   if (!environment.ok()) return Fail(environment.status());
   StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.where.data, true);

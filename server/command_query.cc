@@ -46,7 +46,9 @@ StatusOr<TimeRange> RangeOf(const QueryArguments& arguments) {
   return range;
 }
 
-StatusOr<std::unique_ptr<Cursor>> Start(Database* database, const QueryArguments& arguments) {
+// What is asked, as far as it can be told without the database. Raw samples are asked for by the
+// `select` of it alone.
+StatusOr<AggregateQuery> QueryOf(const QueryArguments& arguments) {
   AggregateQuery query;
   query.select.selector = arguments.selector;
   query.select.tenant = arguments.where.tenant;
@@ -57,7 +59,7 @@ StatusOr<std::unique_ptr<Cursor>> Start(Database* database, const QueryArguments
       return InvalidArgument("--step needs --agg: say how to join the samples of a step");
     if (arguments.grouped)
       return InvalidArgument("--by needs --agg: say how to join the series of a group");
-    return database->Select(query.select);
+    return query;
   }
   NEXUS_RETURN_IF_ERROR(ParseAggregate(arguments.aggregate, &query.function, &query.percentile));
   if (!arguments.step.empty()) {
@@ -66,7 +68,7 @@ StatusOr<std::unique_ptr<Cursor>> Start(Database* database, const QueryArguments
   }
   query.grouped = arguments.grouped;
   query.by = arguments.by;
-  return database->Aggregate(query);
+  return query;
 }
 
 Status Print(Cursor* cursor, OutputFormat format) {
@@ -111,12 +113,16 @@ Status PrintPlot(Cursor* cursor) {
 }
 
 int Run(const QueryArguments& arguments) {
+  // Before a recovery is waited for.
+  StatusOr<AggregateQuery> query = QueryOf(arguments);
+  if (!query.ok()) return Fail(query.status());
   StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.where.data, false);
   if (!opened.ok()) return Fail(opened.status());
   Database* database = opened->database.get();
   Status status;
   {
-    StatusOr<std::unique_ptr<Cursor>> cursor = Start(database, arguments);
+    StatusOr<std::unique_ptr<Cursor>> cursor =
+        arguments.aggregate.empty() ? database->Select(query->select) : database->Aggregate(*query);
     if (!cursor.ok()) return Fail(cursor.status());
     OutputFormat format = arguments.format == "json"  ? OutputFormat::kJson
                           : arguments.format == "csv" ? OutputFormat::kCsv

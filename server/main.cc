@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/command.h"
@@ -21,27 +22,42 @@ void AddVersionCommand(CLI::App* app, Invocation* invocation) {
   });
 }
 
+Status NoSuchCommand(std::string_view name) {
+  return InvalidArgument("there is no command \"{}\"; `nexus help` lists them", name);
+}
+
 void AddHelpCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command = app->add_subcommand("help", "Print this help, or that of a command");
   auto topic = std::make_shared<std::vector<std::string>>();
   command->add_option("COMMAND", *topic, "the command to explain");
   command->callback([app, invocation, topic] {
     invocation->run = [app, topic] {
-      CLI::App* explained = app;
+      const CLI::App* explained = app;
+      std::string path = app->get_name();
       for (const std::string& name : *topic) {
-        CLI::App* next = nullptr;
-        for (CLI::App* sub : explained->get_subcommands([](const CLI::App*) { return true; })) {
+        const CLI::App* next = nullptr;
+        for (const CLI::App* sub :
+             explained->get_subcommands([](const CLI::App*) { return true; })) {
           if (sub->get_name() == name) next = sub;
         }
-        if (next == nullptr) {
-          return Fail(InvalidArgument("there is no command \"{}\"; `nexus help` lists them", name));
-        }
+        if (next == nullptr) return Fail(NoSuchCommand(name));
         explained = next;
+        path += " " + name;
       }
-      WriteOutput(explained->help(explained == app ? "" : "nexus"));
+      // App::help would explain the command that was parsed: this one.
+      WriteOutput(app->get_formatter()->make_help(explained, path, CLI::AppFormatMode::Normal));
       return kExitDone;
     };
   });
+}
+
+// The word that stands where a command or a command's command is needed; "" if there is none.
+std::string UnknownCommand(const CLI::App& app) {
+  const CLI::App* innermost = &app;
+  while (!innermost->get_subcommands().empty()) innermost = innermost->get_subcommands().front();
+  bool takes_command = innermost->get_require_subcommand_min() > 0;
+  std::vector<std::string> unknown = innermost->remaining(/*recurse=*/false);
+  return takes_command && !unknown.empty() ? unknown.front() : "";
 }
 
 int Main(int argc, char** argv) {
@@ -62,6 +78,10 @@ int Main(int argc, char** argv) {
   AddHelpCommand(&app, &invocation);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    // CLI11 says what is missing; what stands there instead helps more.
+    if (!UnknownCommand(app).empty()) return Fail(NoSuchCommand(UnknownCommand(app)));
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }

@@ -1,0 +1,307 @@
+// The `nexus` command as scripts see it (DESIGN section 13): exit status, standard output, and
+// errors that name what is wrong.
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <simdjson.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/server/nexus_process.h"
+
+namespace nexus::server {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+constexpr int kDamaged = 3;
+
+constexpr std::string_view kCpuLines =
+    "cpu,host=a usage=1.5,idle=97i 1700000000000000000\n"
+    "cpu,host=a usage=2.5 1700000001000000000\n"
+    "cpu,host=b usage=10 1700000000000000000\n";
+constexpr std::string_view kCpuUsageJson =
+    "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"a\"},"
+    "\"samples\":[[1700000000000000000,1.5],[1700000001000000000,2.5]]}\n"
+    "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"b\"},"
+    "\"samples\":[[1700000000000000000,10]]}\n";
+
+class NexusCommand : public NexusCommandTest {
+ protected:
+  std::string ImportCpu() {
+    return Done({"import", "--data", data_, "--format", "influx", File("cpu.lp", kCpuLines)});
+  }
+};
+
+TEST_F(NexusCommand, VersionIsPrinted) { EXPECT_THAT(Done({"version"}), StartsWith("nexus 0.")); }
+
+TEST_F(NexusCommand, HelpExplainsEveryCommand) {
+  const std::string all = Done({"help"});
+  EXPECT_EQ(Done({"--help"}), all);
+  const std::vector<std::vector<std::string>> commands = {
+      {"record"},        {"import"}, {"query"},           {"stats"},
+      {"flush"},         {"wal"},    {"wal", "verify"},   {"wal", "dump"},
+      {"wal", "replay"}, {"layer"},  {"layer", "verify"}, {"layer", "dump"},
+      {"version"},       {"help"}};
+  for (std::vector<std::string> command : commands) {
+    if (command.size() == 1) {
+      EXPECT_THAT(all, HasSubstr("\n  " + command[0] + " "));
+    }
+    std::vector<std::string> asked = command;
+    asked.push_back("--help");
+    std::string usage = "Usage: nexus";
+    for (const std::string& word : command) usage += " " + word;
+    command.insert(command.begin(), "help");
+    EXPECT_THAT(Done(command), HasSubstr(usage + " "));
+    EXPECT_THAT(Done(asked), HasSubstr(usage + " "));
+  }
+}
+
+// Each of these is refused before any folder is touched.
+TEST_F(NexusCommand, WrongUsageIsTwoAndNamesWhatIsWrong) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string named;
+  };
+  const std::vector<Case> cases = {
+      {{}, "command"},
+      {{"frobnicate"}, "frobnicate"},
+      {{"help", "frobnicate"}, "frobnicate"},
+      {{"wal"}, "command"},
+      {{"wal", "frobnicate", "x"}, "frobnicate"},
+      {{"query", "cpu"}, "--data"},
+      {{"import", "--format", "influx", "x"}, "--data"},
+      {{"stats"}, "--data"},
+      {{"flush"}, "--data"},
+      {{"record"}, "--data"},
+      {{"wal", "verify"}, "DIR"},
+      {{"layer", "verify"}, "FILE"},
+      {{"query", "--data", data_}, "SELECTOR"},
+      {{"query", "--data", data_, "cpu", "--frobnicate"}, "--frobnicate"},
+      {{"query", "--data", data_, "cpu", "--format", "xml"}, "xml"},
+      {{"stats", "--data", data_, "--format", "csv"}, "csv"},
+      {{"import", "--data", data_, "--format", "xml", "x"}, "xml"},
+      {{"import", "--data", data_, "--format", "influx"}, "FILE"},
+      {{"import", "--data", data_, "--format", "influx", "--precision", "h", "x"}, "h"},
+      {{"import", "--data", data_, "--format", "influx", "--label", "novalue", "x"}, "novalue"},
+      {{"record", "--data", data_, "--interval", "soon"}, "soon"},
+      {{"record", "--data", data_, "--interval", "1ms"}, "10ms"},
+      {{"record", "--data", data_, "--for", "a while"}, "a while"},
+      {{"query", "--data", data_, "cpu", "--from", "yesterday"}, "yesterday"},
+      {{"query", "--data", data_, "cpu", "--to", "2024-13-01"}, "2024-13-01"},
+      {{"query", "--data", data_, "cpu", "--from", "2024-01-01", "--to", "2023-01-01"},
+       "2023-01-01"},
+      {{"query", "--data", data_, "cpu", "--agg", "frobnicate"}, "frobnicate"},
+      {{"query", "--data", data_, "cpu", "--agg", "avg", "--step", "0s"}, "--step"},
+      {{"query", "--data", data_, "cpu", "--step", "10s"}, "--agg"},
+      {{"query", "--data", data_, "cpu", "--by", "host"}, "--agg"},
+      {{"query", "--data", data_, "cpu"}, data_},
+      {{"stats", "--data", data_}, data_},
+      {{"flush", "--data", data_}, data_},
+      {{"wal", "verify", data_}, data_},
+      {{"wal", "dump", data_}, data_},
+      {{"wal", "replay", data_}, data_},
+      {{"layer", "verify", data_}, data_},
+      {{"layer", "dump", data_}, data_},
+  };
+  for (const Case& one : cases) {
+    Result result = Nexus(one.arguments);
+    std::string shown;
+    for (const std::string& argument : one.arguments) shown += argument + " ";
+    EXPECT_EQ(result.exit, kUsage) << shown << result.error;
+    EXPECT_THAT(result.error, HasSubstr(one.named)) << shown;
+    EXPECT_THAT(result.out, IsEmpty()) << shown;
+  }
+  EXPECT_FALSE(std::filesystem::exists(data_)) << "nothing is made for a command that is wrong";
+}
+
+TEST_F(NexusCommand, FolderThatCannotBeWrittenIsUsage) {
+  // Below a file; and where not even root may make a folder.
+  for (const std::string& place : {File("file", "x") + "/db", std::string("/sys/nexus-test")}) {
+    Result result =
+        Nexus({"import", "--data", place, "--format", "influx", File("cpu.lp", kCpuLines)});
+    EXPECT_EQ(result.exit, kUsage) << place << ": " << result.error;
+    EXPECT_THAT(result.error, HasSubstr(place));
+  }
+}
+
+TEST_F(NexusCommand, WhatIsImportedIsQueriedInEveryFormat) {
+  EXPECT_THAT(ImportCpu(), StartsWith("imported 4 samples of 3 series"));
+  EXPECT_EQ(Query("cpu_usage"), kCpuUsageJson);
+  EXPECT_EQ(Query("cpu_usage{host=\"b\"}", "csv"),
+            "series,timestamp,value\n\"cpu_usage{host=\"\"b\"\"}\",2023-11-14T22:13:20Z,10\n");
+  EXPECT_EQ(Query("cpu_idle", "table"),
+            "timestamp                                        value  series\n"
+            "2023-11-14T22:13:20Z                                97  cpu_idle{host=\"a\"}\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--agg", "sum", "--by", "", "--step", "1m",
+                  "--format", "json"}),
+            "{\"metric\":{},\"samples\":[[1699999980000000000,14]]}\n");
+  EXPECT_THAT(Done({"query", "--data", data_, "cpu_usage", "--plot"}),
+              HasSubstr("cpu_usage{host=\"a\"}  last 2.5"));
+}
+
+TEST_F(NexusCommand, WrongSelectorIsUsageAndSaysWhere) {
+  ImportCpu();
+  Result result = Nexus({"query", "--data", data_, "cpu{"});
+  EXPECT_EQ(result.exit, kUsage) << result.error;
+  EXPECT_THAT(result.error, HasSubstr("column 5"));
+}
+
+TEST_F(NexusCommand, BadLinesAreNamedAndGoodOnesKept) {
+  const std::string file = File("mixed.lp",
+                                "cpu,host=a usage=1.5 1700000000000000000\r\n"
+                                "cpu,host=a usage=zebra 1700000001000000000\n"
+                                "# a remark\n"
+                                "\n"
+                                "cpu,host=a,host=b usage=1 1700000001000000000\n"
+                                "cpu,host=\xff usage=1 1700000001000000000\n"
+                                "cpu usage=1 99999999999999999999\n"
+                                "cpu,host=a usage=2.5 1700000001000000000");
+  Result result = Nexus({"import", "--data", data_, "--format", "influx", file});
+  EXPECT_EQ(result.exit, kFailed);
+  EXPECT_THAT(result.error, HasSubstr(file + ":2: column 18: expected a number"));
+  EXPECT_THAT(result.error, HasSubstr(file + ":5: label \"host\" is given twice"));
+  EXPECT_THAT(result.error, HasSubstr(file + ":6: value of label \"host\" is not UTF-8"));
+  EXPECT_THAT(result.error, HasSubstr(file + ":7: column 13: the timestamp is out of range"));
+  EXPECT_THAT(result.out, HasSubstr("imported 2 samples of 1 series"));
+  EXPECT_THAT(result.out, HasSubstr("4 lines rejected"));
+  EXPECT_EQ(Query("cpu_usage"),
+            "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"a\"},"
+            "\"samples\":[[1700000000000000000,1.5],[1700000001000000000,2.5]]}\n");
+}
+
+TEST_F(NexusCommand, StandardInputPrecisionAndLabels) {
+  Done({"import", "--data", data_, "--format", "influx", "--precision", "s", "--label", "site=x",
+        "-"},
+       "cpu,host=a usage=1 1700000000\n");
+  EXPECT_EQ(Query("cpu_usage"),
+            "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"a\",\"site\":\"x\"},"
+            "\"samples\":[[1700000000000000000,1]]}\n");
+}
+
+TEST_F(NexusCommand, CsvColumnsBecomeMetricsNamedByTheFile) {
+  const std::string file = File("room.csv",
+                                "\xEF\xBB\xBFtimestamp,value,\"rel.\nhumidity\"\r\n"
+                                "2024-05-01 12:30:00,21.5,40\r\n"
+                                "1714566660,,41\r\n"
+                                "2024-05-01T12:32:00Z,22,lots\r\n"
+                                "\"2024-05-01T12:33:00Z\",\"23\",\r\n");
+  Result result = Nexus({"import", "--data", data_, "--format", "csv", file});
+  EXPECT_EQ(result.exit, kFailed);
+  EXPECT_THAT(result.error, HasSubstr(file + ":5: column \"rel.\nhumidity\": \"lots\""));
+  EXPECT_EQ(Query("room"),
+            "{\"metric\":{\"__name__\":\"room\"},"
+            "\"samples\":[[1714566600000000000,21.5],[1714566780000000000,23]]}\n");
+  EXPECT_EQ(Query("{__name__=~\"room_.*\"}"),
+            "{\"metric\":{\"__name__\":\"room_rel.\\u000ahumidity\"},"
+            "\"samples\":[[1714566600000000000,40],[1714566660000000000,41]]}\n");
+}
+
+TEST_F(NexusCommand, StatsHaveTheFiguresThatScriptsReadBeforeAndAfterAFlush) {
+  ImportCpu();
+  auto stats = [&] { return Done({"stats", "--data", data_, "--format", "json"}); };
+  simdjson::dom::parser parser;
+  simdjson::dom::element before = parser.parse(stats());
+  for (const char* key : {"series", "samples", "layers", "layer_bytes", "wal_bytes",
+                          "catalog_bytes", "bytes_per_sample", "durable_lsn"}) {
+    EXPECT_EQ(before[key].error(), simdjson::SUCCESS) << key;
+  }
+  EXPECT_EQ(uint64_t{before["series"]}, 3u);
+  EXPECT_EQ(uint64_t{before["samples"]}, 4u);
+  EXPECT_EQ(uint64_t{before["layers"]}, 0u);
+  EXPECT_THAT(Done({"flush", "--data", data_}), HasSubstr("4 samples in 1 layers"));
+  simdjson::dom::element after = parser.parse(stats());
+  EXPECT_EQ(uint64_t{after["samples"]}, 4u);
+  EXPECT_EQ(uint64_t{after["layers"]}, 1u);
+  EXPECT_GT(uint64_t{after["layer_bytes"]}, 0u);
+  EXPECT_THAT(Done({"stats", "--data", data_}), HasSubstr("bytes per sample"));
+}
+
+TEST_F(NexusCommand, LogAndLayerAreVerifiedAndDumped) {
+  ImportCpu();
+  EXPECT_THAT(Done({"wal", "verify", data_}), HasSubstr("whole from its beginning"));
+  EXPECT_THAT(Done({"wal", "dump", data_}),
+              AllOf(HasSubstr("cpu_usage{host=\"a\"}"), HasSubstr("4 samples of 3 series")));
+  Done({"flush", "--data", data_});
+  ASSERT_EQ(DataFiles(".layer").size(), 1u);
+  const std::string layer = DataFiles(".layer").front().string();
+  EXPECT_THAT(Done({"layer", "verify", layer}), HasSubstr("sound: "));
+  EXPECT_THAT(Done({"layer", "dump", layer}),
+              AllOf(HasSubstr("3 series, 4 samples"), HasSubstr("cpu_idle{host=\"a\"}"),
+                    HasSubstr("min 1.5 max 2.5")));
+}
+
+TEST_F(NexusCommand, DamagedLayerIsThreeAndNamesTheFile) {
+  ImportCpu();
+  Done({"flush", "--data", data_});
+  ASSERT_EQ(DataFiles(".layer").size(), 1u);
+  const std::filesystem::path layer = DataFiles(".layer").front();
+  FlipByte(layer, 100);
+  Result query = Nexus({"query", "--data", data_, "cpu_usage"});
+  EXPECT_EQ(query.exit, kDamaged) << query.error;
+  EXPECT_THAT(query.error, HasSubstr(layer.filename().string()));
+  EXPECT_THAT(query.out, IsEmpty());
+  Result verify = Nexus({"layer", "verify", layer.string()});
+  EXPECT_EQ(verify.exit, kDamaged) << verify.error;
+  EXPECT_THAT(verify.error, HasSubstr(layer.filename().string()));
+}
+
+TEST_F(NexusCommand, DamagedLogIsThreeAndNamesThePlaceAndTheWayOut) {
+  ImportCpu();
+  Done({"import", "--data", data_, "--format", "influx", "-"},
+       "later usage=1 1800000000000000000\n");
+  std::filesystem::path segment;
+  size_t offset = std::string::npos;
+  for (const auto& file : DataFiles(".log")) {
+    size_t found = FileContent(file).find("cpu_idle");
+    if (found == std::string::npos) continue;
+    segment = file;
+    offset = found;
+  }
+  ASSERT_NE(offset, std::string::npos) << "the definition of the series is in the log as text";
+  FlipByte(segment, offset);
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"query", "--data", data_, "cpu_usage"},
+        {"wal", "verify", data_}}) {
+    Result result = Nexus(command);
+    EXPECT_EQ(result.exit, kDamaged) << result.error;
+    EXPECT_THAT(result.error, AllOf(HasSubstr(segment.filename().string()), HasSubstr("offset"),
+                                    HasSubstr("LSN"), HasSubstr("nexus wal replay")));
+  }
+  EXPECT_THAT(Done({"wal", "replay", data_, "--skip-damaged", "--dry-run"}),
+              AllOf(HasSubstr("would keep: "), HasSubstr(segment.filename().string())));
+  Done({"wal", "replay", data_, "--skip-damaged"});
+  EXPECT_EQ(Query("later_usage"),
+            "{\"metric\":{\"__name__\":\"later_usage\"},\"samples\":[[1800000000000000000,1]]}\n");
+}
+
+TEST_F(NexusCommand, FolderInUseNamesItsHolder) {
+  NexusProcess record(directory_, {"record", "--data", data_, "--interval", "20ms"}, "");
+  for (int i = 0; i < 500 && record.Output().empty(); i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_THAT(record.Output(), HasSubstr("last scrape durable"));
+  // Waits for the folder for five seconds first.
+  Result query = Nexus({"query", "--data", data_, "node_load1"});
+  EXPECT_EQ(query.exit, kFailed) << query.error;
+  EXPECT_THAT(query.error, AllOf(HasSubstr(data_), HasSubstr(fmt::format("{}", record.pid()))));
+  record.Signal(SIGTERM);
+  Result recorded = record.Wait();
+  EXPECT_EQ(recorded.exit, kDone) << recorded.error;
+  EXPECT_THAT(recorded.out, HasSubstr("all of them are durable"));
+  EXPECT_THAT(Query("node_load1"), HasSubstr("\"__name__\":\"node_load1\""));
+}
+
+}  // namespace
+}  // namespace nexus::server
