@@ -65,6 +65,7 @@ enum class Opcode : uint8_t {
   kStats = 10,          // STATS_REPLY
   kFlush = 11,          // DONE
   kCancel = 12,         // DONE; what is cancelled ends with its own final reply
+  kCredit = 13,         // nothing. Lets the server send more frames of a result.
 
   kWelcome = 64,
   kDone = 65,
@@ -104,6 +105,12 @@ inline constexpr uint32_t kBigBodyBytes = 16u << 10;
 // Frames of results stay below this plus the labels of one series: a query holds one of them, and
 // at 16 bytes a sample one carries 16,000.
 inline constexpr uint32_t kResultBytesMax = 256u << 10;
+// RESULT and STRINGS frames that a server may send for one request ahead of CREDIT: 2 MiB, which a
+// loopback moves in the time of a wake-up or two, and which a client holds for a reader that is
+// slow - while the other replies of the connection go past it.
+inline constexpr uint32_t kInitialCredit = 8;
+// The most that may be outstanding.
+inline constexpr uint32_t kCreditMax = 1024;
 
 inline constexpr size_t kClientNameBytesMax = 64;
 inline constexpr size_t kTargetNameBytesMax = 64;  // of a tenant's or branch's name

@@ -31,6 +31,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kOpenTarget:
     case Opcode::kOpenProducer:
     case Opcode::kCancel:
+    case Opcode::kCredit:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
       return 256;
@@ -84,6 +85,8 @@ const char* NameOf(Opcode opcode) {
       return "FLUSH";
     case Opcode::kCancel:
       return "CANCEL";
+    case Opcode::kCredit:
+      return "CREDIT";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:

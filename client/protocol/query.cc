@@ -110,6 +110,24 @@ StatusOr<SeriesQuery> DecodeSeries(Bytes body) {
   return query;
 }
 
+void Encode(const Credit& credit, std::string* out) {
+  ByteWriter writer(out);
+  writer.U64(credit.request_id);
+  writer.U32(credit.frames);
+}
+
+StatusOr<Credit> DecodeCredit(Bytes body) {
+  FieldReader reader("CREDIT", body);
+  Credit credit;
+  credit.request_id = reader.U64("request id");
+  credit.frames = reader.U32("frames");
+  if (credit.frames == 0 || credit.frames > kCreditMax) {
+    reader.Fail("frames", 8, fmt::format("is not within 1 and {}", kCreditMax));
+  }
+  NEXUS_RETURN_IF_ERROR(reader.Finish());
+  return credit;
+}
+
 void Encode(const ResultEnd& end, std::string* out) {
   ByteWriter writer(out);
   for (uint64_t figure : {end.items, end.samples, end.chunks_decoded, end.chunks_by_statistics,

@@ -2,6 +2,8 @@
 //
 // Results stream: any number of RESULT or STRINGS frames, each within kResultBytesMax plus one
 // item, then one RESULT_END - or an ERROR, after which what came before was right but not whole.
+// The server sends kInitialCredit of them by itself and more as CREDIT allows, so that a slow
+// reader costs neither side memory and holds up no other reply.
 //
 // Decoders take untrusted bodies. Errors of all: InvalidArgument, naming message, field and offset.
 // Encoders append the body to `out`. Threading: pure functions.
@@ -65,6 +67,14 @@ struct SeriesQuery {
   bool operator==(const SeriesQuery&) const = default;
 };
 
+// The server may send `frames` more RESULT or STRINGS frames for a request. Not answered; of a
+// request that has ended, passed over.
+struct Credit {
+  uint64_t request_id = 0;
+  uint32_t frames = 0;
+  bool operator==(const Credit&) const = default;
+};
+
 // What a query did, at its end.
 struct ResultEnd {
   uint64_t items = 0;    // series, or strings
@@ -85,6 +95,7 @@ struct Stat {
 void Encode(const Query& query, std::string* out);
 void Encode(const LabelsQuery& query, std::string* out);
 void Encode(const SeriesQuery& query, std::string* out);
+void Encode(const Credit& credit, std::string* out);
 void Encode(const ResultEnd& end, std::string* out);
 // REQUIRES: at most kStatsMax.
 void Encode(std::span<const Stat> stats, std::string* out);
@@ -92,6 +103,7 @@ void Encode(std::span<const Stat> stats, std::string* out);
 StatusOr<Query> DecodeQuery(Bytes body);
 StatusOr<LabelsQuery> DecodeLabels(Bytes body);
 StatusOr<SeriesQuery> DecodeSeries(Bytes body);
+StatusOr<Credit> DecodeCredit(Bytes body);
 StatusOr<ResultEnd> DecodeResultEnd(Bytes body);
 StatusOr<std::vector<Stat>> DecodeStats(Bytes body);
 

@@ -36,7 +36,8 @@ struct WriteAck {
 };
 
 // Opens an epoch of a producer, in the target of the frame: batches of lower epochs are refused
-// from now on. To open the current epoch again changes nothing and tells where it stands.
+// from now on. Epoch 0 asks for one above the newest. To open the current epoch again changes
+// nothing and tells where it stands. Sequences begin at 1 and go on through the epochs.
 struct OpenProducer {
   uint64_t producer_high = 0;
   uint64_t producer_low = 0;

@@ -108,6 +108,8 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeLabels, body);
     case Opcode::kSeries:
       return Fuzz(DecodeSeries, body);
+    case Opcode::kCredit:
+      return Fuzz(DecodeCredit, body);
     case Opcode::kResult:
       return FuzzResult(body);
     case Opcode::kStrings:

@@ -206,6 +206,7 @@ std::map<std::string, Vector> Vectors() {
       {"labels", Of(kClient, Opcode::kLabels, LabelsQuery{"job", "up"}, DecodeLabels)},
       {"series", Of(kClient, Opcode::kSeries, SeriesQuery{1000, "up"}, DecodeSeries)},
       {"cancel", Cancel()},
+      {"credit", Of(kClient, Opcode::kCredit, Credit{77, 4}, DecodeCredit)},
       {"result", Result()},
       {"strings", Strings()},
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},

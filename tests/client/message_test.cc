@@ -69,6 +69,7 @@ TEST(Messages, OnlyWholeOnesAreTaken) {
   ExpectOnlyWhole(Encoded(LabelsQuery{"job", "up"}), "LABELS", DecodeLabels);
   ExpectOnlyWhole(Encoded(SeriesQuery{10, "up"}), "SERIES", DecodeSeries);
   ExpectOnlyWhole(Encoded(ResultEnd{1, 2, 3, 4, 5, 6}), "RESULT_END", DecodeResultEnd);
+  ExpectOnlyWhole(Encoded(Credit{1, 2}), "CREDIT", DecodeCredit);
   std::string cancel;
   EncodeCancel(77, &cancel);
   ExpectOnlyWhole(cancel, "CANCEL", DecodeCancel);
