@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "server/command.h"
@@ -47,12 +48,14 @@ int64_t NanosOfPrecision(std::string_view precision) {
 // What one format makes of one file. Lines that are wrong are counted and kept as messages.
 class FileImport {
  public:
-  // `labels` are those of the command line, for every series.
+  // `labels` are those of the command line, for every series; `seed` is that of the keys of series,
+  // the same for all files of an import.
   FileImport(const ImportArguments& arguments, std::string file, std::vector<Label> labels,
-             Importer* importer)
+             uint64_t seed, Importer* importer)
       : arguments_(arguments),
         file_(std::move(file)),
         labels_(std::move(labels)),
+        seed_(seed),
         importer_(importer) {}
   virtual ~FileImport() = default;
   // Errors: those that end the import.
@@ -60,12 +63,10 @@ class FileImport {
   virtual Status End() { return OkStatus(); }
 
  protected:
-  // The slot of a series; made, with the labels of the command line, at its first sample.
-  StatusOr<SeriesSlot> Slot(const std::string& key, std::string metric, std::vector<Label> labels) {
-    if (const SeriesSlot* known = importer_->Find(key)) return *known;
+  // Labels of a new series, with those of the command line.
+  StatusOr<Labels> LabelsOf(std::string metric, std::vector<Label> labels) const {
     labels.insert(labels.end(), labels_.begin(), labels_.end());
-    NEXUS_ASSIGN_OR_RETURN(Labels made, Labels::Make(std::move(metric), std::move(labels)));
-    return importer_->Make(key, std::move(made));
+    return Labels::Make(std::move(metric), std::move(labels));
   }
 
   // What is wrong in a line is counted; other errors are passed on.
@@ -78,6 +79,7 @@ class FileImport {
   const ImportArguments& arguments_;
   const std::string file_;
   const std::vector<Label> labels_;
+  const uint64_t seed_;
   Importer* const importer_;
 };
 
@@ -86,45 +88,77 @@ class InfluxImport : public FileImport {
   using FileImport::FileImport;
 
   Status Line(std::string_view text, uint64_t number) override {
-    return CountRejection(Import(text), number);
+    Status status = Read(text);
+    // All series first: a line is taken whole or not.
+    if (status.ok()) status = NameSeries();
+    if (!status.ok()) return CountRejection(std::move(status), number);
+    size_t made = 0;
+    for (size_t i = 0; i < series_.size(); i++) {
+      const Named& series = series_[i];
+      SeriesSlot slot = series.slot.has_value()
+                            ? *series.slot
+                            : importer_->Make(series.key, std::move(new_labels_[made++]));
+      importer_->Add(slot, timestamp_ns_, line_.fields[i].value);
+    }
+    return importer_->EndLine();
   }
 
  private:
-  Status Import(std::string_view text) {
-    NEXUS_RETURN_IF_ERROR(ParseLine(text, &line_));
-    int64_t timestamp = 0;
+  struct Named {
+    Hash128 key;
+    std::optional<SeriesSlot> slot;  // none: new
+  };
+
+  Status Read(std::string_view text) {
+    NEXUS_RETURN_IF_ERROR(ScanLine(text, &line_));
     if (!line_.timestamp.has_value()) {
-      timestamp = io::RealWallNanos();
+      timestamp_ns_ = io::RealWallNanos();
     } else if (__builtin_mul_overflow(*line_.timestamp, NanosOfPrecision(arguments_.precision),
-                                      &timestamp)) {
+                                      &timestamp_ns_)) {
       return InvalidArgument("timestamp {} {} does not fit 64-bit nanoseconds", *line_.timestamp,
                              arguments_.precision);
-    }
-    // All series first: a line is taken whole or not.
-    slots_.clear();
-    for (const LineField& field : line_.fields) {
-      key_ = MetricOf(line_, field);
-      std::string metric = key_;
-      for (const Label& tag : line_.tags) key_ += '\xFF' + tag.name + '\xFE' + tag.value;
-      NEXUS_ASSIGN_OR_RETURN(SeriesSlot slot, Slot(key_, std::move(metric), line_.tags));
-      slots_.push_back(slot);
-    }
-    for (size_t i = 0; i < slots_.size(); i++) {
-      NEXUS_RETURN_IF_ERROR(importer_->Add(slots_[i], timestamp, line_.fields[i].value));
     }
     return OkStatus();
   }
 
-  ParsedLine line_;
-  std::string key_;
-  std::vector<SeriesSlot> slots_;
+  Status NameSeries() {
+    series_.clear();
+    if (line_.series.empty()) return OkStatus();
+    const Hash128 series = HashSeries(line_.series, seed_);
+    bool all_known = !line_.fields.empty();
+    for (const RawField& field : line_.fields) {
+      Hash128 key = HashField(series, field.name, seed_);
+      series_.push_back({key, importer_->Find(key)});
+      all_known = all_known && series_.back().slot.has_value();
+    }
+    return all_known ? OkStatus() : NameNewSeries();
+  }
+
+  Status NameNewSeries() {
+    new_labels_.clear();
+    NEXUS_RETURN_IF_ERROR(ParseSeries(line_.series, line_.series_column, &measurement_, &tags_));
+    for (size_t i = 0; i < series_.size(); i++) {
+      if (series_[i].slot.has_value()) continue;
+      std::string metric = MetricOf(measurement_, Unescape(line_.fields[i].name));
+      NEXUS_ASSIGN_OR_RETURN(Labels labels, LabelsOf(std::move(metric), tags_));
+      new_labels_.push_back(std::move(labels));
+    }
+    return OkStatus();
+  }
+
+  RawLine line_;
+  int64_t timestamp_ns_ = 0;
+  std::vector<Named> series_;       // of the line's fields
+  std::vector<Labels> new_labels_;  // of those that are new
+  std::string measurement_;
+  std::vector<Label> tags_;
 };
 
 class CsvImport : public FileImport {
  public:
   CsvImport(const ImportArguments& arguments, std::string file, std::vector<Label> labels,
-            Importer* importer, std::string name)
-      : FileImport(arguments, std::move(file), std::move(labels), importer),
+            uint64_t seed, Importer* importer, std::string name)
+      : FileImport(arguments, std::move(file), std::move(labels), seed, importer),
         name_(std::move(name)),
         records_([this](std::string_view record, uint64_t line) { return Record(record, line); }) {}
 
@@ -134,23 +168,33 @@ class CsvImport : public FileImport {
   Status End() override { return records_.End(); }
 
  private:
+  // A value column's series.
+  struct Column {
+    Hash128 key;
+    Labels labels;
+  };
+
   Status Record(std::string_view record, uint64_t number) {
-    if (number > 1) return CountRejection(Import(record), number);
     // Without its header a CSV file means nothing.
-    return Annotate(reader_.ReadHeader(record), file_);
+    if (number == 1) return Annotate(ReadHeader(record), file_);
+    Status status = reader_.ReadRow(record, &row_);
+    if (!status.ok()) return CountRejection(std::move(status), number);
+    for (const CsvValue& value : row_.values) {
+      const Column& column = columns_[value.column];
+      std::optional<SeriesSlot> slot = importer_->Find(column.key);
+      if (!slot.has_value()) slot = importer_->Make(column.key, column.labels);
+      importer_->Add(*slot, row_.timestamp_ns, value.value);
+    }
+    return importer_->EndLine();
   }
 
-  Status Import(std::string_view record) {
-    NEXUS_RETURN_IF_ERROR(reader_.ReadRow(record, &row_));
-    // All series first: a row is taken whole or not.
-    slots_.clear();
-    for (const CsvValue& value : row_.values) {
-      std::string metric = CsvMetric(name_, reader_.value_columns()[value.column]);
-      NEXUS_ASSIGN_OR_RETURN(SeriesSlot slot, Slot(metric, metric, {}));
-      slots_.push_back(slot);
-    }
-    for (size_t i = 0; i < slots_.size(); i++) {
-      NEXUS_RETURN_IF_ERROR(importer_->Add(slots_[i], row_.timestamp_ns, row_.values[i].value));
+  Status ReadHeader(std::string_view record) {
+    NEXUS_RETURN_IF_ERROR(reader_.ReadHeader(record));
+    for (const std::string& column : reader_.value_columns()) {
+      std::string metric = CsvMetric(name_, column);
+      Column made{HashSeries(metric, seed_), {}};
+      NEXUS_ASSIGN_OR_RETURN(made.labels, LabelsOf(std::move(metric), {}));
+      columns_.push_back(std::move(made));
     }
     return OkStatus();
   }
@@ -159,7 +203,7 @@ class CsvImport : public FileImport {
   CsvRecords records_;
   CsvReader reader_;
   CsvRow row_;
-  std::vector<SeriesSlot> slots_;
+  std::vector<Column> columns_;
 };
 
 // "dir/cpu.csv" gives "cpu".
@@ -171,23 +215,23 @@ std::string StemOf(std::string_view path) {
 
 StatusOr<std::unique_ptr<FileImport>> MakeImport(const ImportArguments& arguments,
                                                  const std::string& file, std::string shown_name,
-                                                 Importer* importer) {
+                                                 uint64_t seed, Importer* importer) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<Label> labels, ParseLabels(arguments.labels));
   if (arguments.format == "influx") {
-    return std::make_unique<InfluxImport>(arguments, std::move(shown_name), std::move(labels),
+    return std::make_unique<InfluxImport>(arguments, std::move(shown_name), std::move(labels), seed,
                                           importer);
   }
   std::string name = arguments.name.empty() ? StemOf(file) : arguments.name;
   if (name == "-") return InvalidArgument("--name is needed for CSV from standard input");
-  return std::make_unique<CsvImport>(arguments, std::move(shown_name), std::move(labels), importer,
-                                     std::move(name));
+  return std::make_unique<CsvImport>(arguments, std::move(shown_name), std::move(labels), seed,
+                                     importer, std::move(name));
 }
 
 Status ImportFile(const ImportArguments& arguments, const std::string& file, io::Disk* disk,
-                  Importer* importer, ProgressBar* progress) {
+                  uint64_t seed, Importer* importer, ProgressBar* progress) {
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<LineSource> source, LineSource::Open(disk, file));
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<FileImport> import,
-                         MakeImport(arguments, file, source->path(), importer));
+                         MakeImport(arguments, file, source->path(), seed, importer));
   std::string_view line;
   while (true) {
     NEXUS_ASSIGN_OR_RETURN(bool more, source->Next(&line));
@@ -208,11 +252,16 @@ int Run(const ImportArguments& arguments) {
   StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.where.data, true);
   if (!opened.ok()) return Fail(opened.status());
   const int64_t started = io::RealMonotonicNanos();
-  Importer importer(opened->database.get(), arguments.where.tenant, arguments.where.branch);
+  ImporterOptions options;
+  options.tenant = arguments.where.tenant;
+  options.branch = arguments.where.branch;
+  Importer importer(opened->database.get(), std::move(options));
+  uint64_t seed = 0;
+  (*environment)->RunOnLoop([&] { seed = (*environment)->random()->Next(); });
   ProgressBar progress("B", &io::RealMonotonicNanos);
   Status status;
   for (const std::string& file : arguments.files) {
-    status = ImportFile(arguments, file, (*environment)->disk(), &importer, &progress);
+    status = ImportFile(arguments, file, (*environment)->disk(), seed, &importer, &progress);
     if (!status.ok()) break;
   }
   Status finished = importer.Finish();

@@ -2,7 +2,6 @@
 
 #include "server/importer.h"
 
-#include <span>
 #include <utility>
 
 namespace nexus::server {
@@ -14,30 +13,41 @@ constexpr size_t kRejectionsKept = 10;
 
 }  // namespace
 
-Importer::Importer(Database* database, std::string tenant, std::string branch)
-    : database_(database), tenant_(std::move(tenant)), branch_(std::move(branch)) {}
+Importer::Importer(Database* database, ImporterOptions options)
+    : database_(database), options_(std::move(options)) {}
 
 Importer::~Importer() {
   MutexLock lock(&mutex_);
   while (in_flight_ > 0) changed_.Wait(&mutex_);
 }
 
-const SeriesSlot* Importer::Find(const std::string& key) const {
+std::optional<SeriesSlot> Importer::Find(const Hash128& key) const {
   auto at = slots_.find(key);
-  return at == slots_.end() ? nullptr : &at->second;
+  if (at == slots_.end()) return std::nullopt;
+  return at->second;
 }
 
-SeriesSlot Importer::Make(std::string key, Labels labels) {
-  auto slot = static_cast<SeriesSlot>(labels_.size());
-  labels_.push_back(std::move(labels));
-  slots_.emplace(std::move(key), slot);
+SeriesSlot Importer::Make(const Hash128& key, Labels labels) {
+  auto slot = static_cast<SeriesSlot>(ids_.size() + new_labels_.size());
+  new_labels_.push_back(std::move(labels));
+  slots_.emplace(key, slot);
   return slot;
 }
 
-Status Importer::Add(SeriesSlot series, int64_t timestamp_ns, double value) {
+void Importer::Add(SeriesSlot series, int64_t timestamp_ns, double value) {
   pending_.push_back({series, timestamp_ns, value});
   samples_++;
-  return pending_.size() < kBatchSamples ? OkStatus() : AppendPending();
+}
+
+Status Importer::EndLine() {
+  const bool full = slots_.size() >= options_.cached_series_max;
+  if (pending_.size() < kBatchSamples && !full) return OkStatus();
+  NEXUS_RETURN_IF_ERROR(AppendPending());
+  if (full) {
+    slots_.clear();
+    ids_.clear();
+  }
+  return OkStatus();
 }
 
 void Importer::Reject(std::string message) {
@@ -50,14 +60,21 @@ Status Importer::FirstError() {
   return error_;
 }
 
+// The ids of all new series, in one hand-over.
+Status Importer::ResolveNewSeries() {
+  if (new_labels_.empty()) return OkStatus();
+  NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> made,
+                         database_->Series(new_labels_, options_.tenant));
+  for (SeriesId id : made) distinct_.insert(id.value);
+  ids_.insert(ids_.end(), made.begin(), made.end());
+  new_labels_.clear();
+  return OkStatus();
+}
+
 Status Importer::AppendPending() {
   NEXUS_RETURN_IF_ERROR(FirstError());
+  NEXUS_RETURN_IF_ERROR(ResolveNewSeries());
   if (pending_.empty()) return OkStatus();
-  if (ids_.size() < labels_.size()) {
-    std::span<const Labels> added = std::span(labels_).subspan(ids_.size());
-    NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> made, database_->Series(added, tenant_));
-    ids_.insert(ids_.end(), made.begin(), made.end());
-  }
   WriteBatch batch;
   for (const Pending& sample : pending_)
     batch.Add(ids_[sample.series], sample.timestamp_ns, sample.value);
@@ -67,8 +84,8 @@ Status Importer::AppendPending() {
     in_flight_++;
   }
   AppendOptions options;
-  options.tenant = tenant_;
-  options.branch = branch_;
+  options.tenant = options_.tenant;
+  options.branch = options_.branch;
   database_->AppendAsync(std::move(batch), options, [this](StatusOr<AppendOutcome> outcome) {
     MutexLock lock(&mutex_);
     if (!outcome.ok()) error_.Update(outcome.status());

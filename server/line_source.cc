@@ -3,6 +3,7 @@
 #include "server/line_source.h"
 
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "io/file_util.h"
@@ -31,7 +32,7 @@ StatusOr<std::unique_ptr<LineSource>> LineSource::Open(io::Disk* disk, const std
 }
 
 Status LineSource::Fill() {
-  buffer_.erase(0, std::exchange(at_, 0));
+  buffer_.erase(0, splitter_.TakeConsumed());
   const size_t have = buffer_.size();
   buffer_.resize(have + kReadBytes);
   uint64_t got = 0;
@@ -48,26 +49,25 @@ Status LineSource::Fill() {
 }
 
 StatusOr<bool> LineSource::Next(std::string_view* line) {
-  size_t searched = 0;
-  while (true) {
-    size_t end = buffer_.find('\n', at_ + searched);
-    if (end != std::string::npos) {
-      *line = std::string_view(buffer_).substr(at_, end - at_);
-      at_ = end + 1;
-      line_number_++;
-      return true;
-    }
-    searched = buffer_.size() - at_;
-    if (searched > kLineBytesMax) {
+  std::optional<std::string_view> next = splitter_.Next(buffer_);
+  while (!next.has_value() && !at_end_) {
+    if (splitter_.Rest(buffer_).size() > kLineBytesMax) {
       return InvalidArgument("{}: line {} is longer than {} bytes", path_, line_number_ + 1,
                              kLineBytesMax);
     }
-    if (at_end_) break;
     NEXUS_RETURN_IF_ERROR(Fill());
+    next = splitter_.Next(buffer_);
   }
-  if (at_ == buffer_.size()) return false;
-  *line = std::string_view(buffer_).substr(at_);
-  at_ = buffer_.size();
+  if (!next.has_value()) {
+    // The last line may lack its newline.
+    next = splitter_.Rest(buffer_);
+    if (next->empty()) return false;
+    last_line_ = *next;
+    next = last_line_;
+    buffer_.clear();
+    splitter_ = {};
+  }
+  *line = *next;
   line_number_++;
   return true;
 }

@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "io/file.h"
+#include "server/line_protocol.h"
 
 namespace nexus::server {
 
@@ -29,7 +30,7 @@ class LineSource {
 
   const std::string& path() const { return path_; }
   uint64_t line_number() const { return line_number_; }
-  uint64_t bytes_done() const { return offset_ - (buffer_.size() - at_); }
+  uint64_t bytes_done() const { return offset_ - splitter_.Rest(buffer_).size(); }
   uint64_t bytes_total() const { return bytes_total_; }  // 0 if unknown
 
  private:
@@ -40,8 +41,9 @@ class LineSource {
   const std::unique_ptr<io::File> file_;  // null: standard input
   uint64_t bytes_total_ = 0;
   std::string buffer_;
-  size_t at_ = 0;
-  uint64_t offset_ = 0;  // bytes read
+  LineSplitter splitter_;
+  std::string last_line_;  // the one that no newline ends
+  uint64_t offset_ = 0;    // bytes read
   uint64_t line_number_ = 0;
   bool at_end_ = false;
 };

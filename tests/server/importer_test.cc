@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,19 +23,22 @@ class ImporterTest : public DatabaseTest {
   SeriesSlot Make(Importer* importer, const std::string& name) {
     StatusOr<Labels> labels = Labels::Make("metric", {{"name", name}});
     EXPECT_TRUE(labels.ok()) << labels.status();
-    return importer->Make(name, *labels);
+    return importer->Make(KeyOf(name), *labels);
   }
+  static Hash128 KeyOf(const std::string& name) { return XxHash128(AsBytes(name)); }
 };
 
 TEST_F(ImporterTest, GoodSamplesAreKeptAndBadLinesCounted) {
   {
-    Importer importer(db_.get(), "default", "main");
+    Importer importer(db_.get(), {});
     SeriesSlot a = Make(&importer, "a");
-    ASSERT_TRUE(importer.Add(a, 1, 10).ok());
+    importer.Add(a, 1, 10);
+    ASSERT_TRUE(importer.EndLine().ok());
     importer.Reject("x.lp:2: nonsense");
     SeriesSlot b = Make(&importer, "b");
-    ASSERT_TRUE(importer.Add(b, 1, 20).ok());
-    ASSERT_TRUE(importer.Add(a, 2, 11).ok());
+    importer.Add(b, 1, 20);
+    importer.Add(a, 2, 11);
+    ASSERT_TRUE(importer.EndLine().ok());
     ASSERT_TRUE(importer.Finish().ok());
     EXPECT_EQ(importer.samples(), 3u);
     EXPECT_EQ(importer.series(), 2u);
@@ -48,7 +52,7 @@ TEST_F(ImporterTest, GoodSamplesAreKeptAndBadLinesCounted) {
 }
 
 TEST_F(ImporterTest, OnlyTheFirstRejectionsAreKeptButAllAreCounted) {
-  Importer importer(db_.get(), "default", "main");
+  Importer importer(db_.get(), {});
   for (int i = 0; i < 1000; i++) importer.Reject(std::to_string(i));
   EXPECT_EQ(importer.rejected(), 1000u);
   EXPECT_EQ(importer.rejections().size(), 10u);
@@ -57,10 +61,13 @@ TEST_F(ImporterTest, OnlyTheFirstRejectionsAreKeptButAllAreCounted) {
 
 TEST_F(ImporterTest, ManyBatchesArriveWhole) {
   constexpr int kSamples = 120'001;  // more than two batches
-  Importer importer(db_.get(), "default", "main");
+  Importer importer(db_.get(), {});
   SeriesSlot even = Make(&importer, "even");
   SeriesSlot odd = Make(&importer, "odd");
-  for (int i = 0; i < kSamples; i++) ASSERT_TRUE(importer.Add(i % 2 == 0 ? even : odd, i, i).ok());
+  for (int i = 0; i < kSamples; i++) {
+    importer.Add(i % 2 == 0 ? even : odd, i, i);
+    ASSERT_TRUE(importer.EndLine().ok());
+  }
   ASSERT_TRUE(importer.Finish().ok());
   auto found = Read();
   ASSERT_EQ(found["even"].size(), kSamples / 2 + 1u);
@@ -68,25 +75,61 @@ TEST_F(ImporterTest, ManyBatchesArriveWhole) {
   EXPECT_EQ(found["odd"].back(), Bits({{kSamples - 2, kSamples - 2}}).front());
 }
 
-TEST_F(ImporterTest, SeriesMadeIsFoundByItsKey) {
-  Importer importer(db_.get(), "default", "main");
-  EXPECT_EQ(importer.Find("a"), nullptr);
+TEST_F(ImporterTest, LineIsInOneBatch) {
+  constexpr int kSamples = 60'000;  // more than a batch
+  Importer importer(db_.get(), {});
   SeriesSlot a = Make(&importer, "a");
-  ASSERT_NE(importer.Find("a"), nullptr);
-  EXPECT_EQ(*importer.Find("a"), a);
+  for (int i = 0; i < kSamples; i++) importer.Add(a, i, i);
+  ASSERT_TRUE(importer.EndLine().ok());
+  ASSERT_TRUE(importer.Finish().ok());
+  EXPECT_EQ(GetStats().appended_batches, 1u);
+  EXPECT_EQ(GetStats().appended_samples, uint64_t{kSamples});
+}
+
+TEST_F(ImporterTest, SeriesMadeIsFoundByItsKey) {
+  Importer importer(db_.get(), {});
+  EXPECT_EQ(importer.Find(KeyOf("a")), std::nullopt);
+  SeriesSlot a = Make(&importer, "a");
+  SeriesSlot b = Make(&importer, "b");
+  EXPECT_EQ(importer.Find(KeyOf("a")), a);
+  EXPECT_EQ(importer.Find(KeyOf("b")), b);
+}
+
+TEST_F(ImporterTest, FullCacheOfKeysStartsAnewAndNothingIsLost) {
+  constexpr int kSeries = 10;
+  Importer importer(db_.get(), {.cached_series_max = 4});
+  int made = 0;
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < kSeries; i++) {
+      const std::string name = std::to_string(i);
+      std::optional<SeriesSlot> slot = importer.Find(KeyOf(name));
+      made += slot.has_value() ? 0 : 1;
+      importer.Add(slot.has_value() ? *slot : Make(&importer, name), round, i);
+      ASSERT_TRUE(importer.EndLine().ok());
+    }
+  }
+  ASSERT_TRUE(importer.Finish().ok());
+  EXPECT_GT(made, kSeries) << "keys were forgotten";
+  EXPECT_EQ(importer.series(), uint64_t{kSeries}) << "but the series are the same";
+  auto found = Read();
+  ASSERT_EQ(found.size(), size_t{kSeries});
+  for (int i = 0; i < kSeries; i++) {
+    double value = i;
+    EXPECT_EQ(found[std::to_string(i)], Bits({{0, value}, {1, value}, {2, value}})) << i;
+  }
 }
 
 TEST_F(ImporterTest, UnknownTenantIsNamed) {
-  Importer importer(db_.get(), "nobody", "main");
-  ASSERT_TRUE(importer.Add(Make(&importer, "a"), 1, 1).ok());
+  Importer importer(db_.get(), {.tenant = "nobody"});
+  importer.Add(Make(&importer, "a"), 1, 1);
   Status status = importer.Finish();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
   EXPECT_THAT(std::string(FromAbsl(status.message())), HasSubstr("nobody"));
 }
 
 TEST_F(ImporterTest, UnknownBranchIsNamed) {
-  Importer importer(db_.get(), "default", "elsewhere");
-  ASSERT_TRUE(importer.Add(Make(&importer, "a"), 1, 1).ok());
+  Importer importer(db_.get(), {.branch = "elsewhere"});
+  importer.Add(Make(&importer, "a"), 1, 1);
   Status status = importer.Finish();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
   EXPECT_THAT(std::string(FromAbsl(status.message())), HasSubstr("elsewhere"));

@@ -4,12 +4,16 @@
 #include "server/line_protocol.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,8 +88,8 @@ TEST(LineProtocol, TakesALineApart) {
   ASSERT_EQ(line.fields.size(), 2u);
   EXPECT_EQ(line.fields[0].name, "usage");
   EXPECT_EQ(line.fields[0].value, 1.5);
-  EXPECT_EQ(MetricOf(line, line.fields[0]), "cpu_usage");
-  EXPECT_EQ(MetricOf(line, line.fields[1]), "cpu_idle");
+  EXPECT_EQ(MetricOf(line.measurement, line.fields[0].name), "cpu_usage");
+  EXPECT_EQ(MetricOf(line.measurement, line.fields[1].name), "cpu_idle");
   EXPECT_EQ(line.timestamp, 1700000000000000000);
 }
 
@@ -211,6 +215,94 @@ TEST(LineProtocol, BlanksAroundThePartsAndCrLfAreAllowed) {
   EXPECT_EQ(line.tags, (std::vector<Label>{{"host", "a"}}));
   EXPECT_EQ(line.fields[0].value, 1);
   EXPECT_EQ(line.timestamp, 5);
+}
+
+TEST(ScanLine, GivesViewsOfTheLineWithItsEscapes) {
+  const std::string text = R"(  a\ b,t\,=x\\ f\=1=1,g="skip, me",h=2i 7)";
+  RawLine line;
+  ASSERT_TRUE(ScanLine(text, &line).ok());
+  EXPECT_EQ(line.series, R"(a\ b,t\,=x\\)");
+  EXPECT_EQ(line.series_column, 2u);
+  EXPECT_EQ(line.series.data(), text.data() + 2);
+  ASSERT_EQ(line.fields.size(), 2u);
+  EXPECT_EQ(line.fields[0].name, R"(f\=1)");
+  EXPECT_EQ(Unescape(line.fields[0].name), "f=1");
+  EXPECT_EQ(line.fields[1].name, "h");
+  EXPECT_EQ(line.fields[1].value, 2);
+  EXPECT_EQ(line.skipped_fields, 1u);
+  EXPECT_EQ(line.timestamp, 7);
+}
+
+TEST(ScanLine, EscapesWithoutEndAreReadInLinearTime) {
+  // A search from each escape to the far blank would take hours.
+  std::string text(8 << 20, '\\');
+  EXPECT_THAT(ErrorOf(text), testing::HasSubstr("expected a blank and then fields"));
+  text += " f=1";
+  ParsedLine line;
+  ASSERT_TRUE(ParseLine(text, &line).ok());
+  EXPECT_EQ(line.measurement.size(), size_t{4 << 20});
+}
+
+TEST(SeriesKey, DiffersWithSeriesFieldAndSeed) {
+  auto key = [](std::string_view series, std::string_view field, uint64_t seed) {
+    return HashField(HashSeries(series, seed), field, seed);
+  };
+  const std::string long_name(1000, 'f');
+  EXPECT_EQ(key("cpu,host=a", "usage", 1), key("cpu,host=a", "usage", 1));
+  EXPECT_EQ(key("cpu", long_name, 1), key("cpu", long_name, 1));
+  std::set<Hash128> keys;
+  for (uint64_t seed : {1, 2}) {
+    for (std::string_view series : {"cpu,host=a", "cpu,host=b", "cpu"}) {
+      for (const std::string& field : {std::string("usage"), std::string("usag"), long_name,
+                                       long_name + "f", std::string(224, 'f')}) {
+        keys.insert(key(series, field, seed));
+      }
+    }
+  }
+  EXPECT_EQ(keys.size(), 2u * 3 * 5);
+}
+
+// All lines that come of a text given in pieces, and what is left behind them.
+std::pair<std::vector<std::string>, std::string> SplitInPieces(std::string_view text,
+                                                               const std::vector<size_t>& cuts) {
+  LineSplitter splitter;
+  std::string buffer;
+  std::vector<std::string> lines;
+  size_t cut = 0;
+  while (!text.empty()) {
+    size_t piece = std::min(cuts.empty() ? text.size() : cuts[cut++ % cuts.size()], text.size());
+    buffer += text.substr(0, piece);
+    text.remove_prefix(piece);
+    while (std::optional<std::string_view> line = splitter.Next(buffer)) lines.emplace_back(*line);
+    // Sometimes the consumed bytes are kept a while.
+    if (piece % 3 != 0) buffer.erase(0, splitter.TakeConsumed());
+  }
+  return {lines, std::string(splitter.Rest(buffer))};
+}
+
+TEST(LineSplitter, PartialLineWaitsForItsNewline) {
+  LineSplitter splitter;
+  std::string buffer = "first\nsec";
+  EXPECT_EQ(splitter.Next(buffer), "first");
+  EXPECT_EQ(splitter.Next(buffer), std::nullopt);
+  EXPECT_EQ(splitter.Rest(buffer), "sec");
+  buffer.erase(0, splitter.TakeConsumed());
+  EXPECT_EQ(buffer, "sec");
+  buffer += "ond\n\n";
+  EXPECT_EQ(splitter.Next(buffer), "second");
+  EXPECT_EQ(splitter.Next(buffer), "");
+  EXPECT_EQ(splitter.Next(buffer), std::nullopt);
+  EXPECT_EQ(splitter.TakeConsumed(), buffer.size());
+}
+
+RC_GTEST_PROP(LineSplitter, LinesAreTheSameHoweverTheTextArrives, ()) {
+  auto text = *rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab\n\r")));
+  auto cuts = *rc::gen::container<std::vector<size_t>>(rc::gen::inRange<size_t>(1, 8));
+  RC_ASSERT(SplitInPieces(text, cuts) == SplitInPieces(text, {}));
+  std::string joined;
+  auto [lines, rest] = SplitInPieces(text, cuts);
+  for (const std::string& line : lines) joined += line + "\n";
+  RC_ASSERT(joined + rest == text);
 }
 
 // Text of the characters that matter, so that most of the grammar is met.
