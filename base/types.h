@@ -54,6 +54,14 @@ struct DatabaseId {
   auto operator<=>(const DatabaseId&) const = default;
 };
 
+// A writer that numbers its batches, so that a repeated one is known (DESIGN section 4): a 128-bit
+// number that it chose, within one branch.
+struct ProducerId {
+  uint64_t high = 0;
+  uint64_t low = 0;
+  auto operator<=>(const ProducerId&) const = default;
+};
+
 // Nanoseconds since the Unix epoch, any value. A closed range [first, last] of them; empty if first
 // > last.
 struct TimeRange {
@@ -79,6 +87,10 @@ H AbslHashValue(H h, TenantId id) {
 template <typename H>
 H AbslHashValue(H h, BranchId id) {
   return H::combine(std::move(h), id.value);
+}
+template <typename H>
+H AbslHashValue(H h, ProducerId id) {
+  return H::combine(std::move(h), id.high, id.low);
 }
 
 }  // namespace nexus

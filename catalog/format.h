@@ -30,21 +30,22 @@ inline constexpr uint64_t kKnownReadOnlyFeatures = 0;
 
 // LMDB's named databases. The number seeds checksums, so it never changes.
 enum class Tree : uint32_t {
-  kMeta = 1,       // "catalog" -> meta record
-  kTenants = 2,    // tenant u32
-  kBranches = 3,   // tenant u32, branch u32
-  kSettings = 4,   // the name
-  kLayers = 5,     // tenant u32, branch u32, open count u64, sequence u64
-  kSeries = 6,     // tenant u32, series id u64 -> identity, symbols
-  kSymbols = 7,    // tenant u32, symbol u32 -> the string
-  kSymbolIds = 8,  // tenant u32, identity of the string 16 B -> symbol u32
-  kPostings = 9,   // tenant u32, name u32, value u32, first id u64 -> block of ids
+  kMeta = 1,        // "catalog" -> meta record
+  kTenants = 2,     // tenant u32
+  kBranches = 3,    // tenant u32, branch u32
+  kSettings = 4,    // the name
+  kLayers = 5,      // tenant u32, branch u32, open count u64, sequence u64
+  kSeries = 6,      // tenant u32, series id u64 -> identity, symbols
+  kSymbols = 7,     // tenant u32, symbol u32 -> the string
+  kSymbolIds = 8,   // tenant u32, identity of the string 16 B -> symbol u32
+  kPostings = 9,    // tenant u32, name u32, value u32, first id u64 -> block of ids
+  kProducers = 10,  // tenant u32, branch u32, producer u64[2]
 };
-inline constexpr size_t kTrees = 9;
+inline constexpr size_t kTrees = 10;
 
 inline constexpr std::array<const char*, kTrees> kTreeNames = {
     "meta",   "tenants", "branches",   "settings", "layers",
-    "series", "symbols", "symbol_ids", "postings"};
+    "series", "symbols", "symbol_ids", "postings", "producers"};
 
 inline constexpr size_t IndexOf(Tree tree) { return static_cast<size_t>(tree) - 1; }
 inline constexpr const char* NameOf(Tree tree) { return kTreeNames[IndexOf(tree)]; }
@@ -105,6 +106,13 @@ inline Key KeyOfLayer(const LayerKey& layer) {
       .U32(layer.branch.value)
       .U64(layer.open_count)
       .U64(layer.sequence);
+}
+inline Key KeyOfProducer(const ProducerKey& producer) {
+  return Key()
+      .U32(producer.tenant.value)
+      .U32(producer.branch.value)
+      .U64(producer.id.high)
+      .U64(producer.id.low);
 }
 inline Key SeriesKey(TenantId tenant, SeriesId id) { return Key().U32(tenant.value).U64(id.value); }
 inline Key SymbolKey(TenantId tenant, Symbol symbol) { return Key().U32(tenant.value).U32(symbol); }

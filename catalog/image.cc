@@ -19,6 +19,7 @@ TenantId KeyOf(const TenantRecord& r) { return r.id; }
 std::pair<TenantId, BranchId> KeyOf(const BranchRecord& r) { return {r.tenant, r.id}; }
 LayerKey KeyOf(const LayerRecord& r) { return r.key(); }
 const std::string& KeyOf(const Setting& r) { return r.name; }
+ProducerKey KeyOf(const ProducerRecord& r) { return r.key(); }
 
 std::string Describe(const TenantRecord& r) { return fmt::format("tenant {}", r.id.value); }
 std::string Describe(const BranchRecord& r) {
@@ -26,6 +27,10 @@ std::string Describe(const BranchRecord& r) {
 }
 std::string Describe(const LayerRecord& r) { return fmt::format("layer {}", r.file_name); }
 std::string Describe(const Setting& r) { return fmt::format("setting {}", r.name); }
+
+std::string Describe(const ProducerRecord& r) {
+  return fmt::format("producer {:016x}{:016x}", r.id.high, r.id.low);
+}
 
 template <typename Record>
 bool ByKey(const Record& a, const Record& b) {
@@ -99,6 +104,7 @@ class ImageDecoder {
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kBranches, &contents_.branches));
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kLayers, &contents_.layers));
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kSettings, &contents_.settings));
+    NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kProducers, &contents_.producers));
     if (at_ != bytes_.size()) return Damaged(at_, "bytes behind the last section");
     return std::move(contents_);
   }
@@ -201,11 +207,13 @@ StatusOr<std::string> EncodeImage(ImageContents contents) {
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.branches));
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.layers));
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.settings));
+  NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.producers));
   std::string sections[kImageSections] = {
       EncodeSection(ImageSection::kTenants, contents.tenants),
       EncodeSection(ImageSection::kBranches, contents.branches),
       EncodeSection(ImageSection::kLayers, contents.layers),
       EncodeSection(ImageSection::kSettings, contents.settings),
+      EncodeSection(ImageSection::kProducers, contents.producers),
   };
   uint64_t file_bytes = kImageHeaderBytes;
   for (const std::string& section : sections) file_bytes += section.size();

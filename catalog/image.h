@@ -27,10 +27,11 @@ struct ImageContents {
   Lsn lsn;  // everything in the log below it is contained
   uint64_t open_count = 0;
   uint64_t next_series_id = 1;
-  std::vector<TenantRecord> tenants;   // ascending by id
-  std::vector<BranchRecord> branches;  // ascending by (tenant, id)
-  std::vector<LayerRecord> layers;     // live and garbage, ascending by key
-  std::vector<Setting> settings;       // of the database, ascending by name
+  std::vector<TenantRecord> tenants;      // ascending by id
+  std::vector<BranchRecord> branches;     // ascending by (tenant, id)
+  std::vector<LayerRecord> layers;        // live and garbage, ascending by key
+  std::vector<Setting> settings;          // of the database, ascending by name
+  std::vector<ProducerRecord> producers;  // ascending by key
 
   bool operator==(const ImageContents&) const = default;
 };

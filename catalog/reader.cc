@@ -305,6 +305,10 @@ StatusOr<std::vector<Setting>> Reader::Settings() {
   return ReadTable<Setting>(state_->txn, Tree::kSettings);
 }
 
+StatusOr<std::vector<ProducerRecord>> Reader::Producers() {
+  return ReadTable<ProducerRecord>(state_->txn, Tree::kProducers);
+}
+
 StatusOr<LayerRecord> Reader::Layer(const LayerKey& layer) {
   const Key key = KeyOfLayer(layer);
   NEXUS_ASSIGN_OR_RETURN(auto payload, state_->txn.Get(Tree::kLayers, key.view()));
@@ -330,6 +334,7 @@ StatusOr<ImageContents> Reader::Image() {
   NEXUS_ASSIGN_OR_RETURN(image.branches, Branches());
   NEXUS_ASSIGN_OR_RETURN(image.layers, Layers());
   NEXUS_ASSIGN_OR_RETURN(image.settings, Settings());
+  NEXUS_ASSIGN_OR_RETURN(image.producers, Producers());
   return image;
 }
 

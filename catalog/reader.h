@@ -97,6 +97,7 @@ class Reader {
   // NotFound if it is not listed.
   StatusOr<LayerRecord> Layer(const LayerKey& key);
   StatusOr<std::vector<Setting>> Settings();
+  StatusOr<std::vector<ProducerRecord>> Producers();
 
   // What an image of this moment holds.
   StatusOr<ImageContents> Image();

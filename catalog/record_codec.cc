@@ -59,6 +59,15 @@ Status CheckRecord(const LayerRecord& record) {
   return CheckName("a layer file", record.file_name);
 }
 
+Status CheckRecord(const ProducerRecord& record) {
+  size_t ranges = 0;
+  for (const ProducerRecord::Rejected& rejected : record.rejected) ranges += rejected.ranges.size();
+  if (ranges <= kRejectedRangesMax && record.rejected.size() <= kRejectedRangesMax)
+    return OkStatus();
+  return InvalidArgument("a producer has {} rejected ranges; at most {} are kept", ranges,
+                         kRejectedRangesMax);
+}
+
 void Encode(const Setting& record, ByteWriter* out) {
   out->LengthPrefixed(record.name);
   out->LengthPrefixed(record.value);
@@ -137,6 +146,52 @@ void Decode(ByteReader* in, LayerRecord* record) {
   record->file_bytes = in->U64();
   record->footer_hash = in->U64();
   record->file_name = DecodeName(in);
+}
+
+void Encode(const ProducerRecord& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U32(record.branch.value);
+  out->U64(record.id.high);
+  out->U64(record.id.low);
+  out->U64(record.epoch);
+  out->U64(record.last_sequence);
+  out->U64(record.end.value);
+  out->I64(record.active_wall_ns);
+  out->Varint(record.rejected.size());
+  for (const ProducerRecord::Rejected& rejected : record.rejected) {
+    out->U64(rejected.sequence);
+    out->Varint(rejected.ranges.size());
+    for (const SampleRange& range : rejected.ranges) {
+      out->U32(range.first);
+      out->U32(range.count);
+    }
+  }
+}
+
+void Decode(ByteReader* in, ProducerRecord* record) {
+  record->tenant.value = in->U32();
+  record->branch.value = in->U32();
+  record->id.high = in->U64();
+  record->id.low = in->U64();
+  record->epoch = in->U64();
+  record->last_sequence = in->U64();
+  record->end.value = in->U64();
+  record->active_wall_ns = in->I64();
+  uint64_t entries = in->Varint();
+  if (entries > kRejectedRangesMax) in->Fail();
+  record->rejected.clear();
+  uint64_t ranges_left = kRejectedRangesMax;
+  for (uint64_t i = 0; i < entries && in->ok(); i++) {
+    ProducerRecord::Rejected& rejected = record->rejected.emplace_back();
+    rejected.sequence = in->U64();
+    uint64_t ranges = in->Varint();
+    if (ranges > ranges_left) in->Fail();
+    ranges_left -= ranges;
+    for (uint64_t r = 0; r < ranges && in->ok(); r++) {
+      uint32_t first = in->U32();
+      rejected.ranges.push_back({first, in->U32()});
+    }
+  }
 }
 
 void Encode(const Meta& meta, ByteWriter* out) {

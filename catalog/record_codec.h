@@ -25,17 +25,20 @@ Status CheckRecord(const TenantRecord& record);
 Status CheckRecord(const BranchRecord& record);
 Status CheckRecord(const LayerRecord& record);
 Status CheckRecord(const Setting& record);
+Status CheckRecord(const ProducerRecord& record);
 
 void Encode(const TenantRecord& record, ByteWriter* out);
 void Encode(const BranchRecord& record, ByteWriter* out);
 void Encode(const LayerRecord& record, ByteWriter* out);
 void Encode(const Setting& record, ByteWriter* out);
+void Encode(const ProducerRecord& record, ByteWriter* out);
 void Encode(const Meta& meta, ByteWriter* out);
 
 void Decode(ByteReader* in, TenantRecord* record);
 void Decode(ByteReader* in, BranchRecord* record);
 void Decode(ByteReader* in, LayerRecord* record);
 void Decode(ByteReader* in, Setting* record);
+void Decode(ByteReader* in, ProducerRecord* record);
 
 // Whole payloads of LMDB values: FailedPrecondition for another version or an unknown feature,
 // DataLoss for what is no meta record.

@@ -28,6 +28,8 @@ namespace nexus::catalog {
 inline constexpr size_t kNameBytesMax = 255;           // tenants, branches, files, settings
 inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or a URL
 inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
+// Rejected ranges kept of one producer: what exceeds this is the oldest, and is forgotten.
+inline constexpr size_t kRejectedRangesMax = 256;
 
 // The labels of a series. The log defines a series before it names it; so does the catalog.
 struct SeriesDefinition {
@@ -66,6 +68,45 @@ struct BranchRecord {
   Lsn sealed;  // the highest sealed LSN that a publish edit of this branch has named
 
   bool operator==(const BranchRecord&) const = default;
+};
+
+// Names a producer within a database.
+struct ProducerKey {
+  TenantId tenant;
+  BranchId branch;
+  ProducerId id;
+
+  auto operator<=>(const ProducerKey&) const = default;
+};
+
+// Samples of one batch that were refused while the rest was kept: sample numbers within it.
+struct SampleRange {
+  uint32_t first = 0;
+  uint32_t count = 0;
+
+  bool operator==(const SampleRange&) const = default;
+};
+
+// What a producer's repeated batches are recognised by and answered from.
+struct ProducerRecord {
+  struct Rejected {
+    uint64_t sequence = 0;
+    std::vector<SampleRange> ranges;
+    bool operator==(const Rejected&) const = default;
+  };
+
+  TenantId tenant;
+  BranchId branch;
+  ProducerId id;
+  uint64_t epoch = 0;
+  uint64_t last_sequence = 0;  // every batch up to it is applied
+  Lsn end;                     // behind the batch with that sequence
+  int64_t active_wall_ns = 0;  // when it was last heard of
+  std::vector<Rejected>
+      rejected;  // of recent batches, ascending by sequence; only those with rejected samples
+
+  ProducerKey key() const { return {tenant, branch, id}; }
+  bool operator==(const ProducerRecord&) const = default;
 };
 
 // Names a layer for ever: (open count, sequence) is unique in a database, and a layer file that
@@ -120,9 +161,12 @@ struct Update {
   // Series, in any order; those of `segments` (CatalogDelta::Cut) and those of `series` alike.
   std::vector<std::shared_ptr<const DeltaSegment>> segments;
   std::vector<SeriesDefinition> series;
-  std::vector<LayerRecord> layers_added;   // one that is already listed keeps its state
-  std::vector<LayerKey> layers_retired;    // become garbage; unlisted ones are ignored
-  std::vector<LayerKey> garbage_removed;   // their unlink is synced; unlisted ones are ignored
+  std::vector<LayerRecord> layers_added;  // one that is already listed keeps its state
+  std::vector<LayerKey> layers_retired;   // become garbage; unlisted ones are ignored
+  std::vector<LayerKey> garbage_removed;  // their unlink is synced; unlisted ones are ignored
+  std::vector<ProducerRecord> producers;  // set
+  std::vector<ProducerKey>
+      producers_forgotten;                 // unlisted ones are ignored; done before `producers`
   std::optional<uint64_t> next_series_id;  // never lowers the stored one
   std::optional<uint64_t> open_count;      // never lowers the stored one
 };

@@ -62,6 +62,10 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
     }
     for (const auto& record : update.layers_added) NEXUS_RETURN_IF_ERROR(AddLayer(txn, record));
     for (const auto& layer : update.layers_retired) NEXUS_RETURN_IF_ERROR(RetireLayer(txn, layer));
+    for (const ProducerKey& producer : update.producers_forgotten) {
+      NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
+    }
+    for (const auto& record : update.producers) NEXUS_RETURN_IF_ERROR(WriteProducer(txn, record));
     after.applied = update.applied;
     after.next_series_id = std::max(after.next_series_id, update.next_series_id.value_or(0));
     after.open_count = std::max(after.open_count, update.open_count.value_or(0));
@@ -96,6 +100,12 @@ Status UpdateWriter::WriteBranch(const LmdbTxn& txn, BranchRecord record) {
 Status UpdateWriter::WriteSetting(const LmdbTxn& txn, const Setting& record) {
   NEXUS_RETURN_IF_ERROR(CheckRecord(record));
   return WriteRecord(txn, Tree::kSettings, record.name, record, &value_);
+}
+
+Status UpdateWriter::WriteProducer(const LmdbTxn& txn, const ProducerRecord& record) {
+  NEXUS_RETURN_IF_ERROR(CheckRecord(record));
+  const Key key = KeyOfProducer(record.key());
+  return WriteRecord(txn, Tree::kProducers, key.view(), record, &value_);
 }
 
 Status UpdateWriter::AddLayer(const LmdbTxn& txn, LayerRecord record) {

@@ -35,6 +35,7 @@ class UpdateWriter {
   Status WriteTenant(const LmdbTxn& txn, const TenantRecord& record);
   Status WriteBranch(const LmdbTxn& txn, BranchRecord record);
   Status WriteSetting(const LmdbTxn& txn, const Setting& record);
+  Status WriteProducer(const LmdbTxn& txn, const ProducerRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);
   StatusOr<Definitions> GatherSeries(const Update& update) const;

@@ -12,7 +12,7 @@ Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
   Status status;
   switch (kind) {
     case RecordKind::kBatch:
-      status = ApplyBatch(begin, body);
+      status = ApplyBatch(begin, end, body);
       break;
     case RecordKind::kDefinitions:
       status = ApplyDefinitions(body);
@@ -30,12 +30,16 @@ Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
   return status;
 }
 
-Status Applier::ApplyBatch(Lsn begin, Bytes body) {
+Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body) {
   NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
   BranchState* branch = state_->FindBranch(batch.tenant(), batch.branch());
   if (branch == nullptr) {
     return DataLoss("a batch names tenant {} branch {}, which the log never made",
                     batch.tenant().value, batch.branch().value);
+  }
+  // Judged when it got its position; counts also where its samples are in a layer already.
+  if (std::optional<ExactlyOnce> once = batch.exactly_once()) {
+    branch->producers.ApplyBatch(*once, end, batch.rejected(), state_->environment->WallNanos());
   }
   if (begin < branch->record.sealed) return OkStatus();
   if (!branch->active_first.has_value()) {
@@ -151,6 +155,30 @@ Status Applier::ApplyEdit(const CreateBranch& edit) {
 Status Applier::ApplyEdit(const GarbageRemoved& edit) {
   for (const catalog::LayerKey& key : edit.layers)
     state_->pending_update.garbage_removed.push_back(key);
+  return OkStatus();
+}
+
+Status Applier::ApplyEdit(const OpenProducer& edit) {
+  BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
+  if (branch == nullptr) {
+    return FailedPrecondition("open a producer: branch {} does not exist", edit.branch.value);
+  }
+  branch->producers.ApplyOpen(edit.producer, edit.epoch, edit.wall_ns);
+  return OkStatus();
+}
+
+Status Applier::ApplyEdit(const ForgetProducers& edit) {
+  BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
+  if (branch == nullptr) {
+    return FailedPrecondition("forget producers: branch {} does not exist", edit.branch.value);
+  }
+  for (const ForgetProducers::Silent& silent : edit.producers) {
+    if (!branch->producers.ApplyForget(silent.producer, silent.epoch, silent.last_sequence)) {
+      continue;
+    }
+    state_->pending_update.producers_forgotten.push_back(
+        {edit.tenant, edit.branch, silent.producer});
+  }
   return OkStatus();
 }
 

@@ -39,13 +39,15 @@ class Applier {
   uint64_t applied_batches() const { return applied_batches_; }
 
  private:
-  Status ApplyBatch(Lsn begin, Bytes body);
+  Status ApplyBatch(Lsn begin, Lsn end, Bytes body);
   Status ApplyDefinitions(Bytes body);
   Status ApplyEdits(Bytes body);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
   Status ApplyEdit(const CreateBranch& edit);
   Status ApplyEdit(const GarbageRemoved& edit);
+  Status ApplyEdit(const OpenProducer& edit);
+  Status ApplyEdit(const ForgetProducers& edit);
   void DropSealed(BranchState* branch, Lsn sealed);
 
   DatabaseState* const state_;

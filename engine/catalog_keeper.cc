@@ -19,6 +19,8 @@ constexpr int64_t kCommitPauseNs = 100'000'000;
 constexpr uint64_t kCommitSeries = 10'000;
 constexpr int64_t kRetryPauseNs = 1'000'000'000;
 constexpr size_t kImagesKept = 2;
+// Silent producers forgotten at one checkpoint, of each branch: 320 KB of an edit.
+constexpr size_t kForgottenMax = 10'000;
 
 template <typename T>
 void PutInFront(std::vector<T>* target, std::vector<T> front) {
@@ -35,6 +37,7 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->layers_added, std::move(failed.layers_added));
   PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
+  PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
 }
 
 }  // namespace
@@ -48,7 +51,8 @@ bool CatalogKeeper::HasChanges() const {
   const catalog::Update& update = state_->pending_update;
   return state_->delta.series() > 0 || !update.tenants.empty() || !update.branches.empty() ||
          !update.settings.empty() || !update.layers_added.empty() ||
-         !update.layers_retired.empty() || !update.garbage_removed.empty();
+         !update.layers_retired.empty() || !update.garbage_removed.empty() ||
+         !update.producers_forgotten.empty();
 }
 
 void CatalogKeeper::Kick() {
@@ -112,7 +116,35 @@ io::Task<Status> CatalogKeeper::Checkpoint() {
   co_await Acquire();
   Status status = co_await DoCheckpoint();
   Release();
+  if (status.ok()) co_await ForgetSilentProducers();
   co_return status;
+}
+
+std::vector<Edit> CatalogKeeper::SilentProducers() const {
+  const int64_t before = state_->environment->WallNanos() - kProducerSilentNs;
+  std::vector<Edit> edits;
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      std::vector<catalog::ProducerRecord> silent;
+      branch->producers.AppendSilent(before, kForgottenMax, &silent);
+      if (silent.empty()) continue;
+      auto& edit =
+          std::get<ForgetProducers>(edits.emplace_back(std::in_place_type<ForgetProducers>));
+      edit.tenant = tenant->record.id;
+      edit.branch = branch->record.id;
+      for (const catalog::ProducerRecord& record : silent) {
+        edit.producers.push_back({record.id, record.epoch, record.last_sequence});
+      }
+    }
+  }
+  return edits;
+}
+
+io::Task<void> CatalogKeeper::ForgetSilentProducers() {
+  std::vector<Edit> edits = SilentProducers();
+  if (edits.empty()) co_return;
+  // What is not forgotten now is at the next checkpoint.
+  (co_await committer_->CommitEdit(EncodeEdits(edits))).IgnoreError();
 }
 
 io::Task<Status> CatalogKeeper::DoCommit() {
@@ -121,6 +153,8 @@ io::Task<Status> CatalogKeeper::DoCommit() {
   update.next_series_id = state_->next_series_id;
   update.open_count = state_->open_count;
   update.segments = state_->delta.Cut();
+  // Producers alone are no reason for a commit: the log has them.
+  state_->TakeChangedProducers(&update.producers);
   catalog::Catalog* catalog = state_->catalog.get();
   const catalog::Update* committing = &update;
   auto commit = [catalog, committing] { return catalog->Commit(*committing); };
@@ -139,6 +173,10 @@ io::Task<Status> CatalogKeeper::DoCommit() {
 }
 
 void CatalogKeeper::OnCommitFailed(catalog::Update failed, const Status& status) {
+  for (const catalog::ProducerRecord& record : failed.producers) {
+    BranchState* branch = state_->FindBranch(record.tenant, record.branch);
+    if (branch != nullptr) branch->producers.MarkChanged(record.id);
+  }
   PutBack(std::move(failed), &state_->pending_update);
   if (absl::IsResourceExhausted(status)) return;
   committer_->Refuse(

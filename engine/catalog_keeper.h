@@ -61,6 +61,9 @@ class CatalogKeeper {
   io::Task<Status> WriteImage();
   io::Task<Status> RemoveOldImages();
   io::Task<Status> TrimLog();
+  // Not part of the above: it writes to the log.
+  io::Task<void> ForgetSilentProducers();
+  std::vector<Edit> SilentProducers() const;
   void OnCommitFailed(catalog::Update failed, const Status& status);
 
   DatabaseState* const state_;

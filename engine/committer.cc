@@ -161,9 +161,10 @@ bool Committer::AdmitFront(Queue* queue) {
     queue->Pop();
     request->end = log_ == nullptr ? Lsn{} : log_->end();
     in_flight_.Push(request);
-    FinishBarriers();
+    FinishWaiting();
     return true;
   }
+  if (AnswerOrRefuse(queue)) return true;
   Status status = write_status_;
   if (status.ok() && !HasMemoryFor(*request)) return false;
   while (status.ok() && !interner_->undefined().empty()) {
@@ -179,8 +180,45 @@ bool Committer::AdmitFront(Queue* queue) {
   }
   in_flight_.Push(request);
   in_flight_bytes_ += request->body.size();
+  if (request->once.has_value()) ProducersOf(*request)->Admit(*request->once);
   if (request->buffered) request->done(request, OkStatus());
   return true;
+}
+
+ProducerTable* Committer::ProducersOf(const CommitRequest& request) const {
+  BranchState* branch = state_->FindBranch(request.tenant, request.branch);
+  return branch == nullptr ? nullptr : &branch->producers;
+}
+
+bool Committer::AnswerOrRefuse(Queue* queue) {
+  CommitRequest* request = queue->front();
+  if (!request->once.has_value()) return false;
+  ProducerTable* producers = ProducersOf(*request);
+  StatusOr<ProducerTable::Verdict> verdict =
+      producers == nullptr ? NotFound("branch {} does not exist", request->branch.value)
+                           : producers->Judge(*request->once);
+  if (verdict.ok() && *verdict == ProducerTable::Verdict::kNew) return false;
+  queue->Pop();
+  request->duplicate = verdict.ok();
+  Status status = verdict.status();
+  if (verdict.ok() && *verdict == ProducerTable::Verdict::kInFlight) {
+    if (write_status_.ok()) {
+      in_flight_.Push(request);
+      return true;
+    }
+    // The first copy was lost with the log, or not: reopening tells.
+    status = write_status_;
+  }
+  AnswerDuplicate(request);
+  Conclude(request, status);
+  return true;
+}
+
+void Committer::AnswerDuplicate(CommitRequest* request) const {
+  if (!request->duplicate) return;
+  ProducerTable* producers = ProducersOf(*request);
+  std::optional<ProducerTable::Known> known = producers->Find(ProducerOf(*request->once));
+  if (known.has_value()) request->end = known->end;
 }
 
 Status Committer::AppendDefinitions() {
@@ -204,16 +242,17 @@ Status Committer::AppendToLog(CommitRequest* request) {
   return OkStatus();
 }
 
-// Barriers at the head of what is in flight have nothing before them any more.
-void Committer::FinishBarriers() {
-  while (!in_flight_.empty() && in_flight_.front()->kind == CommitRequest::Kind::kBarrier) {
-    CommitRequest* barrier = in_flight_.Pop();
-    Conclude(barrier, write_status_);
+// Those that wait at the head of what is in flight have nothing before them any more.
+void Committer::FinishWaiting() {
+  while (!in_flight_.empty() && in_flight_.front()->waits_only()) {
+    CommitRequest* waiting = in_flight_.Pop();
+    AnswerDuplicate(waiting);
+    Conclude(waiting, waiting->duplicate ? OkStatus() : write_status_);
   }
 }
 
 void Committer::OnDurable(Lsn durable) {
-  FinishBarriers();
+  FinishWaiting();
   while (!in_flight_.empty() && in_flight_.front()->end <= durable) {
     CommitRequest* request = in_flight_.Pop();
     in_flight_bytes_ -= request->body.size();
@@ -221,7 +260,7 @@ void Committer::OnDurable(Lsn durable) {
         applier_->Apply(RecordKindOf(request->kind), request->begin, request->end, request->body);
     if (!request->buffered) request->done(request, status);
     request->release(request);
-    FinishBarriers();
+    FinishWaiting();
   }
   on_applied_();
   Pump();
@@ -237,7 +276,7 @@ void Committer::OnFailed(Status reason) {
       FromAbsl(reason.message()));
   while (!in_flight_.empty()) {
     CommitRequest* request = in_flight_.Pop();
-    if (!request->buffered) request->done(request, unknown);
+    if (!request->buffered || request->duplicate) request->done(request, unknown);
     request->release(request);
   }
   in_flight_bytes_ = 0;

@@ -6,9 +6,10 @@
 // refusal); an acknowledged one is durable and applied; after the log has failed nothing is
 // acknowledged any more and what was in flight ends Unavailable, outcome unknown (D3). Definitions
 // of new series go into the log just before the first request that follows their interning, so a
-// record never names a series that the log does not define. Bounds: requests in flight and queued
-// are the caller's memory; admission charges them to the memtable budget (Options::memtable_bytes)
-// before they enter the log. Threading: loop only.
+// record never names a series that the log does not define. Of a producer the log holds each
+// sequence once, in order (producers.h). Bounds: requests in flight and queued are the caller's
+// memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
+// the log. Threading: loop only.
 
 #ifndef NEXUS_ENGINE_COMMITTER_H_
 #define NEXUS_ENGINE_COMMITTER_H_
@@ -16,6 +17,7 @@
 #include <coroutine>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +59,15 @@ class CommitRequest : public io::RunNode {
       0;      // monotonic; ResourceExhausted if not admitted by then; 0: waits for ever
   Lsn begin;  // the log position, once it has one
   Lsn end;
+  // Of a numbered batch, as its body says: what is judged at admission.
+  std::optional<ExactlyOnce> once;
+  TenantId tenant;
+  BranchId branch;
+  // It was in the log already: it is not written again, and done when the first copy is applied.
+  bool duplicate = false;
+
+  // Waits in the order of the log and has no record.
+  bool waits_only() const { return kind == Kind::kBarrier || duplicate; }
 };
 
 class Committer : public wal::LogObserver {
@@ -120,9 +131,13 @@ class Committer : public wal::LogObserver {
   // Gives the head of a queue its place in the log, or finishes it with its refusal. False: it
   // waits.
   bool AdmitFront(Queue* queue);
+  // Deals with a numbered batch that is not its producer's next; false if it is, or has no number.
+  bool AnswerOrRefuse(Queue* queue);
+  ProducerTable* ProducersOf(const CommitRequest& request) const;
+  void AnswerDuplicate(CommitRequest* request) const;
   Status AppendDefinitions();
   Status AppendToLog(CommitRequest* request);
-  void FinishBarriers();
+  void FinishWaiting();
   void RefuseExpired();
   void SchedulePump();
   void ArmDeadline();

@@ -49,6 +49,17 @@ bool IsTenantName(std::string_view name) {
   return true;
 }
 
+Status CheckProducerLimit(const TenantState& tenant) {
+  size_t producers = 0;
+  for (const auto& [number, branch] : tenant.branches) producers += branch->producers.size();
+  if (producers < kProducersMax) return OkStatus();
+  return ResourceExhausted(
+      "tenant {} has {} producers, the most there may be; use one id for the life of a writer "
+      "(silent ones are "
+      "forgotten after 7 days)",
+      tenant.record.name, producers);
+}
+
 io::Task<void> LoadIdentities(Interner* interner) {
   // A failure is kept and given to whoever interns.
   (co_await interner->Load()).IgnoreError();
@@ -119,6 +130,41 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
   edit.identity_seed = state_.environment->random()->Next();
   const Edit edits[] = {std::move(edit)};
   co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+}
+
+io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer, uint64_t epoch,
+                                                             std::string tenant,
+                                                             std::string branch) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
+  TenantState* owner = state_.tenants.at(found.tenant.value).get();
+  ProducerTable* producers = &owner->branches.at(found.branch.value)->producers;
+  const uint64_t newest = producers->NewestEpoch(producer);
+  if (epoch == 0) epoch = newest + 1;
+  if (newest == 0) NEXUS_CO_RETURN_IF_ERROR(CheckProducerLimit(*owner));
+  NEXUS_CO_RETURN_IF_ERROR(producers->BeginOpen(producer, epoch));
+  std::optional<ProducerTable::Known> known = producers->Find(producer);
+  if (!known.has_value() || known->epoch < epoch) {
+    nexus::engine::OpenProducer edit;
+    edit.tenant = found.tenant;
+    edit.branch = found.branch;
+    edit.producer = producer;
+    edit.epoch = epoch;
+    edit.wall_ns = state_.environment->WallNanos();
+    const Edit edits[] = {std::move(edit)};
+    Status status = co_await committer_.CommitEdit(EncodeEdits(edits));
+    if (!status.ok()) {
+      producers->CancelOpen(producer, epoch);
+      co_return status;
+    }
+  }
+  // What is in flight of the older epoch counts too: its sequences are taken.
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_.Drain());
+  known = producers->Find(producer);
+  if (!known.has_value() || known->epoch != epoch) {
+    co_return FailedPrecondition(
+        "epoch {} was fenced while it was opened: another writer took over", epoch);
+  }
+  co_return ProducerState{known->epoch, known->last_sequence};
 }
 
 io::Task<Status> DatabaseCore::Close() {

@@ -60,6 +60,8 @@ class DatabaseCore {
   io::Task<Status> Sync();
   io::Task<Status> Flush();
   io::Task<Status> CreateTenant(std::string name);
+  io::Task<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch,
+                                                 std::string tenant, std::string branch);
   io::Task<Status> Close();
   // What the loop knows, once the identities are loaded; the catalog's figures are added by
   // CompleteStats.

@@ -154,7 +154,6 @@ class Database::Implementation::PendingAppend : public engine::CommitRequest {
   }
 
   WriteBatch& batch() { return batch_; }
-  TenantId tenant;
   engine::SeriesIdRange ids;
 
  private:
@@ -198,7 +197,7 @@ class Database::Implementation::PendingAppend : public engine::CommitRequest {
     auto* self = static_cast<PendingAppend*>(request);
     if (!self->callback_) return;
     if (status.ok()) {
-      self->callback_(AppendOutcome{self->end});
+      self->callback_(AppendOutcome{self->end, self->duplicate});
     } else {
       self->callback_(status);
     }
@@ -289,8 +288,15 @@ void Database::Implementation::Append(WriteBatch batch, const AppendOptions& opt
   WriteBatch::Representation* representation = pending->batch().representation_.get();
   representation->FlushLoose();
   representation->encoder.SetTarget(found->tenant, found->branch);
+  if (options.once.has_value()) {
+    const ProducerSequence& once = *options.once;
+    pending->once =
+        engine::ExactlyOnce{once.producer.high, once.producer.low, once.epoch, once.sequence};
+    representation->encoder.SetExactlyOnce(*pending->once);
+  }
   pending->body = representation->encoder.Finish();
   pending->tenant = found->tenant;
+  pending->branch = found->branch;
   pending->buffered = options.ack == Ack::kBuffered;
   Status status;
   if (pending->body.size() > wal::kRecordBytesMax) {
@@ -467,6 +473,14 @@ Status Database::CreateTenant(std::string_view name) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
   return implementation_->OnLoop(implementation_->core()->CreateTenant(std::string(name)));
+}
+
+StatusOr<ProducerState> Database::OpenProducer(ProducerId producer, uint64_t epoch,
+                                               std::string_view tenant, std::string_view branch) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->OpenProducer(
+      producer, epoch, std::string(tenant), std::string(branch)));
 }
 
 std::vector<std::string> Database::Tenants() {

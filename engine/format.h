@@ -35,6 +35,8 @@ enum class EditKind : uint16_t {
   kCreateTenant = 2,
   kCreateBranch = 3,
   kGarbageRemoved = 4,
+  kOpenProducer = 5,
+  kForgetProducers = 6,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;

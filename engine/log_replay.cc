@@ -21,6 +21,8 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const CreateTenant&) const { return "creation of a tenant"; }
     const char* operator()(const CreateBranch&) const { return "creation of a branch"; }
     const char* operator()(const GarbageRemoved&) const { return "removal of garbage"; }
+    const char* operator()(const OpenProducer&) const { return "opening of a producer"; }
+    const char* operator()(const ForgetProducers&) const { return "forgetting of producers"; }
   };
   return std::visit(Names(), edit);
 }

@@ -76,15 +76,40 @@ class WriteBatch {
   std::unique_ptr<Representation> representation_;
 };
 
+// The number of a batch: sequences of a producer begin at 1 and rise by one, through all its
+// epochs. A batch that is sent again under its number is applied once, and gets the first copy's
+// answer.
+struct ProducerSequence {
+  ProducerId producer;
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+};
+
 struct AppendOptions {
   Ack ack = Ack::kDurable;
   std::string_view tenant = "default";
   std::string_view branch = "main";
+  // Exactly once: open the producer first (OpenProducer). A batch whose outcome is unknown
+  // (Unavailable, a crash) is sent again under the same number; one that was refused gives its
+  // number back.
+  std::optional<ProducerSequence> once;
 };
 
 struct AppendOutcome {
-  Lsn end;  // the log position behind the batch
+  Lsn end;                 // the log position behind the batch, or of a later one of its producer
+  bool duplicate = false;  // it was in the log already
 };
+
+// What a branch knows of a producer.
+struct ProducerState {
+  uint64_t epoch = 0;
+  uint64_t last_sequence = 0;  // every batch up to it is durable; the next is one more
+};
+
+// Of an append that was refused because batches before it are missing (FailedPrecondition): the
+// sequence that would be taken. nullopt of any other status.
+std::optional<uint64_t> ExpectedSequence(const Status& status);
+
 using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 
 // Figures of a database at one moment.
@@ -151,7 +176,8 @@ class Database {
 
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
   // is full, the message says which; Unavailable - the log failed, the outcome is unknown until
-  // reopened; InvalidArgument - empty or over-large batch, unknown series id.
+  // reopened; InvalidArgument - empty or over-large batch, unknown series id; FailedPrecondition -
+  // of a numbered batch: unknown producer, fenced epoch, or a gap (ExpectedSequence).
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
   // The same without waiting: `done` is called exactly once, on the database's thread; it must be
   // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of
@@ -159,6 +185,14 @@ class Database {
   void AppendAsync(WriteBatch batch, const AppendOptions& options, AppendCallback done);
   // Waits until everything appended before is durable.
   Status Sync();
+
+  // Opens an epoch of a producer, durably, and fences every older one: their batches are refused
+  // from now on. Epoch 0 asks for one above the newest; the epoch that is open already is answered
+  // again. Errors: FailedPrecondition - a newer epoch is open; ResourceExhausted - 100,000
+  // producers of the tenant are known (silent ones are forgotten after 7 days); NotFound.
+  StatusOr<ProducerState> OpenProducer(ProducerId producer, uint64_t epoch = 0,
+                                       std::string_view tenant = "default",
+                                       std::string_view branch = "main");
 
   // Moves all samples in memory to layers and trims the log. Returns when they are durable.
   Status Flush();

@@ -32,7 +32,8 @@ struct Options {
   uint64_t memtable_bytes = 256ull << 20;
   // Memory for verified layer pages, in bytes. Default 16 MiB, may be 0.
   uint64_t page_cache_bytes = 16ull << 20;
-  // Size of a log segment in bytes; about four are kept. Default 32 MiB, 64 KiB to 1 GiB, a multiple of 64 KiB.
+  // Size of a log segment in bytes; about four are kept. Default 32 MiB, 64 KiB to 1 GiB, a
+  // multiple of 64 KiB.
   uint64_t log_segment_bytes = 32ull << 20;
   // Log held before a flush is forced, in bytes: bounds replay time. Default 512 MiB.
   uint64_t log_bytes_max = 512ull << 20;

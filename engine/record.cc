@@ -118,6 +118,8 @@ EditKind KindOf(const PublishLayers&) { return EditKind::kPublishLayers; }
 EditKind KindOf(const CreateTenant&) { return EditKind::kCreateTenant; }
 EditKind KindOf(const CreateBranch&) { return EditKind::kCreateBranch; }
 EditKind KindOf(const GarbageRemoved&) { return EditKind::kGarbageRemoved; }
+EditKind KindOf(const OpenProducer&) { return EditKind::kOpenProducer; }
+EditKind KindOf(const ForgetProducers&) { return EditKind::kForgetProducers; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -174,6 +176,58 @@ Edit ReadCreateBranch(ByteReader* in) {
 void WriteBody(ByteWriter* out, const GarbageRemoved& edit) { WriteKeys(out, edit.layers); }
 Edit ReadGarbageRemoved(ByteReader* in) { return GarbageRemoved{ReadKeys(in)}; }
 
+void WriteProducer(ByteWriter* out, ProducerId id) {
+  out->U64(id.high);
+  out->U64(id.low);
+}
+ProducerId ReadProducer(ByteReader* in) {
+  uint64_t high = in->U64();
+  return {high, in->U64()};
+}
+
+void WriteBody(ByteWriter* out, const OpenProducer& edit) {
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  WriteProducer(out, edit.producer);
+  out->U64(edit.epoch);
+  out->I64(edit.wall_ns);
+}
+Edit ReadOpenProducer(ByteReader* in) {
+  OpenProducer edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.producer = ReadProducer(in);
+  edit.epoch = in->U64();
+  edit.wall_ns = in->I64();
+  return edit;
+}
+
+constexpr size_t kSilentProducerBytes = 16 + 8 + 8;
+
+void WriteBody(ByteWriter* out, const ForgetProducers& edit) {
+  NEXUS_CHECK(edit.producers.size() <= std::numeric_limits<uint32_t>::max());
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  out->U32(static_cast<uint32_t>(edit.producers.size()));
+  for (const ForgetProducers::Silent& silent : edit.producers) {
+    WriteProducer(out, silent.producer);
+    out->U64(silent.epoch);
+    out->U64(silent.last_sequence);
+  }
+}
+Edit ReadForgetProducers(ByteReader* in) {
+  ForgetProducers edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.producers.resize(ReadCount(in, kSilentProducerBytes));
+  for (ForgetProducers::Silent& silent : edit.producers) {
+    silent.producer = ReadProducer(in);
+    silent.epoch = in->U64();
+    silent.last_sequence = in->U64();
+  }
+  return edit;
+}
+
 StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
   ByteReader in(body);
   Edit edit;
@@ -189,6 +243,12 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kGarbageRemoved:
       edit = ReadGarbageRemoved(&in);
+      break;
+    case EditKind::kOpenProducer:
+      edit = ReadOpenProducer(&in);
+      break;
+    case EditKind::kForgetProducers:
+      edit = ReadForgetProducers(&in);
       break;
     default:
       return FailedPrecondition(

@@ -67,7 +67,34 @@ struct GarbageRemoved {
   bool operator==(const GarbageRemoved&) const = default;
 };
 
-using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved>;
+// Opens an epoch of a producer and fences the older ones. Expects: the branch exists. Of two edits
+// the higher epoch stands.
+struct OpenProducer {
+  TenantId tenant;
+  BranchId branch;
+  ProducerId producer;
+  uint64_t epoch = 0;
+  int64_t wall_ns = 0;  // when
+  bool operator==(const OpenProducer&) const = default;
+};
+
+// Forgets producers that have been silent. Each only if it is as named: a batch in between keeps
+// it.
+struct ForgetProducers {
+  struct Silent {
+    ProducerId producer;
+    uint64_t epoch = 0;
+    uint64_t last_sequence = 0;
+    bool operator==(const Silent&) const = default;
+  };
+  TenantId tenant;
+  BranchId branch;
+  std::vector<Silent> producers;
+  bool operator==(const ForgetProducers&) const = default;
+};
+
+using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
+                          ForgetProducers>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes.

@@ -238,6 +238,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     std::vector<catalog::TenantRecord> tenants;
     std::vector<catalog::BranchRecord> branches;
     std::vector<catalog::LayerRecord> layers;
+    std::vector<catalog::ProducerRecord> producers;
   };
   auto load = [catalog = state_->catalog.get()]() -> StatusOr<Loaded> {
     NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
@@ -245,6 +246,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     NEXUS_ASSIGN_OR_RETURN(loaded.tenants, reader.Tenants());
     NEXUS_ASSIGN_OR_RETURN(loaded.branches, reader.Branches());
     NEXUS_ASSIGN_OR_RETURN(loaded.layers, reader.Layers());
+    NEXUS_ASSIGN_OR_RETURN(loaded.producers, reader.Producers());
     return loaded;
   };
   auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
@@ -265,6 +267,10 @@ io::Task<Status> Recovery::LoadCatalog() {
     BranchState* branch = state_->FindBranch(layer.tenant, layer.branch);
     if (branch != nullptr) branch->layers.push_back({std::move(layer), nullptr});
   }
+  for (const catalog::ProducerRecord& producer : loaded->producers) {
+    BranchState* branch = state_->FindBranch(producer.tenant, producer.branch);
+    if (branch != nullptr) branch->producers.Load(producer);
+  }
   state_->next_series_id = std::max(state_->next_series_id, state_->catalog->meta().next_series_id);
   state_->applied = state_->catalog->meta().applied;
   co_return OkStatus();
@@ -284,7 +290,8 @@ io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
   Lsn catalog_applied = state_->catalog->meta().applied;
   options.from = catalog_applied;
   NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(false, options));
-  options.from = LowestSealed();
+  // Batches that are in layers still count for their producers.
+  options.from = std::min(LowestSealed(), catalog_applied);
   NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(true, options));
   state_->applied = std::max(catalog_applied, std::min(scan_.end, options.to));
   report_->replayed_batches = applier_->applied_batches();

@@ -140,6 +140,14 @@ std::shared_ptr<Memtable> DatabaseState::NewMemtable(const Memtable* predecessor
   return memtable;
 }
 
+void DatabaseState::TakeChangedProducers(std::vector<catalog::ProducerRecord>* out) {
+  for (const auto& [number, tenant] : tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      branch->producers.TakeChanged(tenant->record.id, branch->record.id, out);
+    }
+  }
+}
+
 void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
   published.SetBranch(tenant, branch);
 }

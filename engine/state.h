@@ -26,6 +26,7 @@
 #include "engine/folder.h"
 #include "engine/memtable.h"
 #include "engine/options.h"
+#include "engine/producers.h"
 #include "engine/sample_source.h"
 #include "io/environment.h"
 #include "layer/layer_reader.h"
@@ -64,6 +65,7 @@ struct BranchState {
   std::vector<OpenLayer> layers;
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
+  ProducerTable producers;
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
   int64_t active_since_ns = 0;      // monotonic: when that record was applied
@@ -166,6 +168,8 @@ struct DatabaseState {
   TenantState* AddTenant(const catalog::TenantRecord& record);
   // `predecessor`: the one it follows, or null.
   std::shared_ptr<Memtable> NewMemtable(const Memtable* predecessor);
+  // Appends the records of producers that changed since the last call.
+  void TakeChangedProducers(std::vector<catalog::ProducerRecord>* out);
   void Publish(const TenantState& tenant, const BranchState& branch);
 };
 

@@ -45,9 +45,13 @@ std::vector<Edit> SomeEdits() {
                         Lsn{9000},
                         {SomeLayer(4), SomeLayer(5)},
                         {SomeLayer(1).key(), SomeLayer(2).key()}};
-  return {publish, CreateTenant{TenantId{8}, "acme", 0x0123456789abcdefull},
+  return {publish,
+          CreateTenant{TenantId{8}, "acme", 0x0123456789abcdefull},
           CreateBranch{TenantId{8}, BranchId{1}, "what-if", BranchId{0}},
-          GarbageRemoved{{SomeLayer(1).key()}}, PublishLayers{}};
+          GarbageRemoved{{SomeLayer(1).key()}},
+          PublishLayers{},
+          OpenProducer{TenantId{1}, BranchId{2}, ProducerId{3, 4}, 5, -6},
+          ForgetProducers{TenantId{1}, BranchId{2}, {{ProducerId{3, 4}, 5, 6}}}};
 }
 
 TEST(DefinitionsRecord, RoundTrips) {
