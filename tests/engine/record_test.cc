@@ -123,8 +123,8 @@ TEST(EditRecord, BytesAreAsDocumented) {
 
 TEST(EditRecord, PublishBytesDoNotChangeByAccident) {
   std::string body = EncodeEdits(SomeEdits());
-  EXPECT_EQ(body.size(), 493u);
-  EXPECT_EQ(XxHash64(AsBytes(body)), 6074298868600377597u);
+  EXPECT_EQ(body.size(), 593u);
+  EXPECT_EQ(XxHash64(AsBytes(body)), 17870321974578406391u);
 }
 
 TEST(EditRecord, EveryPrefixIsRefused) {
