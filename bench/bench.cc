@@ -2,8 +2,9 @@
 //
 //   bazel run --config=release //bench:bench -- [--dir DIR] [--hosts N] [--ticks N]
 //
-// Data is the `cpu` set of telemetry_gen.h; every append is durable at its acknowledgement unless a row
-// says otherwise. Times are wall times of this machine at this moment: compare rows of one run, not runs.
+// Data is the `cpu` set of telemetry_gen.h; every append is durable at its acknowledgement unless a
+// row says otherwise. Times are wall times of this machine at this moment: compare rows of one run,
+// not runs.
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -36,12 +37,16 @@ struct Settings {
   int ticks = 4320;
 };
 
-double Seconds(int64_t from_ns) { return static_cast<double>(io::RealMonotonicNanos() - from_ns) * 1e-9; }
+double Seconds(int64_t from_ns) {
+  return static_cast<double>(io::RealMonotonicNanos() - from_ns) * 1e-9;
+}
 
 double CpuSeconds() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
-  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -113,7 +118,8 @@ uint64_t AppendTape(Database* db, const std::vector<SeriesId>& ids, const Tape& 
       if (wait) {
         NEXUS_CHECK(db->Append(std::move(batch)).ok());
       } else {
-        db->AppendAsync(std::move(batch), {}, [](StatusOr<AppendOutcome> outcome) { NEXUS_CHECK(outcome.ok()); });
+        db->AppendAsync(std::move(batch), {},
+                        [](StatusOr<AppendOutcome> outcome) { NEXUS_CHECK(outcome.ok()); });
       }
     }
   }
@@ -121,7 +127,8 @@ uint64_t AppendTape(Database* db, const std::vector<SeriesId>& ids, const Tape& 
   return samples;
 }
 
-void MeasureAppends(Database* db, const std::vector<SeriesId>& ids, TelemetryGenerator* data, const Settings& settings) {
+void MeasureAppends(Database* db, const std::vector<SeriesId>& ids, TelemetryGenerator* data,
+                    const Settings& settings) {
   // In pieces that fit in memory; the first warms up.
   const int piece = std::max(1, std::min(settings.ticks / 8, 500));
   double best_rate = 0, total_seconds = 0, total_cpu = 0;
@@ -148,7 +155,8 @@ void MeasureSyncAppends(Database* db, const std::vector<SeriesId>& ids, Telemetr
   int64_t started = io::RealMonotonicNanos();
   uint64_t samples = AppendTape(db, ids, tape, true);
   Row("append sync, durable, 1,000-sample batches",
-      fmt::format("{:.2f} M samples/s", static_cast<double>(samples) / Seconds(started) * 1e-6), ">= 2");
+      fmt::format("{:.2f} M samples/s", static_cast<double>(samples) / Seconds(started) * 1e-6),
+      ">= 2");
   std::vector<double> latencies;
   for (int i = 0; i < 2000; i++) {
     WriteBatch batch;
@@ -160,7 +168,8 @@ void MeasureSyncAppends(Database* db, const std::vector<SeriesId>& ids, Telemetr
   }
   std::sort(latencies.begin(), latencies.end());
   Row("one durable batch of 10 samples, p50 / p99",
-      fmt::format("{:.3f} / {:.3f} ms", latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100]),
+      fmt::format("{:.3f} / {:.3f} ms", latencies[latencies.size() / 2],
+                  latencies[latencies.size() * 99 / 100]),
       "p99 <= 1 ms");
 }
 
@@ -170,10 +179,9 @@ void MeasureSize(Database* db) {
   double seconds = Seconds(started);
   StatusOr<Stats> stats = db->GetStats();
   NEXUS_CHECK(stats.ok());
-  Row("bytes per sample, catalog included",
-      fmt::format("{:.3f} B", stats->bytes_per_sample),
-      fmt::format("<= 0.6; {} layers of {:.1f} MiB, catalog {:.1f} MiB; last flush {:.2f} s", stats->layers,
-                  static_cast<double>(stats->layer_bytes) / (1 << 20),
+  Row("bytes per sample, catalog included", fmt::format("{:.3f} B", stats->bytes_per_sample),
+      fmt::format("<= 0.6; {} layers of {:.1f} MiB, catalog {:.1f} MiB; last flush {:.2f} s",
+                  stats->layers, static_cast<double>(stats->layer_bytes) / (1 << 20),
                   static_cast<double>(stats->catalog_bytes) / (1 << 20), seconds));
 }
 
@@ -210,7 +218,10 @@ void MeasureQueries(Database* db, const TelemetryGenerator& data) {
       latencies.push_back(Seconds(started) * 1e3);
     }
     std::sort(latencies.begin(), latencies.end());
-    Row(name, fmt::format("{:.3f} / {:.3f} ms", latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100]), "");
+    Row(name,
+        fmt::format("{:.3f} / {:.3f} ms", latencies[latencies.size() / 2],
+                    latencies[latencies.size() * 99 / 100]),
+        "");
   };
   auto drain = [](StatusOr<std::unique_ptr<Cursor>> cursor) {
     NEXUS_CHECK(cursor.ok());
@@ -242,8 +253,8 @@ void MeasureQueries(Database* db, const TelemetryGenerator& data) {
   });
 }
 
-// Fills a log of about 256 MiB in a child that is killed, then opens. The child has memory for all of it, so that
-// no flush takes a part of the log away.
+// Fills a log of about 256 MiB in a child that is killed, then opens. The child has memory for all
+// of it, so that no flush takes a part of the log away.
 void MeasureRecovery(const Settings& settings) {
   const std::string directory = settings.directory + "/recovery";
   pid_t child = fork();
@@ -281,14 +292,18 @@ void MeasureRecovery(const Settings& settings) {
   const RecoveryReport& report = db->recovery();
   Row("kill -9 to first answer, 256 MiB of log", fmt::format("{:.2f} s", seconds),
       fmt::format("<= 1; {} samples replayed", report.replayed_samples));
-  Row("replay", fmt::format("{:.1f} M samples/s", static_cast<double>(report.replayed_samples) / report.seconds * 1e-6), ">= 20");
+  Row("replay",
+      fmt::format("{:.1f} M samples/s",
+                  static_cast<double>(report.replayed_samples) / report.seconds * 1e-6),
+      ">= 20");
 }
 
 std::string FirstLineOf(const char* path, std::string_view key) {
   std::ifstream file(path);
   std::string line;
   while (std::getline(file, line)) {
-    if (line.starts_with(key)) return line.substr(line.find(':') == std::string::npos ? 0 : line.find(':') + 2);
+    if (line.starts_with(key))
+      return line.substr(line.find(':') == std::string::npos ? 0 : line.find(':') + 2);
   }
   return "unknown";
 }
@@ -296,10 +311,11 @@ std::string FirstLineOf(const char* path, std::string_view key) {
 void PrintMachine(const Settings& settings) {
   utsname system = {};
   uname(&system);
-  fmt::print("machine   {} x {}, Linux {}\n", sysconf(_SC_NPROCESSORS_ONLN), FirstLineOf("/proc/cpuinfo", "model name"),
-             system.release);
+  fmt::print("machine   {} x {}, Linux {}\n", sysconf(_SC_NPROCESSORS_ONLN),
+             FirstLineOf("/proc/cpuinfo", "model name"), system.release);
   fmt::print("build     nexus {}, {}\n", Version(), __VERSION__);
-  fmt::print("data      cpu set, {} hosts, {} ticks, in {}\n\n", settings.hosts, settings.ticks, settings.directory);
+  fmt::print("data      cpu set, {} hosts, {} ticks, in {}\n\n", settings.hosts, settings.ticks,
+             settings.directory);
 }
 
 void Run(const Settings& settings) {
@@ -322,7 +338,8 @@ void Run(const Settings& settings) {
   pid_t child = fork();
   NEXUS_CHECK(child >= 0);
   if (child == 0) {
-    execl("/proc/self/exe", "bench", "--idle", (settings.directory + "/main").c_str(), static_cast<char*>(nullptr));
+    execl("/proc/self/exe", "bench", "--idle", (settings.directory + "/main").c_str(),
+          static_cast<char*>(nullptr));
     _exit(1);
   }
   int status = 0;
@@ -348,7 +365,8 @@ int main(int argc, char** argv) {
   CLI::App app("Measures the embedded engine on the cpu data set.");
   nexus::bench::Settings settings;
   std::string idle;
-  app.add_option("--dir", settings.directory, "scratch folder, wiped before and after")->capture_default_str();
+  app.add_option("--dir", settings.directory, "scratch folder, wiped before and after")
+      ->capture_default_str();
   app.add_option("--hosts", settings.hosts, "hosts of ten series each")->capture_default_str();
   app.add_option("--ticks", settings.ticks, "10 s intervals")->capture_default_str();
   app.add_option("--idle", idle, "measure the memory of this database alone");

@@ -181,14 +181,13 @@ std::span<const catalog::SampleRange> ProducerTable::RejectedOf(const ExactlyOnc
 void ProducerTable::AppendSilent(int64_t before_wall_ns, size_t limit,
                                  std::vector<catalog::ProducerRecord>* out) const {
   const size_t first = out->size();
-  for (const auto& [id, producer] : producers_) {
+  for (const auto& [id, producer] : producers_) {  // order-free: sorted below
     bool settled = producer.admitted_epoch == producer.applied.epoch &&
                    producer.admitted_sequence == producer.applied.last_sequence;
     if (settled && producer.applied.active_wall_ns < before_wall_ns) {
       out->push_back(producer.applied);
     }
   }
-  // The table's order is random and the edit goes to the log.
   auto by_id = [](const catalog::ProducerRecord& a, const catalog::ProducerRecord& b) {
     return a.id < b.id;
   };

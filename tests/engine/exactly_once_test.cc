@@ -46,6 +46,10 @@ struct Numbered : CommitRequest {
   bool released = false;
 };
 
+io::Task<void> OpenSecondEpoch(DatabaseCore* core, bool* opened) {
+  *opened = (co_await core->OpenProducer(kProducer, 2, "default", "main")).ok();
+}
+
 class ExactlyOnceTest : public SimDatabaseTest {
  protected:
   StatusOr<ProducerState> OpenEpoch(uint64_t epoch) {
@@ -135,11 +139,8 @@ TEST_F(ExactlyOnceTest, BatchQueuedBehindAnOpeningIsFenced) {
   ASSERT_TRUE(OpenEpoch(0).ok());
   Numbered* request = nullptr;
   bool opened = false;
-  auto open = [&]() -> io::Task<void> {
-    opened = (co_await core_->OpenProducer(kProducer, 2, "default", "main")).ok();
-  };
   io::TaskScope scope(world_.environment()->executor());
-  world_.RunOnLoop([&] { scope.Spawn(open()); });
+  world_.RunOnLoop([&] { scope.Spawn(OpenSecondEpoch(core_.get(), &opened)); });
   request = Submit(1, 1);
   world_.RunUntil([&] { return opened && request->released; });
   EXPECT_TRUE(absl::IsFailedPrecondition(request->status)) << request->status;

@@ -85,7 +85,7 @@ TEST(DefinitionsRecord, EveryPrefixIsRefused) {
 
 TEST(DefinitionsRecord, DamageIsNamed) {
   auto error = [](std::string body) {
-    return std::string(DecodeDefinitions(AsBytes(body)).status().message());
+    return std::string(FromAbsl(DecodeDefinitions(AsBytes(body)).status().message()));
   };
   std::string good = EncodeDefinitions(SomeDefinitions());
   EXPECT_EQ(error(good), "");

@@ -22,8 +22,8 @@
 
 #include "io/file_util.h"
 #include "io/real/mailbox.h"
-#include "io/uring/ring.h"
 #include "io/real/timer_heap.h"
+#include "io/uring/ring.h"
 
 namespace nexus::io {
 namespace {
