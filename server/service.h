@@ -1,0 +1,70 @@
+// Service: what sessions ask of the database, and what they count.
+//
+// One for a server, shared by its sessions; on the loop. Queries and whatever else blocks run on
+// workers and come back to the loop. A call that a destroyed session began ends unheard: callers hand
+// over a Ticket and may let go of it.
+// Threading: loop only.
+
+#ifndef NEXUS_SERVER_SERVICE_H_
+#define NEXUS_SERVER_SERVICE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "engine/core.h"
+#include "io/environment.h"
+#include "io/task.h"
+#include "server/metrics.h"
+
+namespace nexus::server {
+
+// Whether the one who asked still wants the answer. A session holds one for itself and hands copies to
+// what it starts; its destructor calls Drop.
+class Ticket {
+ public:
+  Ticket() : alive_(std::make_shared<bool>(true)) {}
+  bool alive() const { return *alive_; }
+  void Drop() { *alive_ = false; }
+
+ private:
+  std::shared_ptr<bool> alive_;
+};
+
+class Service {
+ public:
+  Service(engine::DatabaseCore* core, io::Environment* environment)
+      : core_(core), environment_(environment), scope_(environment->executor()) {}
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // Monotonic; requests are given this long for admission (Options::admission_timeout_ms).
+  int64_t AdmissionDeadline() const;
+  // Runs to its end even if whoever spawned it is gone; Drain waits for it.
+  void Spawn(io::Task<void> task) { scope_.Spawn(std::move(task)); }
+  // Waits for what was spawned.
+  auto Drain() { return scope_.Join(); }
+
+  engine::DatabaseCore* core() { return core_; }
+  io::Environment* environment() { return environment_; }
+  Metrics* metrics() { return &metrics_; }
+  // Set at the begin of a graceful stop.
+  bool stopping() const { return stopping_; }
+  void set_stopping() { stopping_ = true; }
+
+ private:
+  engine::DatabaseCore* const core_;
+  io::Environment* const environment_;
+  Metrics metrics_;
+  bool stopping_ = false;
+  io::TaskScope scope_;
+};
+
+}  // namespace nexus::server
+
+#endif  // NEXUS_SERVER_SERVICE_H_
