@@ -31,19 +31,20 @@ Hash128 IdentityMap::KeyOf(TenantId tenant, Hash128 identity) {
 // growing keeps their order.
 uint64_t IdentityMap::HomeOf(uint32_t tag) const { return tag >> (32 - bits_); }
 
-const Hash128& IdentityMap::IdentityAt(uint32_t slot) const {
-  return chunks_[(slot >> kChunkBits) - 1]->identities[slot % kChunkIds];
-}
-
-SeriesId IdentityMap::IdAt(uint32_t slot) const {
-  return {chunks_[(slot >> kChunkBits) - 1]->first_id + slot % kChunkIds};
+const IdentityMap::Chunk& IdentityMap::ChunkOf(uint32_t slot) const {
+  return *chunks_[(slot >> kChunkBits) - 1];
 }
 
 SeriesId IdentityMap::FindKey(Hash128 key) const {
   const uint32_t tag = TagOf(key);
   const uint64_t mask = table_.size() - 1;
   for (uint64_t at = HomeOf(tag); table_[at].slot != 0; at = (at + 1) & mask) {
-    if (table_[at].tag == tag && IdentityAt(table_[at].slot) == key) return IdAt(table_[at].slot);
+    if (table_[at].tag != tag) continue;
+    const Chunk& chunk = ChunkOf(table_[at].slot);
+    const uint32_t index = table_[at].slot % kChunkSlots;
+    if (chunk.identities[index] == key) {
+      return {static_cast<uint64_t>(chunk.id_high) << 32 | chunk.id_lows[index]};
+    }
   }
   return {};
 }
@@ -64,7 +65,9 @@ void IdentityMap::FindMany(TenantId tenant, std::span<const Hash128> identities,
     }
     for (size_t i = begin; i < end; i++) {
       const Entry& home = table_[HomeOf(TagOf(KeyOf(tenant, identities[i])))];
-      if (home.slot != 0) __builtin_prefetch(&IdentityAt(home.slot));
+      if (home.slot != 0) {
+        __builtin_prefetch(&ChunkOf(home.slot).identities[home.slot % kChunkSlots]);
+      }
     }
     for (size_t i = begin; i < end; i++) ids[i] = FindKey(KeyOf(tenant, identities[i]));
   }
@@ -76,12 +79,7 @@ StatusOr<SeriesId> IdentityMap::Insert(TenantId tenant, Hash128 identity, Series
   MutexLock lock(&mutex_);
   if (SeriesId known = FindKey(key); known.value != 0) return known;
   if (size_ == kSeriesMax) return ResourceExhausted("{} series are in use; no more fit", size_);
-  NEXUS_ASSIGN_OR_RETURN(uint32_t slot, SlotFor(id));
-  Hash128& stored = chunks_[(slot >> kChunkBits) - 1]->identities[slot % kChunkIds];
-  if (stored != Hash128{}) {
-    return DataLoss("series id {} is defined twice, with different labels", id.value);
-  }
-  stored = key;
+  NEXUS_ASSIGN_OR_RETURN(uint32_t slot, AddSlot(key, id));
   if ((size_ + 1) * 8 > table_.size() * 7) Grow();
   Place({TagOf(key), slot});
   size_++;
@@ -104,19 +102,21 @@ void IdentityMap::Grow() {
   }
 }
 
-StatusOr<uint32_t> IdentityMap::SlotFor(SeriesId id) {
-  auto [found, made] =
-      chunk_of_.try_emplace(id.value >> kChunkBits, static_cast<uint32_t>(chunks_.size()));
-  if (made && chunks_.size() == kChunksMax) {
-    chunk_of_.erase(found);
-    return ResourceExhausted("more than {} ranges of {} series ids are in use; no more series fit",
-                             kChunksMax, kChunkIds);
+StatusOr<uint32_t> IdentityMap::AddSlot(Hash128 key, SeriesId id) {
+  const uint32_t high = static_cast<uint32_t>(id.value >> 32);
+  auto open = open_chunks_.find(high);
+  if (open == open_chunks_.end() || chunks_[open->second]->used == kChunkSlots) {
+    if (chunks_.size() == kChunksMax) {
+      return ResourceExhausted("{} series are in use; no more fit", size_);
+    }
+    open = open_chunks_.insert_or_assign(high, static_cast<uint32_t>(chunks_.size())).first;
+    chunks_.push_back(std::make_unique<Chunk>(high));
   }
-  if (made) {
-    chunks_.push_back(std::make_unique<Chunk>());
-    chunks_.back()->first_id = id.value & ~uint64_t{kChunkIds - 1};
-  }
-  return (found->second + 1) << kChunkBits | static_cast<uint32_t>(id.value % kChunkIds);
+  Chunk& chunk = *chunks_[open->second];
+  const uint32_t index = chunk.used++;
+  chunk.id_lows[index] = static_cast<uint32_t>(id.value);
+  chunk.identities[index] = key;
+  return (open->second + 1) << kChunkBits | index;
 }
 
 uint64_t IdentityMap::size() const {
@@ -128,7 +128,7 @@ uint64_t IdentityMap::memory_bytes() const {
   MutexLock lock(&mutex_);
   return table_.capacity() * sizeof(Entry) + chunks_.size() * sizeof(Chunk) +
          chunks_.capacity() * sizeof(std::unique_ptr<Chunk>) +
-         chunk_of_.capacity() * (sizeof(std::pair<uint64_t, uint32_t>) + 1);
+         open_chunks_.capacity() * (sizeof(std::pair<uint32_t, uint32_t>) + 1);
 }
 
 }  // namespace nexus::catalog
