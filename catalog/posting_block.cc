@@ -6,7 +6,6 @@
 #include <bit>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "catalog/format.h"
 
 namespace nexus::catalog {
@@ -18,35 +17,38 @@ constexpr size_t kBodyBytesMax = kPostingBlockBytesMax - 1;
 
 size_t VarintBytes(uint64_t v) { return (static_cast<size_t>(std::bit_width(v | 1)) + 6) / 7; }
 
-// Sizes of the three bodies as ids are added, each never shrinking.
-class Sizes {
- public:
-  explicit Sizes(uint64_t first) : first_(first), last_(first) {}
-
-  void Add(uint64_t id) {
-    uint64_t skipped = id - last_ - 1;
-    deltas_ += VarintBytes(skipped);
-    if (skipped == 0) {
-      run_++;
-    } else {
-      closed_runs_ += VarintBytes(run_) + VarintBytes(skipped - 1);
-      run_ = 0;
-    }
-    last_ = id;
-  }
-
-  size_t deltas() const { return deltas_; }
-  uint64_t bitmap() const { return (last_ - first_) / 8 + 1; }
-  size_t runs() const { return closed_runs_ + VarintBytes(run_); }
-  uint64_t smallest() const { return std::min<uint64_t>({deltas(), bitmap(), runs()}); }
-
- private:
-  const uint64_t first_;
-  uint64_t last_;
-  uint64_t run_ = 0;  // length - 1 of the open run
-  size_t deltas_ = 0;
-  size_t closed_runs_ = 0;
+// The first ids that fit into one block, and their smallest encoding.
+struct Measured {
+  size_t count = 1;
+  Encoding encoding = kDeltas;
 };
+
+// Each of the three sizes only grows as ids are added, so the smallest does too.
+Measured MeasureBlock(std::span<const uint64_t> ids) {
+  const size_t most = std::min(ids.size(), kPostingBlockIdsMax);
+  Measured fits;
+  size_t deltas = 0;
+  size_t closed_runs = 0;
+  uint64_t run = 0;  // length - 1 of the open run
+  for (size_t i = 1; i < most; i++) {
+    const uint64_t skipped = ids[i] - ids[i - 1] - 1;
+    if (skipped == 0) {
+      run++;
+      deltas++;
+    } else {
+      closed_runs += VarintBytes(run) + VarintBytes(skipped - 1);
+      deltas += VarintBytes(skipped);
+      run = 0;
+    }
+    const uint64_t bitmap = (ids[i] - ids.front()) / 8 + 1;
+    const size_t runs = closed_runs + VarintBytes(run);
+    const uint64_t smallest = std::min<uint64_t>({deltas, bitmap, runs});
+    if (smallest > kBodyBytesMax) break;
+    fits.count = i + 1;
+    fits.encoding = deltas == smallest ? kDeltas : runs == smallest ? kRuns : kBitmap;
+  }
+  return fits;
+}
 
 void EncodeDeltas(std::span<const uint64_t> ids, ByteWriter* out) {
   for (size_t i = 1; i < ids.size(); i++) out->Varint(ids[i] - ids[i - 1] - 1);
@@ -141,33 +143,27 @@ bool DecodeDeltas(std::string_view body, IdSink* sink) {
 
 }  // namespace
 
-size_t PostingBlockFit(std::span<const uint64_t> ids) {
-  const size_t most = std::min(ids.size(), kPostingBlockIdsMax);
-  Sizes sizes(ids.front());
-  for (size_t i = 1; i < most; i++) {
-    sizes.Add(ids[i]);
-    if (sizes.smallest() > kBodyBytesMax) return i;
-  }
-  return most;
+bool FitsPostingBlock(std::span<const uint64_t> ids) {
+  return MeasureBlock(ids).count == ids.size();
 }
 
-void EncodePostingBlock(std::span<const uint64_t> ids, std::string* out) {
-  Sizes sizes(ids.front());
-  for (uint64_t id : ids.subspan(1)) sizes.Add(id);
-  const uint64_t smallest = sizes.smallest();
-  NEXUS_CHECK(ids.size() <= kPostingBlockIdsMax);
-  NEXUS_CHECK(smallest <= kBodyBytesMax);
+size_t EncodePostingBlock(std::span<const uint64_t> ids, std::string* out) {
+  const Measured measured = MeasureBlock(ids);
+  ids = ids.first(measured.count);
   ByteWriter writer(out);
-  if (sizes.deltas() == smallest) {
-    writer.U8(kDeltas);
-    EncodeDeltas(ids, &writer);
-  } else if (sizes.runs() == smallest) {
-    writer.U8(kRuns);
-    EncodeRuns(ids, &writer);
-  } else {
-    writer.U8(kBitmap);
-    EncodeBitmap(ids, out);
+  writer.U8(measured.encoding);
+  switch (measured.encoding) {
+    case kDeltas:
+      EncodeDeltas(ids, &writer);
+      break;
+    case kBitmap:
+      EncodeBitmap(ids, out);
+      break;
+    case kRuns:
+      EncodeRuns(ids, &writer);
+      break;
   }
+  return ids.size();
 }
 
 bool DecodePostingBlock(uint64_t first, std::string_view payload, std::vector<uint64_t>* ids) {

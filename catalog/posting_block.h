@@ -22,12 +22,12 @@
 
 namespace nexus::catalog {
 
-// How many of the first ids of `ids` fit into one block; at least 1. REQUIRES: ids is ascending,
-// without repetition, and not empty.
-size_t PostingBlockFit(std::span<const uint64_t> ids);
+// Appends one block of as many of the first ids of `ids` as fit; returns how many, at least 1.
+// REQUIRES: ids is ascending, without repetition, and not empty.
+size_t EncodePostingBlock(std::span<const uint64_t> ids, std::string* out);
 
-// Appends the block of ids that fit (PostingBlockFit(ids) == ids.size()).
-void EncodePostingBlock(std::span<const uint64_t> ids, std::string* out);
+// Whether all of them fit into one block.
+bool FitsPostingBlock(std::span<const uint64_t> ids);
 
 // Appends the ids of a block whose first id is `first`, ascending. False if it is malformed; `ids`
 // is then as before.

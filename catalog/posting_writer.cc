@@ -54,7 +54,7 @@ Status PostingWriter::Add(LabelSymbols label, std::span<const uint64_t> ids, boo
           Tree::kPostings, PostingKey(tenant_, label.name, label.value, {*first}).view()));
     }
     const bool appended = taken.front() > block_.back();
-    if (!appended && PostingBlockFit(merged_) < merged_.size()) {
+    if (!appended && !FitsPostingBlock(merged_)) {
       std::span<const uint64_t> all(merged_);
       NEXUS_RETURN_IF_ERROR(WriteBlocks(label, all.first(all.size() / 2)));
       NEXUS_RETURN_IF_ERROR(WriteBlocks(label, all.subspan(all.size() / 2)));
@@ -67,12 +67,10 @@ Status PostingWriter::Add(LabelSymbols label, std::span<const uint64_t> ids, boo
 
 Status PostingWriter::WriteBlocks(LabelSymbols label, std::span<const uint64_t> ids) {
   while (!ids.empty()) {
-    std::span<const uint64_t> block = ids.first(PostingBlockFit(ids));
+    const Key key = PostingKey(tenant_, label.name, label.value, {ids.front()});
     value_.Clear();
-    EncodePostingBlock(block, value_.bytes());
-    const Key key = PostingKey(tenant_, label.name, label.value, {block.front()});
+    ids = ids.subspan(EncodePostingBlock(ids, value_.bytes()));
     NEXUS_RETURN_IF_ERROR(cursor_.Put(key.view(), &value_));
-    ids = ids.subspan(block.size());
   }
   return OkStatus();
 }
