@@ -130,7 +130,9 @@ StatusOr<UpdateWriter::Definitions> UpdateWriter::GatherSeries(const Update& upd
     series.insert(series.end(), segment->definitions().begin(), segment->definitions().end());
   }
   for (const SeriesDefinition& definition : update.series) series.push_back(&definition);
-  std::stable_sort(series.begin(), series.end(), BySeries);
+  if (!std::is_sorted(series.begin(), series.end(), BySeries)) {
+    std::stable_sort(series.begin(), series.end(), BySeries);
+  }
   for (size_t i = 0; i < series.size(); i++) {
     const SeriesDefinition& s = *series[i];
     if (s.id.value == 0 || s.id.value == UINT64_MAX) {
