@@ -164,7 +164,6 @@ StatusOr<std::unique_ptr<Catalog>> Catalog::Open(CatalogOptions options) {
     if (int rc = mdb_env_sync(env->get(), 1); rc != MDB_SUCCESS) return env->Error(rc, "sync");
     meta->synced = meta->applied;
   }
-  if (create && options.sync_directory) NEXUS_RETURN_IF_ERROR(options.sync_directory());
   auto state = std::make_unique<State>(std::move(options), std::move(env), *meta);
   return std::unique_ptr<Catalog>(new Catalog(std::move(state)));
 }

@@ -56,10 +56,6 @@ struct CatalogOptions {
   // Readers at once, 64 bytes each in lock.mdb: one a query, so this is far above any sane number.
   uint32_t readers_max = 1024;
 
-  // Makes the entries of `directory` durable; called by kCreate when its files stand. The catalog
-  // stands beside the seam and cannot do it itself; none in the simulator, where power cuts do not
-  // reach the folder.
-  std::function<Status()> sync_directory;
   // Called on the committing thread when a commit, or a sync, has succeeded.
   std::function<void(Lsn applied)> after_commit;
   std::function<void(Lsn synced)> after_sync;
@@ -71,7 +67,8 @@ class Catalog {
   static StatusOr<Presence> Probe(const std::string& directory);
 
   // Opens, checks version, features and database id, and syncs, so that everything read is known to
-  // survive. Blocks; a few ms whatever the size.
+  // survive. Blocks; a few ms whatever the size. After kCreate the caller makes the entries of the
+  // directory durable: the catalog stands beside the seam and cannot.
   // Errors: FailedPrecondition - missing or empty ("run nexus catalog rebuild DIR"), another
   // database's (both ids named), another version or an unknown feature; AlreadyExists; DataLoss -
   // the file or its meta record is damaged; PermissionDenied, ResourceExhausted - of the file

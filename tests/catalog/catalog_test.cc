@@ -94,16 +94,6 @@ TEST_F(CatalogTest, ReadOnlyReadsButRefusesToWrite) {
   EXPECT_EQ(catalog_->meta().synced, Lsn{0});
 }
 
-TEST_F(CatalogTest, CreateSyncsTheDirectoryAndFailsWithIt) {
-  int calls = 0;
-  options_.sync_directory = [&] {
-    calls++;
-    return Unavailable("disk gone");
-  };
-  EXPECT_EQ(TryOpen(OpenMode::kCreate).status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(calls, 1);
-}
-
 // ---- Committing and syncing.
 
 TEST_F(CatalogTest, CommitIsVisibleAtOnceAndSyncedOnlyAfterSync) {
