@@ -1,14 +1,16 @@
 // The folder of a database: what lies where, and the identity file that makes a folder a database.
 //
-//   lock                     held while the database is open; the holder's pid
-//   IDENTITY                 database id, format version and feature words
-//   (docs/format/identity.md) wal/                     log segments layers/                  layer
-//   files, and *.tmp while one is written catalog/                 LMDB catalog-<lsn>.image the two
-//   newest images of the catalog reserve                  preallocated space, given up at ENOSPC
-//   quarantine/              what recovery would neither keep nor delete
+//  - lock: held while the database is open; the holder's pid
+//  - IDENTITY: database id, format version, feature words (identity.h)
+//  - wal/: log segments
+//  - layers/: layer files, and *.tmp while one is written
+//  - catalog/: LMDB
+//  - catalog-<lsn>.image: the two newest images of the catalog
+//  - reserve: preallocated space, given up at ENOSPC
+//  - quarantine/: what recovery would neither keep nor delete
 //
-// The identity file is written once, atomically, before anything else in a new folder; so a folder
-// without it is either empty or not ours.
+// The identity file is written once, atomically, before any other file but the lock; so a folder
+// without it holds no data of ours.
 // Threading: plain functions; the tasks run on the loop.
 
 #ifndef NEXUS_ENGINE_FOLDER_H_
@@ -18,7 +20,7 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "base/types.h"
+#include "engine/identity.h"
 #include "io/environment.h"
 
 namespace nexus::engine {
@@ -35,16 +37,6 @@ struct Folder {
   std::string reserve;
   std::string quarantine;
 };
-
-struct Identity {
-  DatabaseId database;
-  int64_t created_wall_ns = 0;
-};
-
-// The identity file's bytes and back. Errors of parsing: DataLoss (damaged), FailedPrecondition (a
-// newer format version or an unknown incompatible feature, named).
-std::string EncodeIdentity(const Identity& identity);
-StatusOr<Identity> ParseIdentity(std::string_view bytes, std::string_view path);
 
 struct OpenedFolder {
   OpenedFolder(Identity found, bool made) : identity(found), created(made) {}
