@@ -45,6 +45,13 @@ StatusOr<HostPort> ParseHostPort(std::string_view text) {
   return parsed;
 }
 
+bool IsNumericHost(std::string_view host) {
+  std::string name(host);
+  in6_addr room;
+  return inet_pton(AF_INET, name.c_str(), &room) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), &room) == 1;
+}
+
 bool IsLoopback(std::string_view host) {
   if (host == "localhost") return true;
   std::string name(host);

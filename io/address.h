@@ -26,6 +26,8 @@ struct HostPort {
 // one). Errors: InvalidArgument, saying what is wrong and what is expected.
 StatusOr<HostPort> ParseHostPort(std::string_view text);
 
+// True for an IPv4 or IPv6 address in numbers.
+bool IsNumericHost(std::string_view host);
 // True for "localhost", 127.0.0.0/8 and ::1: reachable from this machine only.
 bool IsLoopback(std::string_view host);
 

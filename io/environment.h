@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "io/executor.h"
 #include "io/file.h"
+#include "io/stream.h"
 
 namespace nexus::io {
 
@@ -26,12 +27,13 @@ class Environment {
   virtual ~Environment() = default;
   virtual Executor* executor() = 0;
   virtual Disk* disk() = 0;
+  virtual Network* network() = 0;
   virtual Random* random() = 0;
   // Nanoseconds since the Unix epoch; may jump. Any thread.
   virtual int64_t WallNanos() = 0;
   // Never goes back. Any thread.
   virtual int64_t MonotonicNanos() = 0;
-  // "io_uring", "simulation": for logs and stats.
+  // "io_uring", "posix", "simulation": for logs and stats.
   virtual const char* name() const = 0;
 };
 

@@ -10,7 +10,6 @@
 
 #include "base/status.h"
 #include "io/environment.h"
-#include "io/stream.h"
 
 namespace nexus::io {
 
@@ -24,8 +23,6 @@ class RealEnvironment : public Environment {
   // Starts the threads. Errors: Unavailable/ResourceExhausted with the failed call (io_uring
   // refused or out of memory locked).
   static StatusOr<std::unique_ptr<RealEnvironment>> Start(RealOptions options);
-
-  virtual Network* network() = 0;
 
   // Ends the loop once it has nothing ready, joins the threads. REQUIRES: no operation in flight.
   // The destructor does it too.

@@ -1,12 +1,12 @@
-// StreamCore: one connected stream of the real world behind its handle - what is still to be handed
-// over, received and sent, and how it ends. A backend brings the system calls.
+// StreamCore: one connected stream of the real world behind its handle - its two sides, and how it
+// ends. A backend brings the system calls.
 //
 // The handle (RealStream) is the caller's and may go at any time, also inside a callback; the core
 // stays until the backend has nothing in flight for it, then completes what the caller still has
 // with -ECANCELED, closes the socket and destroys itself. All callbacks come from the loop: from
 // Advance, which every change schedules at most once a turn, and from the backend's completions.
 //
-// Memory: bytes that arrive while the receiver is paused are copied to the side. A backend stops
+// Memory: bytes that arrive while the receiver is paused are copied aside. A backend stops
 // receiving soon after, so there are never more than it had buffers for.
 // Threading: the loop's.
 
@@ -15,15 +15,14 @@
 
 #include <sys/uio.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 
-#include "base/bytes.h"
-#include "io/real/intrusive_queue.h"
 #include "io/real/loop.h"
 #include "io/stream.h"
+#include "io/stream_side.h"
 
 namespace nexus::io {
 
@@ -45,9 +44,13 @@ class StreamCore : RunNode {
   void Abort();
 
  protected:
+  // Pieces sent at once: 16 small answers, or 4 of four pieces.
+  static constexpr size_t kSendPiecesMax = 16;
+  using Pieces = std::array<iovec, kSendPiecesMax>;
+
   virtual ~StreamCore() = default;
 
-  // Starts and stops what the state below asks for. Called from the loop.
+  // Starts and stops what the sides below ask for. Called from the loop.
   virtual void Drive() = 0;
   // Has everything in flight end soon; called once, after the stream was closed.
   virtual void CancelInFlight() = 0;
@@ -61,67 +64,28 @@ class StreamCore : RunNode {
   int fd() const { return fd_; }
   bool closed() const { return closed_; }
 
-  // ---- Receiving.
-
-  // True if more bytes are wanted now.
-  bool WantsReceive() const;
-  // Where they should go if not to a buffer of the backend's; empty: there.
-  MutableBytes DirectTarget() const;
-  // Times that the receiver paused or named a buffer: a backend that receives ahead of demand
-  // should then not.
-  uint64_t interruptions() const { return interruptions_; }
-  // Bytes that have arrived in a buffer of the backend's; taken or copied on return.
-  void Received(Bytes bytes);
-  // Bytes that have arrived in DirectTarget().
-  void ReceivedDirect(uint64_t bytes);
-  // The end; 0 or -errno. Nothing is received after it.
-  void ReceiveEnded(int error);
-
-  // ---- Sending.
-
-  bool WantsSend() const { return !sends_.empty() && !closed_; }
-  // The pieces to send next, at most `into.size()`; returns how many.
-  size_t GatherSend(std::span<iovec> into) const;
+  ReceiveSide& receive_side() { return receive_side_; }
+  bool WantsSend() const { return !send_side_.empty() && !closed_; }
+  // The pieces to send next; how many.
+  size_t NextPieces(Pieces* into) const;
   // That many bytes of them have gone out.
   void Sent(uint64_t bytes);
-  void SendFailed(int error);
+  void SendFailed(int error) { send_side_.Fail(error); }
 
  private:
   static void RunAdvance(RunNode* node) { static_cast<StreamCore*>(node)->Advance(); }
   void Advance();
-  void HandOverHeld();
-  // Gives what it can of the bytes to whoever is to have them now; the number taken.
-  size_t HandOver(Bytes bytes);
-  void FillReceiveOp(uint64_t bytes);
-  void CompleteReceiveOp(int64_t result);
-  void HandOverEnd();
-  void FailSends(int error);
-  void EndBoth(bool reset);
   void EndSending();
+  void EndBoth(bool reset);
   void Finish();
 
   RealLoop* const loop_;
   const int fd_;
-  std::string peer_;
-  std::string local_;
-
-  StreamHandler* handler_ = nullptr;
-  ReceiveOp* receive_op_ = nullptr;
-  uint64_t received_ = 0;  // bytes of receive_op_
-  std::string held_;       // arrived while nobody would take it; from held_at_ on
-  size_t held_at_ = 0;
-  uint64_t interruptions_ = 0;
-  bool paused_ = false;
-  bool ended_ = false;
-  bool end_told_ = false;
-  int end_error_ = 0;
-
-  IntrusiveQueue<SendOp> sends_;
-  uint64_t sent_ = 0;  // bytes of the first
-  int send_error_ = 0;
-  bool shutdown_asked_ = false;
-  bool shut_down_ = false;
-
+  const std::string peer_;
+  const std::string local_;
+  ReceiveSide receive_side_;
+  SendSide send_side_;
+  bool sending_ended_ = false;
   bool kicked_ = false;
   bool closed_ = false;
   bool reset_ = false;  // closed by a reset

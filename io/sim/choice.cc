@@ -45,13 +45,25 @@ uint64_t Rng::Below(uint64_t n) {
 }
 
 const char* FaultName(Fault fault) {
-  static constexpr std::array<const char*, kFaultCount> kNames = {
-      "write_error",      "no_space",    "quota",
-      "read_only_error",  "short_write", "short_read",
-      "interrupted",      "read_error",  "bit_rot",
-      "misdirected_read", "sync_error",  "directory_sync_error",
-      "metadata",         "slow",        "garbage_sector",
-      "clock_jump"};
+  static constexpr std::array<const char*, kFaultCount> kNames = {"write_error",
+                                                                  "no_space",
+                                                                  "quota",
+                                                                  "read_only_error",
+                                                                  "short_write",
+                                                                  "short_read",
+                                                                  "interrupted",
+                                                                  "read_error",
+                                                                  "bit_rot",
+                                                                  "misdirected_read",
+                                                                  "sync_error",
+                                                                  "directory_sync_error",
+                                                                  "metadata",
+                                                                  "slow",
+                                                                  "garbage_sector",
+                                                                  "clock_jump",
+                                                                  "connect_refused",
+                                                                  "connection_reset",
+                                                                  "connection_silent"};
   return kNames[static_cast<size_t>(fault)];
 }
 

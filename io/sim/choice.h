@@ -45,7 +45,11 @@ enum class Stream : uint8_t {
   kTunable,     // for the driver of the world: settings of the system under test
   kFirstFault,  // one stream for each class of Fault from here on
 };
-inline constexpr size_t kStreamCount = static_cast<size_t>(Stream::kFirstFault) + kFaultCount;
+// How bytes are cut into pieces on the simulated network, and what of them survives a reset. Behind
+// the faults, so that it shifted no stream that was there before it.
+inline constexpr Stream kNetworkStream =
+    static_cast<Stream>(static_cast<size_t>(Stream::kFirstFault) + kFaultCount);
+inline constexpr size_t kStreamCount = static_cast<size_t>(kNetworkStream) + 1;
 
 constexpr Stream StreamOf(Fault fault) {
   return static_cast<Stream>(static_cast<size_t>(Stream::kFirstFault) + static_cast<size_t>(fault));

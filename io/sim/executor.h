@@ -19,8 +19,13 @@ namespace nexus::sim {
 
 class Executor : public io::Executor {
  public:
-  Executor(Scheduler* scheduler, Trace* trace, const Options* options)
-      : scheduler_(scheduler), trace_(trace), options_(options), booted_ns_(scheduler->now()) {}
+  // `outside`: of a process that the incarnation's crashes do not touch.
+  Executor(Scheduler* scheduler, Trace* trace, const Options* options, bool outside = false)
+      : scheduler_(scheduler),
+        trace_(trace),
+        options_(options),
+        owner_(outside ? this : nullptr),
+        booted_ns_(scheduler->now()) {}
 
   void Schedule(io::RunNode* node) override;
   void Post(io::RunNode* node) override;
@@ -31,6 +36,8 @@ class Executor : public io::Executor {
   int64_t MonotonicNanos() const override { return scheduler_->now() - booted_ns_; }
 
   bool alive() const { return alive_; }
+  // Who owns its entries in the scheduler.
+  Executor* owner() const { return owner_; }
   // REQUIRES: the scheduler has dropped everything.
   void Kill();
 
@@ -46,6 +53,7 @@ class Executor : public io::Executor {
   Scheduler* const scheduler_;
   Trace* const trace_;
   const Options* const options_;
+  Executor* const owner_;
   const int64_t booted_ns_;
   bool alive_ = true;
   std::deque<io::Work*> catalog_lane_;  // the first is under way

@@ -27,12 +27,15 @@ enum class Fault : uint8_t {
   kMisdirectedRead,     // D8: a sector at rest reads as another sector of the file, for good
   kSyncError,           // D3: EIO; what was not durable is unknown for ever, the handle is dead
   kDirectorySyncError,  // EIO; nothing became durable
-  kMetadataError,  // EIO from open, rename, unlink, mkdir, rmdir, allocate, truncate; no effect
-  kSlowOperation,  // an operation takes up to Options::slow_ns longer
-  kGarbageSector,  // D6, D7: what was in flight or lost at a power cut may read as garbage
-  kClockJump,      // the wall clock jumps when it is read
+  kMetadataError,     // EIO from open, rename, unlink, mkdir, rmdir, allocate, truncate; no effect
+  kSlowOperation,     // an operation takes up to Options::slow_ns longer
+  kGarbageSector,     // D6, D7: what was in flight or lost at a power cut may read as garbage
+  kClockJump,         // the wall clock jumps when it is read
+  kConnectRefused,    // ECONNREFUSED though somebody listens
+  kConnectionReset,   // both ends of a connection are reset
+  kConnectionSilent,  // nothing arrives on a connection any more, and neither end is told
 };
-inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::kClockJump) + 1;
+inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::kConnectionSilent) + 1;
 
 const char* FaultName(Fault fault);
 

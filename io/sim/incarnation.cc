@@ -161,10 +161,11 @@ int64_t WallClock::Now() {
 }
 
 Incarnation::Incarnation(Scheduler* scheduler, Trace* trace, const Options* options, Disk* disk,
-                         WallClock* wall, Rng* random, int64_t pid)
+                         sim::Network* network, WallClock* wall, Rng* random, int64_t pid)
     : life_(std::make_shared<Life>(Life{disk, pid})),
       executor_(scheduler, trace, options),
       disk_(life_),
+      network_(network, life_),
       wall_(wall),
       random_(random) {}
 

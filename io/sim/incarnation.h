@@ -14,15 +14,10 @@
 #include "io/environment.h"
 #include "io/sim/disk.h"
 #include "io/sim/executor.h"
+#include "io/sim/life.h"
+#include "io/sim/network.h"
 
 namespace nexus::sim {
-
-// Shared by an incarnation and what it gave out: whether it still lives, and who it is.
-struct Life {
-  Disk* disk;
-  int64_t pid;
-  bool alive = true;
-};
 
 // The disk as a process sees it.
 class MountedDisk : public io::Disk {
@@ -74,16 +69,18 @@ class SimRandom : public io::Random {
 class Incarnation : public io::Environment {
  public:
   Incarnation(Scheduler* scheduler, Trace* trace, const Options* options, Disk* disk,
-              WallClock* wall, Rng* random, int64_t pid);
+              sim::Network* network, WallClock* wall, Rng* random, int64_t pid);
 
   sim::Executor* executor() override { return &executor_; }
   io::Disk* disk() override { return &disk_; }
+  io::Network* network() override { return &network_; }
   io::Random* random() override { return &random_; }
   int64_t WallNanos() override { return wall_->Now(); }
   int64_t MonotonicNanos() override { return executor_.MonotonicNanos(); }
   const char* name() const override { return "simulation"; }
 
   int64_t pid() const { return life_->pid; }
+  const Life& life() const { return *life_; }
   // REQUIRES: the scheduler has dropped everything.
   void Kill();
 
@@ -91,6 +88,7 @@ class Incarnation : public io::Environment {
   const std::shared_ptr<Life> life_;
   sim::Executor executor_;
   MountedDisk disk_;
+  MountedNetwork network_;
   WallClock* const wall_;
   SimRandom random_;
 };

@@ -31,6 +31,10 @@ struct Options {
   Latency metadata{20'000, 400'000};
   // Each of the two ways of offloaded work: until it runs, and until its end is known.
   Latency work{10'000, 1'000'000};
+  // Each step of a connection's making, and each piece on its way.
+  Latency network{20'000, 400'000};
+  // Bytes on their way, one way of one connection; what is beyond waits with the sender.
+  uint64_t network_window_bytes = 64 << 10;
   int64_t slow_ns = 3'000'000'000;  // the most that Fault::kSlowOperation adds
 
   // Virtual time that each node's run takes; more than 0, so that a loop that only yields ends.

@@ -32,12 +32,18 @@ int64_t Scheduler::Delay(const Latency& latency) {
   return delay;
 }
 
-void Scheduler::StartTimer(io::Timer* timer, int64_t time_ns) {
+size_t Scheduler::armed_timers() const {
+  return static_cast<size_t>(std::count_if(agenda_.begin(), agenda_.end(), [](const auto& entry) {
+    return entry.second.kind == Kind::kTimer && entry.second.owner == nullptr;
+  }));
+}
+
+void Scheduler::StartTimer(io::Timer* timer, int64_t time_ns, Executor* owner) {
   NEXUS_CHECK(!timer->armed);
   timer->armed = true;
   timer->sequence = next_sequence_;
   armed_timers_++;
-  Enter(time_ns, {Kind::kTimer, timer});
+  Enter(time_ns, {Kind::kTimer, timer, owner});
 }
 
 void Scheduler::CancelTimer(io::Timer* timer, int64_t time_ns) {
@@ -89,11 +95,11 @@ Scheduler::Item Scheduler::Pick() {
   return item;
 }
 
-void Scheduler::Enter() {
+void Scheduler::Enter(Executor* owner) {
   NEXUS_CHECK(!running_);
   running_ = true;
   io::ResetTransferDepth();
-  Executor::Enter(executor_);
+  Executor::Enter(owner != nullptr ? owner : executor_);
 }
 
 void Scheduler::Leave() {
@@ -106,11 +112,11 @@ void Scheduler::Run(Item item) {
   if (item.kind == Kind::kExecute) {
     // As on another thread: there is no current executor.
     running_ = true;
-    executor_->Execute(static_cast<io::Work*>(item.node));
+    (item.owner != nullptr ? item.owner : executor_)->Execute(static_cast<io::Work*>(item.node));
     running_ = false;
     return;
   }
-  Enter();
+  Enter(item.owner);
   item.node->run(item.node);
   Leave();
 }
@@ -136,17 +142,22 @@ void Scheduler::SkipTo(int64_t time_ns) {
   now_ = std::max(now_, time_ns);
 }
 
-void Scheduler::DropAll() {
+void Scheduler::DropAll(Executor* owner) {
   NEXUS_CHECK(!running_);
-  auto drop = [](const Item& item) {
+  auto drop = [&](const Item& item) {
+    if (item.owner != owner) return false;
     if (item.kind == Kind::kTimer) static_cast<io::Timer*>(item.node)->armed = false;
+    return true;
   };
-  for (size_t i = first_ready_; i < ready_.size(); i++) drop(ready_[i]);
-  for (const auto& [key, item] : agenda_) drop(item);
-  ready_.clear();
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(first_ready_));
   first_ready_ = 0;
-  agenda_.clear();
-  armed_timers_ = 0;
+  std::erase_if(ready_, drop);
+  std::erase_if(agenda_, [&](const auto& entry) {
+    const bool timer = entry.second.kind == Kind::kTimer;
+    if (!drop(entry.second)) return false;
+    if (timer) armed_timers_--;
+    return true;
+  });
 }
 
 }  // namespace nexus::sim

@@ -5,6 +5,9 @@
 // amount with each step, and to the next entry of the agenda when nothing is ready. Nothing runs
 // inside another node's run. Time belongs to the world, so it goes on across crashes.
 //
+// Whatever is entered has an owner: the executor of a process that the incarnation's crashes do not
+// touch (World::Outside), or null for the incarnation and its machine.
+//
 // Invariants: a node is in at most one place; after DropAll nothing of the dead incarnation is
 // referred to. Cost: a step moves at most schedule_window entries. Threading: one thread.
 
@@ -38,20 +41,27 @@ class Scheduler {
   uint64_t steps() const { return steps_; }
   bool running() const { return running_; }
   bool ready() const { return first_ready_ < ready_.size(); }
-  size_t armed_timers() const { return armed_timers_; }
+  // Timers of the incarnation.
+  size_t armed_timers() const;
   // True if something is ready or will be, timers aside.
   bool busy() const { return ready() || agenda_.size() > armed_timers_; }
 
   // Whose code runs: Executor::Current() of the nodes.
   void SetExecutor(Executor* executor) { executor_ = executor; }
 
-  void Ready(io::RunNode* node) { ready_.push_back({Kind::kNode, node}); }
+  void Ready(io::RunNode* node, Executor* owner = nullptr) {
+    ready_.push_back({Kind::kNode, node, owner});
+  }
   // Makes the node ready at `time_ns`, or now if that is past.
-  void At(int64_t time_ns, io::RunNode* node) { Enter(time_ns, {Kind::kNode, node}); }
+  void At(int64_t time_ns, io::RunNode* node, Executor* owner = nullptr) {
+    Enter(time_ns, {Kind::kNode, node, owner});
+  }
   // Has the executor execute the work at `time_ns`.
-  void ExecuteAt(int64_t time_ns, io::Work* work) { Enter(time_ns, {Kind::kExecute, work}); }
-  // `timer_time_ns` is the deadline in the world's time.
-  void StartTimer(io::Timer* timer, int64_t time_ns);
+  void ExecuteAt(int64_t time_ns, io::Work* work, Executor* owner) {
+    Enter(time_ns, {Kind::kExecute, work, owner});
+  }
+  // `time_ns` is the deadline in the world's time.
+  void StartTimer(io::Timer* timer, int64_t time_ns, Executor* owner);
   void CancelTimer(io::Timer* timer, int64_t time_ns);
 
   // A delay of an operation or of work.
@@ -64,20 +74,21 @@ class Scheduler {
   void SkipTo(int64_t time_ns);
   // Calls `function()` as if it were a node.
   template <typename F>
-  void RunHere(F&& function) {
-    Enter();
+  void RunHere(F&& function, Executor* owner = nullptr) {
+    Enter(owner);
     function();
     Leave();
   }
 
-  // Forgets everything, running nothing: the incarnation is dead.
-  void DropAll();
+  // Forgets everything of this owner, running nothing: the incarnation, or it, is dead.
+  void DropAll(Executor* owner = nullptr);
 
  private:
   enum class Kind : uint8_t { kNode, kTimer, kExecute };
   struct Item {
     Kind kind;
     io::RunNode* node;
+    Executor* owner;
   };
   struct Key {
     int64_t time_ns;
@@ -89,7 +100,7 @@ class Scheduler {
   void TakeDue();
   Item Pick();
   void Run(Item item);
-  void Enter();
+  void Enter(Executor* owner);
   void Leave();
 
   ChoiceSource* const choices_;

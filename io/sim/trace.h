@@ -29,6 +29,7 @@ enum class TraceTag : uint64_t {
   kBoot,
   kCrash,
   kSurvival,
+  kNetwork,
 };
 
 class Trace {

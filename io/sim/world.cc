@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <utility>
 
 namespace nexus::sim {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 // Sub-seeds: MixBits of the seed and one of these.
 constexpr uint64_t kRandomSeed = 0x52616e646f6d;     // "Random"
 constexpr uint64_t kGarbageSeed = 0x47617262616765;  // "Garbage"
+constexpr uint64_t kOutsideSeed = 0x4f757473696465;  // "Outside"
 
 constexpr int64_t kForever = std::numeric_limits<int64_t>::max();
 constexpr int64_t kFirstPid = 1000;
@@ -29,8 +31,10 @@ World::World(ChoiceSource* choices, uint64_t seed, Options options)
       trace_(options_.trace_sink),
       scheduler_(choices, &trace_, &options_),
       disk_(&scheduler_, choices, &trace_, &options_, MixBits(seed ^ kGarbageSeed)),
+      network_(&scheduler_, choices, &trace_, &options_, disk_.faults()),
       wall_(&scheduler_, choices, disk_.faults(), options_.wall_start_ns),
       random_(MixBits(seed ^ kRandomSeed)),
+      outside_seed_(MixBits(seed ^ kOutsideSeed)),
       lmdb_(choices) {
   // Else a loop that only yields would never let time pass.
   NEXUS_CHECK(options_.step_ns > 0);
@@ -38,7 +42,8 @@ World::World(ChoiceSource* choices, uint64_t seed, Options options)
 
 World::~World() {
   scheduler_.DropAll();
-  if (alive()) EndIncarnation();
+  if (alive()) EndIncarnation(CrashKind::kProcessKill);
+  EndOutside();
   RemoveScratch();
 }
 
@@ -47,7 +52,7 @@ io::Environment* World::Boot() {
   RemoveScratch();
   const int64_t pid = kFirstPid + static_cast<int64_t>(incarnations_.size());
   incarnations_.push_back(std::make_unique<Incarnation>(&scheduler_, &trace_, &options_, &disk_,
-                                                        &wall_, &random_, pid));
+                                                        &network_, &wall_, &random_, pid));
   alive_ = incarnations_.back().get();
   scheduler_.SetExecutor(alive_->executor());
   trace_.Event(TraceTag::kBoot, {static_cast<uint64_t>(pid)}, "{} boot of process {}",
@@ -60,10 +65,27 @@ io::Environment* World::environment() const {
   return alive_;
 }
 
-void World::EndIncarnation() {
+void World::EndIncarnation(CrashKind kind) {
   alive_->Kill();
+  network_.Died(alive_->life(), kind);
   scheduler_.SetExecutor(nullptr);
   alive_ = nullptr;
+}
+
+Outside* World::outside() {
+  if (!std::exchange(outside_alive_, true)) {
+    outsides_.push_back(std::make_unique<Outside>(&scheduler_, &trace_, &options_, &network_,
+                                                  &wall_, outside_seed_ + outsides_.size()));
+  }
+  return outsides_.back().get();
+}
+
+void World::EndOutside() {
+  if (!std::exchange(outside_alive_, false)) return;
+  Outside* const ended = outsides_.back().get();
+  scheduler_.DropAll(ended->executor());
+  ended->Kill();
+  network_.Died(ended->life(), CrashKind::kProcessKill);
 }
 
 void World::Crash(CrashKind kind) {
@@ -80,7 +102,7 @@ void World::Crash(CrashKind kind) {
     disk_.ProcessKill(alive_->pid());
   }
   lmdb_.Crash(kind);
-  if (alive()) EndIncarnation();
+  if (alive()) EndIncarnation(kind);
 }
 
 void World::Exit() {

@@ -33,7 +33,9 @@
 #include "io/sim/disk.h"
 #include "io/sim/incarnation.h"
 #include "io/sim/lmdb_shadow.h"
+#include "io/sim/network.h"
 #include "io/sim/options.h"
+#include "io/sim/outside.h"
 #include "io/sim/scheduler.h"
 #include "io/sim/trace.h"
 #include "io/task.h"
@@ -70,6 +72,12 @@ class World {
   void CrashAfterSteps(uint64_t steps, CrashKind kind);
   void CancelScheduledCrash() { crash_at_step_.reset(); }
 
+  // A process on another machine, for clients: see outside.h. There from the first call on.
+  Outside* outside();
+  // Ends it as a process kill does; its frames may then be destroyed. The next call of outside()
+  // begins another. REQUIRES: not called from a node.
+  void EndOutside();
+
   // ---- Driving. None may be called from a node; all return early if the incarnation crashes.
 
   // Runs one node, moving time to the next event if nothing is ready. False if there is nothing to
@@ -93,6 +101,9 @@ class World {
   // Calls `function()` on the loop, at once.
   template <typename F>
   void RunOnLoop(F&& function);
+  // The same on the loop of the process outside.
+  template <typename F>
+  void RunOutside(F&& function);
 
   // ---- Time, chance, record.
 
@@ -102,6 +113,7 @@ class World {
   ChoiceSource* choices() { return choices_; }
   Options* options() { return &options_; }
   Disk& disk() { return disk_; }
+  Network& network() { return network_; }
   Trace* trace() { return &trace_; }
   uint64_t trace_hash() const { return trace_.hash(); }
 
@@ -128,7 +140,7 @@ class World {
   // Runs until the task has ended; false if the incarnation crashed before.
   bool RunInScope(io::Task<void> task);
   bool CrashIfDue();
-  void EndIncarnation();
+  void EndIncarnation(CrashKind kind);
   void RemoveScratch();
 
   Options options_;
@@ -137,11 +149,16 @@ class World {
   Trace trace_;
   Scheduler scheduler_;
   Disk disk_;
+  Network network_;
   WallClock wall_;
   Rng random_;
+  const uint64_t outside_seed_;
   LmdbShadow lmdb_;
   std::vector<std::unique_ptr<Incarnation>> incarnations_;
   Incarnation* alive_ = nullptr;
+  // The last one is alive, if outside_alive_.
+  std::vector<std::unique_ptr<Outside>> outsides_;
+  bool outside_alive_ = false;
   std::string scratch_;
   struct ScheduledCrash {
     uint64_t step;
@@ -182,6 +199,11 @@ template <typename F>
 void World::RunOnLoop(F&& function) {
   NEXUS_CHECK(alive());
   scheduler_.RunHere(std::forward<F>(function));
+}
+
+template <typename F>
+void World::RunOutside(F&& function) {
+  scheduler_.RunHere(std::forward<F>(function), outside()->executor());
 }
 
 }  // namespace nexus::sim

@@ -31,33 +31,37 @@ UringStream::UringStream(UringNetwork* network, int fd)
 void UringStream::OnCancelled(void* stream) { static_cast<UringStream*>(stream)->Kick(); }
 
 void UringStream::Drive() {
-  if (interruptions() != interruptions_seen_) quiet_receives_ = 0;
-  interruptions_seen_ = interruptions();
-  bool ahead_of_demand = !WantsReceive() || !DirectTarget().empty();
-  if (receiving_ == Receiving::kMultishot && ahead_of_demand) {
+  DriveReceiving();
+  if (sending_ || !WantsSend()) return;
+  size_t count = NextPieces(&pieces_);
+  if (count == 0) {
+    Sent(0);
+    return;
+  }
+  message_.msg_iov = pieces_.data();
+  message_.msg_iovlen = count;
+  sending_ = true;
+  network_->loop()->Submit(&send_);
+}
+
+void UringStream::DriveReceiving() {
+  const ReceiveSide& side = receive_side();
+  if (side.interruptions() != interruptions_seen_) quiet_receives_ = 0;
+  interruptions_seen_ = side.interruptions();
+  bool not_ahead = !side.wants() || !side.target().empty();
+  if (receiving_ == Receiving::kMultishot && not_ahead) {
     receiving_ = Receiving::kCancelling;
     cancel_receive_.Start();
   }
   // A cancel of the last receive must not meet the next.
-  if (receiving_ == Receiving::kNot && !cancel_receive_.under_way() && WantsReceive()) {
+  if (receiving_ == Receiving::kNot && !cancel_receive_.under_way() && side.wants()) {
     receiving_ = ChooseReceiving();
     network_->loop()->Submit(&receive_);
-  }
-  if (!sending_ && WantsSend()) {
-    size_t count = GatherSend(pieces_);
-    if (count == 0) {
-      Sent(0);
-      return;
-    }
-    message_.msg_iov = pieces_.data();
-    message_.msg_iovlen = count;
-    sending_ = true;
-    network_->loop()->Submit(&send_);
   }
 }
 
 UringStream::Receiving UringStream::ChooseReceiving() {
-  if (!DirectTarget().empty()) return Receiving::kDirect;
+  if (!receive_side().target().empty()) return Receiving::kDirect;
   if (network_->buffers() == nullptr) return Receiving::kPoll;
   bool multishot = network_->has(NetworkFeature::kMultishotReceive);
   return multishot && quiet_receives_ >= kQuietReceives ? Receiving::kMultishot : Receiving::kOnce;
@@ -72,11 +76,12 @@ void UringStream::Receive::Prepare(PeerCall* call, io_uring_sqe* sqe) {
     case Receiving::kPoll:
       io_uring_prep_poll_add(sqe, fd, POLLIN);
       return;
-    case Receiving::kDirect:
-      io_uring_prep_recv(sqe, fd, stream->DirectTarget().data(),
-                         std::min<uint64_t>(stream->DirectTarget().size(), kDirectBytesMax),
-                         MSG_WAITALL);
+    case Receiving::kDirect: {
+      MutableBytes into = stream->receive_side().target();
+      into = into.first(std::min<uint64_t>(into.size(), kDirectBytesMax));
+      io_uring_prep_recv(sqe, fd, into.data(), into.size(), MSG_WAITALL);
       return;
+    }
     case Receiving::kOnce:
       io_uring_prep_recv(sqe, fd, nullptr, BufferRing::kBufferBytes, 0);
       break;
@@ -105,9 +110,9 @@ void UringStream::CompleteReceive(int result, uint32_t cqe_flags) {
     ReceivePolled(result);
   } else if (result > 0 && in_buffer) {
     quiet_receives_++;
-    Received(network_->buffers()->Filled(cqe_flags, static_cast<uint64_t>(result)));
+    receive_side().Received(network_->buffers()->Filled(cqe_flags, static_cast<uint64_t>(result)));
   } else if (result > 0) {
-    ReceivedDirect(static_cast<uint64_t>(result));
+    receive_side().ReceivedInPlace(static_cast<uint64_t>(result));
   } else if (result == -EINVAL && was == Receiving::kMultishot) {
     network_->Lacks(NetworkFeature::kMultishotReceive);
   } else if (!more) {
@@ -123,7 +128,7 @@ void UringStream::ReceivePolled(int result) {
   MutableBytes into = network_->scratch();
   ssize_t got = recv(fd(), into.data(), into.size(), MSG_DONTWAIT);
   if (got > 0) {
-    Received(into.first(static_cast<size_t>(got)));
+    receive_side().Received(into.first(static_cast<size_t>(got)));
   } else {
     ReceiveFailed(got < 0 ? -errno : 0);
   }
@@ -133,7 +138,7 @@ void UringStream::ReceiveFailed(int error) {
   // No buffer left: those handed over in this turn are back at its end. Cancelled: by ourselves,
   // to receive otherwise.
   if (IsRetried(error) || error == -ENOBUFS || error == -ECANCELED) return;
-  ReceiveEnded(error);
+  receive_side().Ended(error);
 }
 
 // ---- Sending.

@@ -16,9 +16,7 @@
 #define NEXUS_IO_URING_URING_STREAM_H_
 
 #include <sys/socket.h>
-#include <sys/uio.h>
 
-#include <array>
 #include <cstdint>
 
 #include "io/real/stream_core.h"
@@ -52,8 +50,6 @@ class UringStream : public StreamCore {
   };
   // Pieces in a row: an interactive client is past it with its second request.
   static constexpr int kQuietReceives = 4;
-  // Pieces sent at once: 16 small answers, or 4 of four pieces.
-  static constexpr size_t kSendPiecesMax = 16;
 
   struct Receive : PeerCall {
     explicit Receive(UringStream* on) : PeerCall(&Prepare, &Complete), stream(on) {}
@@ -69,6 +65,7 @@ class UringStream : public StreamCore {
   };
 
   static void OnCancelled(void* stream);
+  void DriveReceiving();
   Receiving ChooseReceiving();
   void CompleteReceive(int result, uint32_t cqe_flags);
   void ReceivePolled(int result);
@@ -85,7 +82,7 @@ class UringStream : public StreamCore {
   uint64_t interruptions_seen_ = 0;
   bool sending_ = false;
   msghdr message_ = {};
-  std::array<iovec, kSendPiecesMax> pieces_;
+  Pieces pieces_;  // of the send in flight
 };
 
 }  // namespace nexus::io
