@@ -1,8 +1,8 @@
 // Metrics: what the server counts about itself, and its text form for Prometheus.
 //
-// Counters are plain numbers: everything that counts runs on the loop. The engine's own figures come
-// from engine Stats when they are rendered. Names are DESIGN's and the issue's; scripts rely on them.
-// Threading: loop only. Source of the format: Prometheus, "Exposition formats" 0.0.4.
+// Counters are plain numbers: everything that counts runs on the loop. The engine's own figures
+// come from engine Stats when they are rendered. Names are DESIGN's and the issue's; scripts rely
+// on them. Threading: loop only. Source of the format: Prometheus, "Exposition formats" 0.0.4.
 
 #ifndef NEXUS_SERVER_METRICS_H_
 #define NEXUS_SERVER_METRICS_H_
@@ -51,12 +51,15 @@ struct Metrics {
 // Figures of the process itself.
 struct ProcessFigures {
   uint64_t resident_bytes = 0;
-  double cpu_seconds = 0;  // of all threads since the start
+  uint64_t page_cache_bytes = 0;    // verified pages of layers
+  uint64_t series_index_bytes = 0;  // the map from series to their ids
+  double cpu_seconds = 0;           // of all threads since the start
   double uptime_seconds = 0;
 };
 
 // The whole page of GET /metrics.
-std::string RenderMetrics(const Metrics& metrics, const Stats& stats, const ProcessFigures& process);
+std::string RenderMetrics(const Metrics& metrics, const Stats& stats,
+                          const ProcessFigures& process);
 
 }  // namespace nexus::server
 

@@ -1,9 +1,8 @@
 // Service: what sessions ask of the database, and what they count.
 //
 // One for a server, shared by its sessions; on the loop. Queries and whatever else blocks run on
-// workers and come back to the loop. A call that a destroyed session began ends unheard: callers hand
-// over a Ticket and may let go of it.
-// Threading: loop only.
+// workers and come back to the loop. A call that a destroyed session began ends unheard: callers
+// hand over a Ticket and may let go of it. Threading: loop only.
 
 #ifndef NEXUS_SERVER_SERVICE_H_
 #define NEXUS_SERVER_SERVICE_H_
@@ -24,8 +23,8 @@
 
 namespace nexus::server {
 
-// Whether the one who asked still wants the answer. A session holds one for itself and hands copies to
-// what it starts; its destructor calls Drop.
+// Whether the one who asked still wants the answer. A session holds one for itself and hands copies
+// to what it starts; its destructor calls Drop.
 class Ticket {
  public:
   Ticket() : alive_(std::make_shared<bool>(true)) {}
