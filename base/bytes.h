@@ -25,6 +25,9 @@ static_assert(std::endian::native == std::endian::little,
 using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
+inline std::string_view AsText(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 inline Bytes AsBytes(std::string_view s) {
   return {reinterpret_cast<const std::byte*>(s.data()), s.size()};
 }

@@ -36,6 +36,7 @@ struct RunNode {
 // Which worker does offloaded work. Work of one lane kCatalog runs one at a time, in order.
 enum class Lane : uint8_t {
   kWorker,   // CPU-heavy pure functions and blocking reads: encode, merge, decode; low priority
+  kQuery,    // the same for somebody who waits: normal priority
   kCatalog,  // LMDB writes
 };
 

@@ -19,6 +19,7 @@
 #include "engine/core.h"
 #include "io/environment.h"
 #include "io/task.h"
+#include "server/body_buffer.h"
 #include "server/metrics.h"
 
 namespace nexus::server {
@@ -51,7 +52,11 @@ class Service {
 
   engine::DatabaseCore* core() { return core_; }
   io::Environment* environment() { return environment_; }
+  // The figures of `nexus stats`. Errors: of the catalog.
+  io::Task<StatusOr<Stats>> GetStats();
+
   Metrics* metrics() { return &metrics_; }
+  BodyPool* bodies() { return &bodies_; }
   // Set at the begin of a graceful stop.
   bool stopping() const { return stopping_; }
   void set_stopping() { stopping_ = true; }
@@ -60,6 +65,7 @@ class Service {
   engine::DatabaseCore* const core_;
   io::Environment* const environment_;
   Metrics metrics_;
+  BodyPool bodies_;
   bool stopping_ = false;
   io::TaskScope scope_;
 };

@@ -1,10 +1,11 @@
-// Session: one connection's protocol as a state machine - bytes in, calls on the database, bytes out.
+// Session: one connection's protocol as a state machine - bytes in, calls on the database, bytes
+// out.
 //
-// A session knows no socket: it is driven by a Connection (connection.h) in the server, and by tests,
-// fuzzers and the simulator directly. It may be destroyed at any time between two calls; what it has
-// under way in the database ends by itself and is dropped.
-// Bounds: a session keeps at most one incomplete message, and stops reading (Transport::Pause) while
-// what it asked for is more than kSessionBytesMax. Threading: the loop, all of it.
+// A session knows no socket: it is driven by a Connection (connection.h) in the server, and by
+// tests, fuzzers and the simulator directly. It may be destroyed at any time between two calls;
+// what it has under way in the database ends by itself and is dropped. Bounds: a session keeps at
+// most one incomplete message, and stops reading (Transport::Pause) while what it asked for is more
+// than kSessionBytesMax. Threading: the loop, all of it.
 
 #ifndef NEXUS_SERVER_SESSION_H_
 #define NEXUS_SERVER_SESSION_H_
@@ -18,8 +19,8 @@
 
 namespace nexus::server {
 
-// Bytes of requests that one session may have in the database at once, unacknowledged; beyond it the
-// peer has to wait. Four of the largest batches.
+// Bytes of requests that one session may have in the database at once, unacknowledged; beyond it
+// the peer has to wait. Four of the largest batches.
 inline constexpr uint64_t kSessionBytesMax = 64ull << 20;
 // Bytes of replies not yet taken by the peer at which a session stops making more.
 inline constexpr uint64_t kOutputBytesMax = 1ull << 20;
@@ -29,17 +30,17 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Queues bytes for the peer. They go out at the end of the loop's present turn, many writes as one
-  // send.
+  // Queues bytes for the peer. They go out at the end of the loop's present turn, many writes as
+  // one send.
   virtual void Write(std::string_view bytes) = 0;
   // Written and not yet taken by the system.
   virtual uint64_t queued_bytes() const = 0;
   // No more OnBytes until Resume: what was handed to the present OnBytes still counts as taken.
   virtual void Pause() = 0;
   virtual void Resume() = 0;
-  // The next bytes of the stream go into `buffer`, and OnReceived follows when it is full (or OnEnd, if
-  // the stream ends before). For bodies of 16 KiB and more. REQUIRES: called from OnBytes or
-  // OnReceived, which return at once.
+  // The next bytes of the stream go into `buffer`, and OnReceived follows when it is full (or
+  // OnEnd, if the stream ends before). For bodies of 16 KiB and more. REQUIRES: called from OnBytes
+  // or OnReceived, which return at once.
   virtual void ReceiveInto(MutableBytes buffer) = 0;
   // Closes once everything written has gone out; OnBytes comes no more. `why` is for the log.
   virtual void CloseAfterWrites(std::string_view why) = 0;

@@ -26,6 +26,8 @@ Status RealLoop::StartThreads(int workers) {
   if (wake_fd_ < 0) return ErrnoStatus(errno, "create", "eventfd");
   workers_ = std::make_unique<WorkerPool>(this);
   NEXUS_RETURN_IF_ERROR(workers_->Start("nexus-worker", workers, kWorkerNice));
+  queries_ = std::make_unique<WorkerPool>(this);
+  NEXUS_RETURN_IF_ERROR(queries_->Start("nexus-query", workers, 0));
   catalog_ = std::make_unique<WorkerPool>(this);
   NEXUS_RETURN_IF_ERROR(catalog_->Start("nexus-catalog", 1, 0));
   Status opened;
@@ -50,6 +52,7 @@ void RealLoop::Stop() {
     thread_.join();
   }
   workers_.reset();
+  queries_.reset();
   catalog_.reset();
   if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
 }
@@ -75,7 +78,14 @@ void RealLoop::Post(RunNode* node) {
 }
 
 void RealLoop::Offload(Work* work) {
-  (work->lane == Lane::kCatalog ? catalog_ : workers_)->Submit(work);
+  switch (work->lane) {
+    case Lane::kWorker:
+      return workers_->Submit(work);
+    case Lane::kQuery:
+      return queries_->Submit(work);
+    case Lane::kCatalog:
+      return catalog_->Submit(work);
+  }
 }
 
 void RealLoop::RunTurns() {

@@ -81,6 +81,7 @@ class RealLoop : public Executor {
   int wake_fd_ = -1;
   std::thread thread_;
   std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> queries_;
   std::unique_ptr<WorkerPool> catalog_;
 
   // Any thread.

@@ -1,0 +1,120 @@
+// BinarySession: the server's end of the wire protocol NXP1 (docs/format/protocol.md).
+//
+// Frames are handled in the order they come; batches are appended in that order, and everything
+// else may answer when it is done. A registration of new series holds up what follows it on the
+// connection, since batches behind it use its numbers. Bodies of 16 KiB and more are received
+// straight into the buffer that the log is written from. Bounds: kSessionBytesMax of batches and
+// kRequestsMax requests unanswered - then it stops reading. Failure: an error frame by name; the
+// connection ends only when framing, or the numbering of series, is lost. Threading: loop.
+
+#ifndef NEXUS_SERVER_BINARY_SESSION_H_
+#define NEXUS_SERVER_BINARY_SESSION_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/protocol/frame_reader.h"
+#include "client/protocol/handshake.h"
+#include "client/protocol/registration.h"
+#include "client/protocol/write.h"
+#include "server/body_buffer.h"
+#include "server/query_job.h"
+#include "server/series_numbers.h"
+#include "server/service.h"
+#include "server/session.h"
+
+namespace nexus::server {
+
+class BinarySession : public Session {
+ public:
+  // Both outlive it.
+  BinarySession(Service* service, Transport* transport);
+  ~BinarySession() override;
+
+  void OnBytes(Bytes bytes) override;
+  void OnReceived() override;
+  void OnEnd() override;
+  void OnWritable() override;
+  void OnStopping() override;
+
+ private:
+  class BatchRequest;
+  struct Target {
+    std::string tenant = "default";
+    std::string branch = "main";
+    TenantId tenant_id;
+    BranchId branch_id;
+    uint64_t identity_seed = 0;
+    Status status;  // why it cannot be used
+    SeriesNumbers series;
+  };
+
+  void Process(Bytes input);
+  void Handle(const protocol::Frame& frame);
+  void HandleHello(const protocol::Frame& frame);
+  void HandleOpenTarget(const protocol::Frame& frame);
+  void HandleRegister(const protocol::Frame& frame);
+  void HandleBatch(const protocol::Frame& frame);
+  void HandleOpenProducer(const protocol::Frame& frame);
+  void HandleQuery(const protocol::Frame& frame);
+  void HandleCancel(const protocol::Frame& frame);
+  void HandleCredit(const protocol::Frame& frame);
+
+  static io::Task<void> Register(BinarySession* session, Ticket ticket, uint64_t request_id,
+                                 Target* target, std::vector<std::string> canonicals,
+                                 protocol::Ranges refused);
+  static io::Task<void> OpenProducer(BinarySession* session, Ticket ticket, uint64_t request_id,
+                                     protocol::OpenProducer open, std::string tenant,
+                                     std::string branch);
+  static io::Task<void> GiveStats(BinarySession* session, Ticket ticket, uint64_t request_id);
+  static io::Task<void> Flush(BinarySession* session, Ticket ticket, uint64_t request_id);
+  void FinishRegister(uint64_t request_id, Target* target,
+                      const std::vector<std::string>& canonicals,
+                      const StatusOr<std::vector<SeriesId>>& ids, const protocol::Ranges& refused);
+
+  // OK if the target can be used.
+  StatusOr<Target*> TargetOf(uint32_t number);
+  StatusOr<Target*> FindTarget(Target* target);
+  void BatchReleased(uint64_t bytes);
+  void BatchDone(BatchRequest* request, const Status& status);
+  protocol::ErrorReply ErrorOf(const BatchRequest& request, const Status& status);
+
+  void BeginRequest() { requests_++; }
+  void Reply(protocol::Opcode opcode, uint64_t request_id, std::string_view body);
+  // The final reply of a request that was begun.
+  void Finish(protocol::Opcode opcode, uint64_t request_id, std::string_view body);
+  void FinishError(uint64_t request_id, const Status& status);
+  void SendError(uint64_t request_id, const protocol::ErrorReply& error);
+  // The connection ends.
+  void Fatal(const Status& status, std::string_view reason);
+  bool MustWait() const;
+  void Unblock();
+  void CloseIfDone();
+
+  Service* const service_;
+  Transport* const transport_;
+  Ticket ticket_;
+  protocol::FrameReader reader_;
+  protocol::SymbolTable symbols_;
+  bool greeted_ = false;
+  bool closing_ = false;      // nothing more is read
+  bool ended_ = false;        // by the peer, or the server is stopping
+  bool registering_ = false;  // what follows waits
+  bool paused_ = false;
+  std::string waiting_;  // input that came while it had to wait
+
+  std::map<uint32_t, Target> targets_;
+  std::map<uint64_t, std::shared_ptr<QueryJob>> queries_;  // by request id
+  std::unique_ptr<BatchRequest> receiving_;                // its body is on the way
+  uint64_t batch_bytes_ = 0;                               // in the database
+  uint32_t requests_ = 0;                                  // begun, without final reply
+  std::string frame_;
+};
+
+}  // namespace nexus::server
+
+#endif  // NEXUS_SERVER_BINARY_SESSION_H_

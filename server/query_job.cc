@@ -1,0 +1,175 @@
+// Running a query for a connection. See query_job.h.
+
+#include "server/query_job.h"
+
+#include <utility>
+
+#include "base/labels.h"
+#include "client/protocol/format.h"
+
+namespace nexus::server {
+namespace {
+
+// A frame is sent when it has so much; one more chunk still fits what a frame may hold.
+constexpr size_t kPartBytes = protocol::kResultBytesMax / 2;
+
+// What a query may take at most, whatever the client asks.
+constexpr uint32_t kDeadlineMsMax = 600'000;
+
+AggregateFunction FunctionOf(protocol::Function function) {
+  switch (function) {
+    case protocol::Function::kMin:
+      return AggregateFunction::kMin;
+    case protocol::Function::kMax:
+      return AggregateFunction::kMax;
+    case protocol::Function::kSum:
+      return AggregateFunction::kSum;
+    case protocol::Function::kCount:
+      return AggregateFunction::kCount;
+    case protocol::Function::kFirst:
+      return AggregateFunction::kFirst;
+    case protocol::Function::kLast:
+      return AggregateFunction::kLast;
+    case protocol::Function::kRate:
+      return AggregateFunction::kRate;
+    case protocol::Function::kPercentile:
+      return AggregateFunction::kPercentile;
+    default:
+      return AggregateFunction::kAvg;
+  }
+}
+
+std::string CanonicalOf(const SeriesChunk& chunk) {
+  std::string canonical(chunk.metric);
+  canonical += '\xFF';
+  for (const Label& label : *chunk.labels) {
+    canonical.append(label.name).append(1, '\xFE').append(label.value).append(1, '\xFF');
+  }
+  return canonical;
+}
+
+}  // namespace
+
+io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
+  io::Executor* executor = job->service_->environment()->executor();
+  bool last = false;
+  while (!last && !job->dropped_) {
+    QueryJob* self = job.get();
+    auto next = [self] { return self->NextPart(); };
+    StatusOr<Part> part = co_await executor->Run(io::Lane::kQuery, next);
+    if (!part.ok()) {
+      if (!job->dropped_) job->listener_.on_end(part.status());
+      co_return;
+    }
+    last = part->last;
+    if (part->body.empty()) continue;
+    co_await job->WaitForRoom();
+    if (job->dropped_) co_return;
+    job->credit_--;
+    job->listener_.on_part(part->body,
+                           !std::holds_alternative<protocol::Query>(job->question_.query));
+  }
+  if (!job->dropped_) job->listener_.on_end(job->end_);
+}
+
+io::Task<void> QueryJob::WaitForRoom() {
+  while (!cancel_.load(std::memory_order_relaxed)) {
+    if (credit_ > 0 && listener_.has_room()) co_return;
+    co_await wake_.Wait();
+  }
+  // Its end is told by the next part.
+  credit_ = std::max<uint64_t>(credit_, 1);
+}
+
+StatusOr<QueryJob::Part> QueryJob::NextPart() {
+  if (!std::exchange(open_, true)) NEXUS_RETURN_IF_ERROR(Open());
+  return cursor_ != nullptr ? NextSamples() : NextStrings();
+}
+
+Status QueryJob::Open() {
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
+                         service_->core()->View(question_.tenant, question_.branch));
+  if (const auto* labels = std::get_if<protocol::LabelsQuery>(&question_.query)) {
+    StatusOr<std::vector<std::string>> found =
+        labels->label.empty()
+            ? engine::LabelNames(view.index.get(), labels->selector)
+            : engine::LabelValues(view.index.get(), labels->label, labels->selector);
+    NEXUS_RETURN_IF_ERROR(found.status());
+    strings_ = *std::move(found);
+    return OkStatus();
+  }
+  if (const auto* series = std::get_if<protocol::SeriesQuery>(&question_.query)) {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<Labels> found,
+                           engine::SeriesLabels(view.index.get(), series->selector, series->limit));
+    for (const Labels& one : found) strings_.push_back(one.Canonical());
+    return OkStatus();
+  }
+  const auto& query = std::get<protocol::Query>(question_.query);
+  AggregateQuery aggregate;
+  SelectQuery& select = aggregate.select;
+  select.selector = query.selector;
+  select.range = query.range;
+  select.tenant = question_.tenant;
+  select.branch = question_.branch;
+  if (query.deadline_ms > 0)
+    select.limits.deadline_ms = std::min(query.deadline_ms, kDeadlineMsMax);
+  select.limits.cancel = &cancel_;
+  StatusOr<std::unique_ptr<Cursor>> cursor;
+  switch (query.kind) {
+    case protocol::QueryKind::kSelect:
+      cursor = engine::MakeSelectCursor(std::move(view), select);
+      break;
+    case protocol::QueryKind::kLatest:
+      cursor = engine::MakeLatestCursor(std::move(view), select);
+      break;
+    case protocol::QueryKind::kAggregate:
+      aggregate.function = FunctionOf(query.function);
+      aggregate.percentile = query.percentile;
+      aggregate.step_ns = query.step_ns;
+      aggregate.grouped = query.grouped;
+      aggregate.by = query.by;
+      cursor = engine::MakeAggregateCursor(std::move(view), aggregate);
+      break;
+  }
+  NEXUS_RETURN_IF_ERROR(cursor.status());
+  cursor_ = *std::move(cursor);
+  return OkStatus();
+}
+
+StatusOr<QueryJob::Part> QueryJob::NextSamples() {
+  Part part;
+  SeriesChunk chunk;
+  while (part.body.size() < kPartBytes) {
+    NEXUS_ASSIGN_OR_RETURN(bool more, cursor_->Next(&chunk));
+    if (!more) {
+      const QueryStatistics& statistics = cursor_->statistics();
+      end_ = {statistics.series,         statistics.samples,
+              statistics.chunks_decoded, statistics.chunks_by_statistics,
+              statistics.layers,         statistics.memtables};
+      part.last = true;
+      break;
+    }
+    protocol::ResultPart piece;
+    std::string labels;
+    if (chunk.series_index != last_series_) labels = CanonicalOf(chunk);
+    last_series_ = chunk.series_index;
+    piece.series_index = chunk.series_index;
+    piece.labels = labels;
+    piece.timestamps = std::as_bytes(chunk.timestamps);
+    piece.values = std::as_bytes(chunk.values);
+    protocol::AppendPart(piece, &part.body);
+  }
+  return part;
+}
+
+StatusOr<QueryJob::Part> QueryJob::NextStrings() {
+  Part part;
+  while (part.body.size() < kPartBytes && next_string_ < strings_.size()) {
+    protocol::AppendString(strings_[next_string_++], &part.body);
+  }
+  part.last = next_string_ == strings_.size();
+  end_.items = strings_.size();
+  return part;
+}
+
+}  // namespace nexus::server

@@ -1,0 +1,147 @@
+// Accepting, sweeping, stopping. See server.h.
+
+#include "server/server.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "server/binary_session.h"
+#include "server/http_session.h"
+#include "server/text_session.h"
+
+namespace nexus::server {
+namespace {
+
+// Long for a person with a terminal, short for a peer that only holds a connection open.
+constexpr int64_t kFirstBytesNs = 30'000'000'000;
+constexpr int64_t kSweepPauseNs = 5'000'000'000;
+
+Status ListenError(int error, const std::string& address) {
+  switch (-error) {
+    case EADDRINUSE:
+      return FailedPrecondition(
+          "{}: the port is in use by another program; stop it, or choose another port with "
+          "--listen "
+          "HOST:PORT",
+          address);
+    case EADDRNOTAVAIL:
+      return InvalidArgument("{}: this machine does not have that address; choose one that it has",
+                             address);
+    case EINVAL:
+      return InvalidArgument(
+          "{}: not an address to listen on; give a numeric one with a port, like 127.0.0.1:8080",
+          address);
+    default:
+      return ErrnoStatus(-error, "listen on", address);
+  }
+}
+
+}  // namespace
+
+Server::Server(Service* service, ServerOptions options, Log log)
+    : service_(service),
+      options_(std::move(options)),
+      log_(std::move(log)),
+      factory_([this](Protocol protocol, Transport* transport) {
+        return MakeSession(protocol, transport);
+      }),
+      sweep_(this, [](io::RunNode* node) {
+        auto* timer = static_cast<SweepTimer*>(static_cast<io::Timer*>(node));
+        timer->server->Sweep();
+      }) {}
+
+Server::~Server() { service_->environment()->executor()->CancelTimer(&sweep_); }
+
+Status Server::Listen() {
+  io::ListenResult result =
+      service_->environment()->network()->Listen(options_.listen, io::kListenBacklog, this);
+  if (result.error != 0) return ListenError(result.error, options_.listen);
+  listener_ = std::move(result.listener);
+  ArmSweep();
+  return OkStatus();
+}
+
+void Server::OnAccept(std::unique_ptr<io::Stream> stream) {
+  if (connections_.size() >= options_.connections_max) {
+    service_->metrics()->connections_refused++;
+    log_("warning", fmt::format("{}: refused: {} connections are open, the most that are allowed "
+                                "(connections_max)",
+                                stream->peer(), connections_.size()));
+    return;
+  }
+  auto gone = [this](Connection* connection, std::string_view why) { OnGone(connection, why); };
+  auto connection = std::make_unique<Connection>(service_, std::move(stream), &factory_, gone);
+  Connection* added = connection.get();
+  connections_.emplace(added, std::move(connection));
+  added->Start();
+}
+
+void Server::OnAcceptError(int error) {
+  log_("warning", fmt::format("a connection could not be accepted: {}", strerror(-error)));
+}
+
+std::unique_ptr<Session> Server::MakeSession(Protocol protocol, Transport* transport) {
+  switch (protocol) {
+    case Protocol::kBinary:
+      return std::make_unique<BinarySession>(service_, transport);
+    case Protocol::kHttp:
+      return std::make_unique<HttpSession>(service_, transport);
+    case Protocol::kTls:
+      service_->metrics()->CountParseError("tls");
+      transport->CloseAfterWrites("TLS is not spoken here");
+      return nullptr;
+    case Protocol::kJson:
+      service_->metrics()->CountParseError("json");
+      transport->Write(
+          "error JSON over plain TCP is not taken by this release; send line protocol, or POST "
+          "/write\n");
+      transport->CloseAfterWrites("JSON is not spoken here");
+      return nullptr;
+    default:
+      return std::make_unique<TextSession>(service_, transport);
+  }
+}
+
+void Server::OnGone(Connection* connection, std::string_view why) {
+  log_("debug", fmt::format("{}: closed: {}", connection->peer(), why));
+  connections_.erase(connection);
+  if (connections_.empty()) empty_.Pulse();
+}
+
+void Server::ArmSweep() {
+  io::Executor* executor = service_->environment()->executor();
+  executor->StartTimer(&sweep_, executor->MonotonicNanos() + kSweepPauseNs);
+}
+
+void Server::Sweep() {
+  const int64_t now = service_->environment()->MonotonicNanos();
+  for (auto& [key, connection] : connections_) {
+    const int64_t silent = now - connection->active_ns();
+    if (connection->undecided() && silent > kFirstBytesNs) {
+      connection->Abort("it did not say what it wants");
+    } else if (silent > options_.idle_timeout_ns) {
+      connection->Abort("it was silent too long");
+    }
+  }
+  ArmSweep();
+}
+
+io::Task<void> Server::Stop(int64_t patience_ns) {
+  io::Executor* executor = service_->environment()->executor();
+  executor->CancelTimer(&sweep_);
+  listener_.reset();
+  service_->set_stopping();
+  // A session that stops may end its connection, which leaves the map later.
+  for (auto& [key, connection] : connections_) connection->Stop();
+  const int64_t deadline = executor->MonotonicNanos() + patience_ns;
+  constexpr int64_t kLookNs = 10'000'000;
+  while (!connections_.empty() && executor->MonotonicNanos() < deadline) {
+    co_await executor->Sleep(kLookNs);
+  }
+  for (auto& [key, connection] : connections_) connection->Abort("the server has stopped");
+  while (!connections_.empty()) co_await empty_.Wait();
+  co_await service_->Drain();
+}
+
+}  // namespace nexus::server
