@@ -20,7 +20,7 @@ QUIET := $(shell [ -t 2 ] || echo --noshow_progress)
 SHARED := $(wildcard $(abspath ../shared))
 TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
 
-.PHONY: help setup build test run lint lint-all format asan tsan fuzz sim bench install
+.PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim bench install
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -38,6 +38,9 @@ build: setup  ## release build: bin/nexus and bin/nexus-sim
 
 test: setup  ## every test but those tagged manual or soak, with a verdict for each
 	@$(TEST) //...
+
+test-posix: setup  ## the same without io_uring: threads and epoll
+	@$(TEST) --test_env=NEXUS_IO=posix //...
 
 run: build  ## record this machine's telemetry for a while and show what is stored
 	@tools/run.sh

@@ -125,8 +125,11 @@ class Stream {
   virtual void Send(SendOp* op) = 0;
   // Ends our direction once everything sent before has gone out.
   virtual void ShutdownSend() = 0;
-  // Ends both directions: in order, what was sent is still delivered, unless a send is in flight:
-  // then as Abort, so that the peer does not take a part for the whole.
+  // Ends both directions. In order: what was sent is still delivered - unless a send is in flight,
+  // then as Abort, so that the peer does not take a part for the whole. Bytes of the peer's that
+  // were not received are answered by a reset, as TCP does: to answer before the peer has finished,
+  // ShutdownSend, receive until the end, then close. After it only Close, Abort and the destructor
+  // may be called.
   virtual void Close() = 0;
   // Ends both directions by a reset: the peer sees -ECONNRESET, maybe ahead of bytes sent before.
   virtual void Abort() = 0;

@@ -2,94 +2,18 @@
 
 #include "io/uring/uring_disk.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
-#include <string_view>
 #include <utility>
 
+#include "io/real/names.h"
 #include "io/uring/uring_file.h"
 
 namespace nexus::io {
 namespace {
-
-constexpr mode_t kFileMode = 0644;
-constexpr mode_t kDirectoryMode = 0755;
-
-int SystemFlags(OpenFlags flags) {
-  int result = O_CLOEXEC | (flags.write ? O_RDWR : O_RDONLY);
-  if (flags.create) result |= O_CREAT;
-  if (flags.create && flags.exclusive) result |= O_EXCL;
-  if (flags.truncate) result |= O_TRUNC;
-  return result;
-}
-
-// Switches an open file to direct I/O; false where its file system has none. Asking for it in the
-// open itself would, where it is refused, already have created the file.
-bool SwitchToDirect(int fd) {
-  int flags = fcntl(fd, F_GETFL);
-  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
-}
-
-ListResult ListDirectory(const std::string& path) {
-  DIR* directory = opendir(path.c_str());
-  if (directory == nullptr) return ListResult(-errno, {});
-  std::vector<DirectoryEntry> entries;
-  int error = 0;
-  while (true) {
-    errno = 0;
-    dirent* found = readdir(directory);
-    if (found == nullptr) {
-      error = -errno;
-      break;
-    }
-    std::string_view name = found->d_name;
-    if (name == "." || name == "..") continue;
-    struct stat status;
-    // Whoever was unlinked since is not there any more.
-    if (fstatat(dirfd(directory), found->d_name, &status, 0) < 0) continue;
-    DirectoryEntry entry;
-    entry.name = name;
-    entry.is_directory = S_ISDIR(status.st_mode);
-    if (S_ISREG(status.st_mode)) entry.bytes = static_cast<uint64_t>(status.st_size);
-    entries.push_back(std::move(entry));
-  }
-  closedir(directory);
-  std::sort(entries.begin(), entries.end(),
-            [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });
-  return ListResult(error, std::move(entries));
-}
-
-// A lock file holds its holder's pid, padded: written over the last holder's, so that no truncation
-// has to wait for what the disk still has to do for that one.
-constexpr size_t kLockFileBytes = 24;
-
-// The pid written in a lock file, 0 if there is none.
-int64_t HolderPid(int fd) {
-  char text[kLockFileBytes];
-  ssize_t bytes = pread(fd, text, sizeof(text), 0);
-  int64_t pid = 0;
-  if (bytes > 0) std::from_chars(text, text + bytes, pid);
-  return pid;
-}
-
-// 0 or -errno.
-int WritePid(int fd) {
-  std::string text = std::to_string(getpid());
-  text.resize(kLockFileBytes - 1, ' ');
-  text += '\n';
-  ssize_t written = pwrite(fd, text.data(), text.size(), 0);
-  if (written < 0) return -errno;
-  return written == kLockFileBytes ? 0 : -EIO;
-}
 
 // Holds the descriptor, the lock and the place in the ring's file table. Released on the loop's
 // thread, or once the loop has stopped.
@@ -109,10 +33,9 @@ class UringFileLock : public FileLock {
   const int slot_;
 };
 
-// Writes the pid and registers the file whose lock was taken.
+// Registers the file whose lock was taken.
 LockResult KeepLock(UringLoop* loop, int fd) {
-  int slot = WritePid(fd);
-  if (slot == 0) slot = loop->ring()->RegisterFile(fd);
+  int slot = loop->ring()->RegisterFile(fd);
   if (slot < 0) {
     close(fd);
     return LockResult(slot, 0, nullptr);
@@ -184,24 +107,11 @@ Task<ListResult> UringDisk::List(std::string path) {
 }
 
 Task<LockResult> UringDisk::Lock(std::string path) {
-  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
-  if (fd < 0) co_return LockResult(-errno, 0, nullptr);
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) co_return KeepLock(loop_, fd);
-  int error = -errno;
-  int64_t holder = error == -EWOULDBLOCK ? HolderPid(fd) : 0;
-  close(fd);
-  co_return LockResult(error, holder, nullptr);
+  TakenLock taken = TakeLock(path);
+  if (taken.error != 0) co_return LockResult(taken.error, taken.holder_pid, nullptr);
+  co_return KeepLock(loop_, taken.fd);
 }
 
-Task<SpaceResult> UringDisk::FreeSpace(std::string path) {
-  struct statvfs space;
-  SpaceResult result;
-  if (statvfs(path.c_str(), &space) < 0) {
-    result.error = -errno;
-  } else {
-    result.available_bytes = uint64_t{space.f_bavail} * space.f_frsize;
-  }
-  co_return result;
-}
+Task<SpaceResult> UringDisk::FreeSpace(std::string path) { co_return SpaceFreeAt(path); }
 
 }  // namespace nexus::io

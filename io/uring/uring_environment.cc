@@ -11,11 +11,6 @@
 namespace nexus::io {
 namespace {
 
-constexpr int kWorkersMax = 64;
-constexpr uint32_t kRingEntriesMin = 8;
-// The completion queue is four times as long, and the kernel allows 65,536 of those.
-constexpr uint32_t kRingEntriesMax = 16384;
-
 class UringEnvironment : public RealEnvironment {
  public:
   Status Open(UringLoop::Options options) { return loop_.Start(options); }
@@ -39,13 +34,6 @@ class UringEnvironment : public RealEnvironment {
 }  // namespace
 
 StatusOr<std::unique_ptr<RealEnvironment>> StartUring(UringLoop::Options options) {
-  if (options.workers < 1 || options.workers > kWorkersMax) {
-    return InvalidArgument("{} workers; 1 to {} are allowed", options.workers, kWorkersMax);
-  }
-  if (options.ring_entries < kRingEntriesMin || options.ring_entries > kRingEntriesMax) {
-    return InvalidArgument("{} ring entries; {} to {} are allowed", options.ring_entries,
-                           kRingEntriesMin, kRingEntriesMax);
-  }
   auto environment = std::make_unique<UringEnvironment>();
   NEXUS_RETURN_IF_ERROR(environment->Open(options));
   return environment;

@@ -11,7 +11,8 @@
 
 namespace nexus::io {
 
-// As RealEnvironment::Start; the options' setup flags let a test play an older kernel.
+// As RealEnvironment::Start with this backend; the options let a test play an older kernel.
+// REQUIRES: options that RealEnvironment::Start would take.
 StatusOr<std::unique_ptr<RealEnvironment>> StartUring(UringLoop::Options options);
 
 }  // namespace nexus::io
