@@ -29,4 +29,13 @@ std::string_view SeriesBook::Canonical(uint64_t number) const {
   return series_[number - 1];
 }
 
+std::shared_ptr<SeriesBook> SeriesBooks::Of(std::string_view tenant) {
+  MutexLock lock(&mutex_);
+  auto found = books_.find(tenant);
+  if (found == books_.end()) {
+    found = books_.emplace(std::string(tenant), std::make_shared<SeriesBook>()).first;
+  }
+  return found->second;
+}
+
 }  // namespace nexus::client

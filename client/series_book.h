@@ -1,4 +1,4 @@
-// SeriesBook: the numbers that a client has given to series of one tenant and branch.
+// SeriesBook: the numbers that a client has given to the series of one tenant.
 //
 // Numbers rise by one from 1 and last as long as the client, whatever becomes of its connections:
 // on each the series are registered in this order, so that a batch that was encoded once can be
@@ -10,6 +10,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -34,6 +37,17 @@ class SeriesBook {
   // A deque: its strings stay where they are, and the keys below point into them.
   std::deque<std::string> series_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<absl::string_view, uint64_t> numbers_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The books of all tenants.
+class SeriesBooks {
+ public:
+  // Made at the first asking.
+  std::shared_ptr<SeriesBook> Of(std::string_view tenant);
+
+ private:
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<SeriesBook>, std::less<>> books_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace nexus::client

@@ -49,7 +49,9 @@ Status Malformed(const Status& status) {
 
 }  // namespace
 
-Session::Session(Options options) : options_(std::move(options)), database_(options_.expected) {}
+Session::Session(Options options) : options_(std::move(options)), database_(options_.expected) {
+  if (options_.books == nullptr) options_.books = std::make_shared<SeriesBooks>();
+}
 Session::~Session() = default;
 
 uint32_t Session::Target(std::string_view tenant, std::string_view branch) {
@@ -57,8 +59,9 @@ uint32_t Session::Target(std::string_view tenant, std::string_view branch) {
   for (size_t i = 0; i < targets_.size(); i++) {
     if (targets_[i]->name == name) return static_cast<uint32_t>(i);
   }
-  targets_.push_back(std::make_unique<TargetState>(std::move(name), options_.producer,
-                                                   options_.seed + targets_.size()));
+  std::shared_ptr<SeriesBook> book = options_.books->Of(tenant);
+  targets_.push_back(std::make_unique<TargetState>(
+      std::move(name), std::move(book), options_.producer, options_.seed + targets_.size()));
   return static_cast<uint32_t>(targets_.size() - 1);
 }
 

@@ -8,8 +8,8 @@
 // targets and producers and registers series as they are used.
 //
 // The order of events: OnConnected; OnReceive, TakeOutput and OnOutputSent any number of times;
-// OnDisconnected when the stream is gone and no output is being sent any more. OnTime sets the time
-// for what follows; call it before events, and every 50 ms while busy().
+// OnDisconnected when the stream is gone and no output is being sent any more. set_now() goes
+// before each, and OnTime every 50 ms or so.
 //
 // Failure: what a server says is checked; a server that breaks the protocol loses the connection
 // (OnReceive returns why). An error that no connection can mend - another database, another version
@@ -76,7 +76,9 @@ class Session {
     DatabaseId expected;                // zero: any, but the same on every connection
     protocol::ChecksumKind checksums = protocol::ChecksumKind::kXxh3;
     ProducerId producer;  // random
-    uint64_t seed = 0;    // of the jitter; random
+    // Where series have their numbers. Made if null.
+    std::shared_ptr<SeriesBooks> books;
+    uint64_t seed = 0;  // of the jitter; random
   };
 
   explicit Session(Options options);
@@ -88,7 +90,7 @@ class Session {
 
   // The client's number for a tenant and branch; lasts as long as the session.
   uint32_t Target(std::string_view tenant, std::string_view branch);
-  // The series that batches of this target name. May be used from any thread.
+  // The series that batches of this target name: those of its tenant. Any thread may use the book.
   std::shared_ptr<SeriesBook> Book(uint32_t target) const;
   // REQUIRES: its ids are numbers of the target's book; it has samples.
   void Append(uint32_t target, std::unique_ptr<Write> write);
@@ -111,7 +113,9 @@ class Session {
 
   // ---- Time.
 
-  // An error: the server has been silent for so long that the connection should be given up.
+  void set_now(int64_t now_ns) { now_ns_ = now_ns; }
+  // Ends what is late. An error: the server has been silent for so long that the connection should
+  // be given up.
   Status OnTime(int64_t now_ns);
   // Something waits for an answer or a connection.
   bool busy() const;
@@ -161,7 +165,7 @@ class Session {
   void ExpireCalls();
   void Finish();
 
-  const Options options_;
+  Options options_;
   std::vector<std::unique_ptr<TargetState>> targets_;
   std::map<uint64_t, std::unique_ptr<Asked>> calls_;  // in the order asked
   std::deque<uint64_t> waiting_;                      // calls not sent, oldest first

@@ -16,13 +16,14 @@
 namespace nexus::client {
 
 struct Session::TargetState {
-  TargetState(protocol::OpenTarget opened, ProducerId producer, uint64_t seed)
-      : name(std::move(opened)), writes(producer, seed) {}
+  TargetState(protocol::OpenTarget opened, std::shared_ptr<SeriesBook> series, ProducerId producer,
+              uint64_t seed)
+      : name(std::move(opened)), book(std::move(series)), writes(producer, seed) {}
 
   bool is_default() const { return name == protocol::OpenTarget(); }
 
   const protocol::OpenTarget name;
-  const std::shared_ptr<SeriesBook> book = std::make_shared<SeriesBook>();
+  const std::shared_ptr<SeriesBook> book;
   WriteQueue writes;
   // Why the server refused series, the last time it did: told with the samples it cost.
   std::string refusal;

@@ -95,7 +95,8 @@ class FakeServer {
   // Asked about each target.
   std::function<Status(const protocol::OpenTarget&)> refuse_target;
   protocol::Welcome welcome{0, {}, {7, 7}, {}, "fake"};
-  int result_frames = 3;  // of each QUERY
+  int result_frames = 3;             // of each QUERY
+  std::vector<std::string> strings;  // of each LABELS and SERIES
 
   std::vector<Kept> kept;
   int duplicates = 0;
@@ -185,6 +186,13 @@ inline void FakeServer::Connection::Take(const protocol::FrameHeader& header, By
         streams_.erase(stream);
       }
       return ReplyBody(header, Opcode::kDone, {});
+    }
+    case Opcode::kLabels:
+    case Opcode::kSeries: {
+      std::string strings;
+      for (const std::string& text : server_->strings) protocol::AppendString(text, &strings);
+      ReplyBody(header, Opcode::kStrings, strings);
+      return Reply(header, Opcode::kResultEnd, protocol::ResultEnd{});
     }
     case Opcode::kStats: {
       std::string stats;

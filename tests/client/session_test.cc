@@ -434,7 +434,8 @@ TEST_F(SessionTest, Crc32ServesAsWell) {
 // ---- All of it at once, by seeds.
 
 // Connections break at any byte, either way; what a broken one still carries may arrive late; the
-// server refuses this time and for good, answers get lost, and some say that the outcome is unknown.
+// server refuses this time and for good, answers get lost, and some say that the outcome is
+// unknown.
 class Storm : public SessionTest {
  protected:
   void Run(uint64_t seed) {

@@ -1,0 +1,208 @@
+// The calls of a Client. See client.h.
+
+#include "client/client.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "client/client_core.h"
+#include "client/protocol/format.h"
+
+namespace nexus::client {
+namespace {
+
+protocol::Query QueryOf(const SelectQuery& select, protocol::QueryKind kind) {
+  protocol::Query query;
+  query.kind = kind;
+  query.selector = select.selector;
+  query.range = select.range;
+  query.deadline_ms = static_cast<uint32_t>(
+      std::clamp<int64_t>(select.scope.timeout_ms, 1, std::numeric_limits<uint32_t>::max()));
+  return query;
+}
+
+}  // namespace
+
+// ---- WriteBatch.
+
+struct WriteBatch::Representation {
+  std::shared_ptr<batch::BatchEncoder> encoder =
+      std::make_shared<batch::BatchEncoder>(TenantId{}, BranchId{});
+  std::vector<batch::SeriesSample> loose;  // added one by one, not yet encoded
+  uint64_t last_series = 0;
+  bool names_nothing = false;  // a sample of series 0, which is none
+
+  void See(SeriesId series) {
+    last_series = std::max(last_series, series.value);
+    names_nothing |= series.value == 0;
+  }
+  void FlushLoose() {
+    if (loose.empty()) return;
+    encoder->Add(loose);
+    loose.clear();
+  }
+};
+
+WriteBatch::WriteBatch() : representation_(std::make_unique<Representation>()) {}
+WriteBatch::WriteBatch(WriteBatch&&) noexcept = default;
+WriteBatch& WriteBatch::operator=(WriteBatch&&) noexcept = default;
+WriteBatch::~WriteBatch() = default;
+
+void WriteBatch::Add(SeriesId series, int64_t timestamp, double value) {
+  representation_->See(series);
+  representation_->loose.push_back({series, timestamp, value});
+}
+
+void WriteBatch::AddRow(int64_t timestamp, std::span<const SeriesId> series,
+                        std::span<const double> values) {
+  for (SeriesId id : series) representation_->See(id);
+  representation_->FlushLoose();
+  representation_->encoder->AddRow(timestamp, series, values);
+}
+
+void WriteBatch::AddSeries(SeriesId series, std::span<const int64_t> timestamps,
+                           std::span<const double> values) {
+  representation_->See(series);
+  representation_->FlushLoose();
+  representation_->encoder->AddSeries(series, timestamps, values);
+}
+
+uint64_t WriteBatch::samples() const {
+  return representation_->encoder->sample_count() + representation_->loose.size();
+}
+
+uint64_t WriteBatch::bytes() const {
+  return representation_->encoder->bytes() +
+         representation_->loose.size() * sizeof(batch::SeriesSample);
+}
+
+void WriteBatch::Clear() { representation_ = std::make_unique<Representation>(); }
+
+// ---- Client.
+
+StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::RealEnvironment> environment,
+                         io::RealEnvironment::Start({}));
+  auto core = std::make_unique<ClientCore>(std::move(environment), std::move(options));
+  NEXUS_RETURN_IF_ERROR(core->Connect());
+  return std::unique_ptr<Client>(new Client(std::move(core)));
+}
+
+Client::Client(std::unique_ptr<ClientCore> core) : core_(std::move(core)) {}
+Client::~Client() = default;
+
+StatusOr<SeriesId> Client::Series(std::string metric, std::vector<Label> labels,
+                                  std::string_view tenant) {
+  NEXUS_ASSIGN_OR_RETURN(nexus::Labels made, Labels::Make(std::move(metric), std::move(labels)));
+  return Series(made, tenant);
+}
+
+SeriesId Client::Series(const Labels& labels, std::string_view tenant) {
+  return core_->books()->Of(tenant)->Number(labels.Canonical());
+}
+
+void Client::AppendAsync(WriteBatch batch, const AppendOptions& options, WriteCallback done) {
+  WriteBatch::Representation* representation = batch.representation_.get();
+  representation->FlushLoose();
+  uint64_t bytes = representation->encoder->bytes();
+  uint64_t series = core_->books()->Of(options.scope.tenant)->size();
+  Status wrong;
+  if (representation->encoder->sample_count() == 0) {
+    wrong = InvalidArgument("an empty batch");
+  } else if (bytes > protocol::kBatchBytesMax) {
+    wrong = InvalidArgument("a batch of {} bytes; at most {} are sent", bytes,
+                            protocol::kBatchBytesMax);
+  } else if (representation->names_nothing || representation->last_series > series) {
+    wrong = InvalidArgument("a batch with an id that is no series of tenant '{}'",
+                            options.scope.tenant);
+  }
+  if (!wrong.ok()) return done(wrong);
+  auto write = std::make_unique<Write>();
+  write->batch = std::move(representation->encoder);
+  write->last_series = representation->last_series;
+  write->buffered = options.ack == Ack::kBuffered;
+  write->deadline_ns = core_->Deadline(options.scope.timeout_ms);
+  write->done = std::move(done);
+  core_->Append(options.scope, std::move(write));
+}
+
+StatusOr<WriteOutcome> Client::Append(WriteBatch batch, const AppendOptions& options) {
+  Notification answered;
+  StatusOr<WriteOutcome> result = Unavailable("no answer");
+  AppendAsync(std::move(batch), options, [&](StatusOr<WriteOutcome> outcome) {
+    result = std::move(outcome);
+    answered.Notify();
+  });
+  answered.Wait();
+  return result;
+}
+
+void Client::Sync() { core_->Sync(); }
+
+StatusOr<std::unique_ptr<Cursor>> Client::Select(const SelectQuery& query) {
+  return Cursor::Open(core_.get(), query.scope, QueryOf(query, protocol::QueryKind::kSelect));
+}
+
+StatusOr<std::unique_ptr<Cursor>> Client::Latest(const SelectQuery& query) {
+  return Cursor::Open(core_.get(), query.scope, QueryOf(query, protocol::QueryKind::kLatest));
+}
+
+StatusOr<std::unique_ptr<Cursor>> Client::SelectAggregate(const SelectQuery& query,
+                                                          const Aggregate& aggregate) {
+  protocol::Query asked = QueryOf(query, protocol::QueryKind::kAggregate);
+  asked.function = aggregate.function;
+  asked.percentile = aggregate.percentile;
+  asked.step_ns = aggregate.step_ns;
+  asked.grouped = aggregate.grouped;
+  asked.by = aggregate.by;
+  return Cursor::Open(core_.get(), query.scope, asked);
+}
+
+StatusOr<std::vector<std::string>> Client::LabelNames(std::string_view selector,
+                                                      const Scope& scope) {
+  return LabelValues({}, selector, scope);
+}
+
+StatusOr<std::vector<std::string>> Client::LabelValues(std::string_view label,
+                                                       std::string_view selector,
+                                                       const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::LabelsQuery{std::string(label), std::string(selector)}, &body);
+  return core_->Strings(scope, protocol::Opcode::kLabels, std::move(body));
+}
+
+StatusOr<std::vector<Labels>> Client::SeriesLabels(std::string_view selector, uint64_t limit,
+                                                   const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::SeriesQuery{limit, std::string(selector)}, &body);
+  NEXUS_ASSIGN_OR_RETURN(std::vector<std::string> found,
+                         core_->Strings(scope, protocol::Opcode::kSeries, std::move(body)));
+  std::vector<Labels> series;
+  series.reserve(found.size());
+  for (const std::string& canonical : found) {
+    NEXUS_ASSIGN_OR_RETURN(Labels labels, Labels::FromCanonical(canonical));
+    series.push_back(std::move(labels));
+  }
+  return series;
+}
+
+StatusOr<std::vector<protocol::Stat>> Client::GetStats(const Scope& scope) {
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(scope, protocol::Opcode::kStats, {}, call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->stats());
+}
+
+Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }
+
+Status Client::Ping(int64_t timeout_ms) {
+  Scope scope;
+  scope.timeout_ms = timeout_ms;
+  return core_->Simple(scope, protocol::Opcode::kPing);
+}
+
+ServerInfo Client::server() const { return core_->server(); }
+
+}  // namespace nexus::client
