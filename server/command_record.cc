@@ -116,7 +116,7 @@ class Recorder {
       // A machine that slept, or a slow disk: go on from now instead of catching up.
       if (next < now) next = now;
       if (until_ns != 0 && next >= until_ns) return OkStatus();
-      if (WaitForStop(next - now)) return OkStatus();
+      if (WaitForSignal(next - now) == Signal::kStop) return OkStatus();
     }
   }
 
@@ -191,7 +191,7 @@ int Run(const RecordArguments& arguments) {
     if (!duration.ok()) return Fail(Annotate(duration.status(), "--for"));
     until = io::RealMonotonicNanos() + std::max<int64_t>(*duration, 1);
   }
-  BlockStopSignals();
+  BlockSignals(false);
   StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.data, true);
   if (!opened.ok()) return Fail(opened.status());
   StatusOr<io::RealEnvironment*> environment = GetEnvironment();

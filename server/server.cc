@@ -15,6 +15,7 @@ namespace {
 
 // Long for a person with a terminal, short for a peer that only holds a connection open.
 constexpr int64_t kFirstBytesNs = 30'000'000'000;
+constexpr std::string_view kPortInUse = "the port is in use";
 constexpr int64_t kSweepPauseNs = 5'000'000'000;
 
 Status ListenError(int error, const std::string& address) {
@@ -38,6 +39,11 @@ Status ListenError(int error, const std::string& address) {
 }
 
 }  // namespace
+
+bool IsPortInUse(const Status& status) {
+  return absl::IsFailedPrecondition(status) &&
+         FromAbsl(status.message()).find(kPortInUse) != std::string_view::npos;
+}
 
 Server::Server(Service* service, ServerOptions options, Log log)
     : service_(service),
@@ -65,7 +71,7 @@ Status Server::Listen() {
 void Server::OnAccept(std::unique_ptr<io::Stream> stream) {
   if (connections_.size() >= options_.connections_max) {
     service_->metrics()->connections_refused++;
-    log_("warning", fmt::format("{}: refused: {} connections are open, the most that are allowed "
+    log_(LogLevel::kWarning, fmt::format("{}: refused: {} connections are open, the most that are allowed "
                                 "(connections_max)",
                                 stream->peer(), connections_.size()));
     return;
@@ -78,7 +84,7 @@ void Server::OnAccept(std::unique_ptr<io::Stream> stream) {
 }
 
 void Server::OnAcceptError(int error) {
-  log_("warning", fmt::format("a connection could not be accepted: {}", strerror(-error)));
+  log_(LogLevel::kWarning, fmt::format("a connection could not be accepted: {}", strerror(-error)));
 }
 
 std::unique_ptr<Session> Server::MakeSession(Protocol protocol, Transport* transport) {
@@ -104,7 +110,7 @@ std::unique_ptr<Session> Server::MakeSession(Protocol protocol, Transport* trans
 }
 
 void Server::OnGone(Connection* connection, std::string_view why) {
-  log_("debug", fmt::format("{}: closed: {}", connection->peer(), why));
+  log_(LogLevel::kDebug, fmt::format("{}: closed: {}", connection->peer(), why));
   connections_.erase(connection);
   if (connections_.empty()) empty_.Pulse();
 }

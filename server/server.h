@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "io/stream.h"
 #include "server/connection.h"
+#include "server/logger.h"
 #include "server/service.h"
 
 namespace nexus::server {
@@ -28,10 +29,13 @@ struct ServerOptions {
   int64_t idle_timeout_ns = 3'600'000'000'000;
 };
 
+// Whether Listen failed because another program has the port.
+bool IsPortInUse(const Status& status);
+
 class Server : private io::AcceptHandler {
  public:
-  // What happens, for the log: level "info" or "warning", and a message.
-  using Log = std::function<void(std::string_view level, std::string_view message)>;
+  // What happens, for the log.
+  using Log = std::function<void(LogLevel level, std::string_view message)>;
 
   // All outlive it.
   Server(Service* service, ServerOptions options, Log log);

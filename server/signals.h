@@ -1,7 +1,7 @@
-// Signals of a long-running command: SIGINT and SIGTERM are waited for, not handled.
+// Signals of a long-running command: they are waited for, not handled.
 //
 // Block() must run before any thread starts, so that all threads inherit the mask; then one thread
-// waits. Threading: Block and Wait on the main thread.
+// waits. Threading: all on the main thread.
 
 #ifndef NEXUS_SERVER_SIGNALS_H_
 #define NEXUS_SERVER_SIGNALS_H_
@@ -10,10 +10,18 @@
 
 namespace nexus::server {
 
-// From now on SIGINT and SIGTERM wait for WaitForStop.
-void BlockStopSignals();
-// Sleeps for at most `timeout_ns`; true if a stop signal came.
-bool WaitForStop(int64_t timeout_ns);
+enum class Signal : uint8_t {
+  kNone,
+  kStop,    // SIGINT, SIGTERM
+  kReload,  // SIGHUP
+};
+
+// From now on SIGINT and SIGTERM wait for WaitForSignal; SIGHUP too if `reload`.
+void BlockSignals(bool reload);
+// Sleeps for at most `timeout_ns`; which signal came.
+Signal WaitForSignal(int64_t timeout_ns);
+// From now on a stop signal ends the process at once: the second one, while the first is obeyed.
+void LetStopSignalsKill();
 
 }  // namespace nexus::server
 

@@ -1,0 +1,467 @@
+// The server's end of NXP1, spoken to in frames over a database in the simulated world.
+
+#include "server/binary_session.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "batch/batch_encoder.h"
+#include "client/protocol/query.h"
+#include "tests/engine/sim_fixture.h"
+
+namespace nexus::server {
+namespace {
+
+using protocol::Opcode;
+
+// Takes what is written, and gives big bodies a place as a connection does.
+class PeerTransport : public Transport {
+ public:
+  void Write(std::string_view bytes) override { output.append(bytes); }
+  uint64_t queued_bytes() const override { return queued; }
+  void Pause() override { paused = true; }
+  void Resume() override { paused = false; }
+  void ReceiveInto(MutableBytes buffer) override { wanted = buffer; }
+  void CloseAfterWrites(std::string_view) override { closed = true; }
+  const std::string& peer() const override { return peer_; }
+
+  std::string output;
+  uint64_t queued = 0;
+  bool paused = false;
+  bool closed = false;
+  MutableBytes wanted;
+
+ private:
+  const std::string peer_ = "127.0.0.1:1";
+};
+
+struct Reply {
+  protocol::FrameHeader header;
+  std::string body;
+};
+
+class BinarySessionTest : public engine::SimDatabaseTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(Open().ok());
+    Begin();
+  }
+  void TearDown() override {
+    world_.RunOnLoop([this] { session_.reset(); });
+    world_.RunUntilIdle();
+    service_.reset();
+  }
+  void Begin() {
+    world_.RunOnLoop([this] { session_.reset(); });
+    if (service_ == nullptr) {
+      service_ = std::make_unique<Service>(core_.get(), world_.environment());
+    }
+    transport_.emplace();
+    session_ = std::make_unique<BinarySession>(service_.get(), &*transport_);
+    reader_ = std::make_unique<protocol::FrameReader>(protocol::Side::kServer);
+    reader_->set_body_bytes_max(protocol::kBodyBytesMax);
+    symbols_ = protocol::RegistrationWriter();
+    read_ = 0;
+  }
+
+  // Hands over bytes as a connection would.
+  void Feed(std::string_view bytes, size_t piece = SIZE_MAX) {
+    while (!bytes.empty()) {
+      if (transport_->paused) world_.RunUntil([this] { return !transport_->paused; });
+      if (!transport_->wanted.empty()) {
+        MutableBytes& wanted = transport_->wanted;
+        const size_t taken = std::min({wanted.size(), bytes.size(), piece});
+        std::memcpy(wanted.data(), bytes.data(), taken);
+        wanted = wanted.subspan(taken);
+        bytes.remove_prefix(taken);
+        if (wanted.empty()) world_.RunOnLoop([this] { session_->OnReceived(); });
+        continue;
+      }
+      const std::string_view part = bytes.substr(0, piece);
+      bytes.remove_prefix(part.size());
+      world_.RunOnLoop([&] { session_->OnBytes(AsBytes(part)); });
+    }
+  }
+  static std::string FrameOf(Opcode opcode, uint64_t id, std::string_view body, uint32_t flags = 0,
+                             uint32_t target = 0) {
+    protocol::FrameHeader header;
+    header.opcode = opcode;
+    header.request_id = id;
+    header.flags = flags;
+    header.target = target;
+    std::string out;
+    protocol::AppendFrame(header, AsBytes(body), &out);
+    return out;
+  }
+  static std::string HelloFrame(DatabaseId expected = {}) {
+    protocol::Hello hello;
+    hello.client = "test";
+    hello.expected = expected;
+    std::string body;
+    protocol::Encode(hello, &body);
+    return FrameOf(Opcode::kHello, 1, body);
+  }
+  // The next reply; runs the world until there is one.
+  Reply Next() {
+    Reply reply;
+    world_.RunUntil([&] {
+      Bytes input = AsBytes(transport_->output).subspan(read_);
+      const size_t before = input.size();
+      protocol::Frame frame;
+      auto step = reader_->Next(&input, &frame);
+      read_ += before - input.size();
+      if (!step.ok() || *step != protocol::FrameReader::Step::kFrame) return false;
+      reply.header = frame.header;
+      reply.body = AsText(frame.body);
+      return true;
+    });
+    return reply;
+  }
+  protocol::ErrorReply NextError() {
+    Reply reply = Next();
+    EXPECT_EQ(reply.header.opcode, Opcode::kError);
+    auto error = protocol::DecodeError(AsBytes(reply.body));
+    EXPECT_TRUE(error.ok()) << error.status();
+    return error.ok() ? *error : protocol::ErrorReply();
+  }
+  void Greet() {
+    Feed(HelloFrame());
+    ASSERT_EQ(Next().header.opcode, Opcode::kWelcome);
+  }
+  std::string RegisterFrame(uint64_t id, uint32_t first, const std::vector<std::string>& hosts) {
+    symbols_.Begin(first);
+    for (const std::string& host : hosts) {
+      EXPECT_TRUE(symbols_.Add(Labels::Make("cpu", {{"host", host}})->Canonical()));
+    }
+    std::string body;
+    symbols_.Finish(&body);
+    return FrameOf(Opcode::kRegisterSeries, id, body);
+  }
+  // One row at `timestamp` of series numbers 1..count, with the numbers as values.
+  static std::string RowBody(int64_t timestamp, uint64_t count,
+                             std::optional<batch::ExactlyOnce> once = {}) {
+    batch::BatchEncoder encoder({}, {});
+    std::vector<SeriesId> numbers;
+    std::vector<double> values;
+    for (uint64_t i = 1; i <= count; i++) {
+      numbers.push_back({i});
+      values.push_back(static_cast<double>(i));
+    }
+    encoder.AddRow(timestamp, numbers, values);
+    if (once.has_value()) encoder.SetExactlyOnce(*once);
+    return std::string(AsText(encoder.Finish()));
+  }
+  protocol::WriteAck NextAck() {
+    Reply reply = Next();
+    EXPECT_EQ(reply.header.opcode, Opcode::kWriteAck);
+    auto ack = protocol::DecodeWriteAck(AsBytes(reply.body));
+    EXPECT_TRUE(ack.ok()) << ack.status();
+    return ack.ok() ? *ack : protocol::WriteAck();
+  }
+
+  std::unique_ptr<Service> service_;
+  std::optional<PeerTransport> transport_;
+  std::unique_ptr<BinarySession> session_;
+  std::unique_ptr<protocol::FrameReader> reader_;
+  protocol::RegistrationWriter symbols_;
+  size_t read_ = 0;
+};
+
+TEST_F(BinarySessionTest, WritesOfRegisteredSeriesAreAcknowledgedAndFound) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b", "c"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(1000, 3)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  protocol::WriteAck ack = NextAck();
+  EXPECT_EQ(ack.accepted, 3u);
+  EXPECT_TRUE(ack.rejected.empty());
+  EXPECT_GT(ack.end.value, 0u);
+
+  protocol::Query query;
+  query.selector = "cpu{host=\"b\"}";
+  std::string body;
+  protocol::Encode(query, &body);
+  Feed(FrameOf(Opcode::kQuery, 4, body));
+  Reply result = Next();
+  ASSERT_EQ(result.header.opcode, Opcode::kResult);
+  EXPECT_EQ(result.header.request_id, 4u);
+  protocol::ResultReader parts(AsBytes(result.body));
+  protocol::ResultPart part;
+  ASSERT_TRUE(*parts.Next(&part));
+  EXPECT_EQ(part.labels, Labels::Make("cpu", {{"host", "b"}})->Canonical());
+  ASSERT_EQ(part.samples(), 1u);
+  EXPECT_EQ(part.timestamp(0), 1000);
+  EXPECT_EQ(part.value(0), 2.0);
+  Reply end = Next();
+  ASSERT_EQ(end.header.opcode, Opcode::kResultEnd);
+  EXPECT_EQ(protocol::DecodeResultEnd(AsBytes(end.body))->samples, 1u);
+}
+
+TEST_F(BinarySessionTest, AnySegmentationGivesTheSame) {
+  for (size_t piece : {1u, 7u, 64u, 4096u}) {
+    Begin();
+    std::vector<std::string> hosts;
+    for (int i = 0; i < 2000; i++) hosts.push_back(fmt::format("h{}", i));
+    // 24 KiB: received straight into its place.
+    Feed(HelloFrame() + RegisterFrame(2, 1, hosts) +
+             FrameOf(Opcode::kWriteBatch, 3, RowBody(static_cast<int64_t>(piece), 2000)) +
+             FrameOf(Opcode::kPing, 4, {}),
+         piece);
+    EXPECT_EQ(Next().header.opcode, Opcode::kWelcome);
+    EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+    std::map<uint64_t, Opcode> last;
+    for (int i = 0; i < 2; i++) {
+      Reply reply = Next();
+      last[reply.header.request_id] = reply.header.opcode;
+    }
+    EXPECT_EQ(last[3], Opcode::kWriteAck) << piece;
+    EXPECT_EQ(last[4], Opcode::kDone) << piece;
+  }
+  EXPECT_EQ(core_->state()->FindBranch({}, {})->active->samples(), 4u * 2000);
+}
+
+TEST_F(BinarySessionTest, SamplesOfUnknownNumbersAreRejectedTheOthersKept) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 4)) +
+       FrameOf(Opcode::kWriteBatch, 4, RowBody(6, 2)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  protocol::WriteAck ack = NextAck();
+  EXPECT_EQ(ack.accepted, 2u);
+  ASSERT_EQ(ack.rejected.size(), 1u);
+  EXPECT_EQ(ack.rejected[0], (batch::RejectedRange{2, 2}));
+  EXPECT_EQ(NextAck().accepted, 2u);
+  EXPECT_EQ(core_->state()->FindBranch({}, {})->active->samples(), 4u);
+}
+
+TEST_F(BinarySessionTest, RowsThatRepeatTheirIdsRejectTheSameSamples) {
+  Greet();
+  batch::BatchEncoder encoder({}, {});
+  const std::vector<SeriesId> numbers = {{1}, {9}, {2}};
+  const std::vector<double> values = {1, 9, 2};
+  encoder.AddRow(10, numbers, values);
+  encoder.AddRow(20, numbers, values);
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, AsText(encoder.Finish())));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  protocol::WriteAck ack = NextAck();
+  EXPECT_EQ(ack.accepted, 4u);
+  ASSERT_EQ(ack.rejected.size(), 2u);
+  EXPECT_EQ(ack.rejected[0], (batch::RejectedRange{1, 1}));
+  EXPECT_EQ(ack.rejected[1], (batch::RejectedRange{4, 1}));
+}
+
+TEST_F(BinarySessionTest, BatchWithoutAnyKnownSeriesIsRefusedAndTheConnectionLives) {
+  Greet();
+  Feed(FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 4)) + FrameOf(Opcode::kPing, 4, {}));
+  protocol::ErrorReply error = NextError();
+  EXPECT_EQ(error.code, absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(error.message.find("registered"), std::string::npos) << error.message;
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  EXPECT_FALSE(transport_->closed);
+}
+
+TEST_F(BinarySessionTest, RepeatedBatchIsAnsweredAsTheFirstAlsoWhatItRejected) {
+  Greet();
+  std::string open;
+  const protocol::OpenProducer producer{1, 2, 0};
+  protocol::Encode(producer, &open);
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kOpenProducer, 3, open));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  Reply opened = Next();
+  ASSERT_EQ(opened.header.opcode, Opcode::kProducer);
+  EXPECT_EQ(protocol::DecodeProducer(AsBytes(opened.body))->epoch, 1u);
+  const batch::ExactlyOnce once{1, 2, 1, 1};
+  Feed(FrameOf(Opcode::kWriteBatch, 4, RowBody(5, 3, once)));
+  protocol::WriteAck first = NextAck();
+  EXPECT_FALSE(first.duplicate);
+  Feed(FrameOf(Opcode::kWriteBatch, 5, RowBody(5, 3, once)));
+  protocol::WriteAck second = NextAck();
+  EXPECT_TRUE(second.duplicate);
+  EXPECT_EQ(second.accepted, first.accepted);
+  EXPECT_EQ(second.rejected, first.rejected);
+  EXPECT_EQ(second.end, first.end);
+  EXPECT_EQ(core_->state()->FindBranch({}, {})->active->samples(), 2u);
+
+  Feed(FrameOf(Opcode::kWriteBatch, 6, RowBody(5, 2, batch::ExactlyOnce{1, 2, 1, 3})));
+  protocol::ErrorReply gap = NextError();
+  EXPECT_EQ(gap.reason, protocol::ErrorReason::kSequenceGap);
+  EXPECT_EQ(gap.expected, 2u);
+  Feed(FrameOf(Opcode::kWriteBatch, 7, RowBody(5, 2, batch::ExactlyOnce{1, 2, 0, 2})));
+  protocol::ErrorReply stale = NextError();
+  EXPECT_EQ(stale.reason, protocol::ErrorReason::kStaleEpoch);
+  EXPECT_EQ(stale.expected, 1u);
+  Feed(FrameOf(Opcode::kWriteBatch, 8, RowBody(5, 2, batch::ExactlyOnce{9, 9, 1, 1})));
+  EXPECT_EQ(NextError().reason, protocol::ErrorReason::kUnknownProducer);
+}
+
+TEST_F(BinarySessionTest, WrongDatabaseEndsTheConnectionByName) {
+  Feed(HelloFrame(DatabaseId{1, 2}));
+  protocol::ErrorReply error = NextError();
+  EXPECT_EQ(error.error_class, protocol::ErrorClass::kFatal);
+  EXPECT_NE(error.message.find("this is database"), std::string::npos) << error.message;
+  EXPECT_TRUE(transport_->closed);
+}
+
+TEST_F(BinarySessionTest, FirstFrameMustBeHello) {
+  Feed(FrameOf(Opcode::kPing, 1, {}));
+  EXPECT_NE(NextError().message.find("HELLO"), std::string::npos);
+  EXPECT_TRUE(transport_->closed);
+}
+
+TEST_F(BinarySessionTest, DamagedHeaderLosesTheFramingADamagedBodyDoesNot) {
+  Greet();
+  std::string batch = FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 4));
+  batch[batch.size() - 1] ^= 1;
+  Feed(batch + FrameOf(Opcode::kPing, 4, {}));
+  EXPECT_EQ(NextError().code, absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  EXPECT_FALSE(transport_->closed);
+  std::string ping = FrameOf(Opcode::kPing, 5, {});
+  ping[20] ^= 1;
+  Feed(ping);
+  EXPECT_EQ(NextError().error_class, protocol::ErrorClass::kFatal);
+  EXPECT_TRUE(transport_->closed);
+}
+
+TEST_F(BinarySessionTest, UnknownOpcodeAndCriticalFlagAreRefusedByNameAndTheConnectionLives) {
+  Greet();
+  Feed(FrameOf(static_cast<Opcode>(60), 2, {}) + FrameOf(Opcode::kPing, 3, {}, 1u << 9) +
+       FrameOf(Opcode::kPing, 4, {}, 1u << 20));
+  EXPECT_EQ(NextError().code, absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(NextError().code, absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(Next().header.request_id, 4u);
+  EXPECT_FALSE(transport_->closed);
+}
+
+TEST_F(BinarySessionTest, SlowReaderOfAResultGetsNoMoreThanItsCredit) {
+  Greet();
+  std::vector<int64_t> timestamps;
+  std::vector<double> values;
+  for (int i = 0; i < 400'000; i++) {
+    timestamps.push_back(i);
+    values.push_back(i * 0.5);
+  }
+  for (size_t at = 0; at < timestamps.size(); at += 50'000) {
+    ASSERT_TRUE(Append(static_cast<int64_t>(at), 50'000).ok());
+  }
+  protocol::Query query;
+  query.selector = "metric";
+  std::string body;
+  protocol::Encode(query, &body);
+  Feed(FrameOf(Opcode::kQuery, 7, body));
+  world_.RunFor(1'000'000'000);
+  size_t frames = 0, samples = 0;
+  auto take = [&] {
+    Reply reply = Next();
+    EXPECT_EQ(reply.header.opcode, Opcode::kResult);
+    frames++;
+    protocol::ResultReader parts(AsBytes(reply.body));
+    protocol::ResultPart part;
+    while (*parts.Next(&part)) samples += part.samples();
+  };
+  for (uint32_t i = 0; i < protocol::kInitialCredit; i++) take();
+  EXPECT_EQ(read_, transport_->output.size());
+  // Others are answered meanwhile.
+  Feed(FrameOf(Opcode::kPing, 8, {}));
+  EXPECT_EQ(Next().header.request_id, 8u);
+  std::string credit;
+  const protocol::Credit more{7, 1000};
+  protocol::Encode(more, &credit);
+  Feed(FrameOf(Opcode::kCredit, 9, credit));
+  while (true) {
+    Reply reply = Next();
+    if (reply.header.opcode == Opcode::kResultEnd) break;
+    protocol::ResultReader parts(AsBytes(reply.body));
+    protocol::ResultPart part;
+    while (*parts.Next(&part)) samples += part.samples();
+  }
+  EXPECT_EQ(samples, 400'000u);
+}
+
+TEST_F(BinarySessionTest, CancelledQueryEndsWithItsOwnReply) {
+  Greet();
+  for (int64_t at = 0; at < 400'000; at += 50'000) ASSERT_TRUE(Append(at, 50'000).ok());
+  protocol::Query query;
+  query.selector = "metric";
+  std::string body;
+  protocol::Encode(query, &body);
+  Feed(FrameOf(Opcode::kQuery, 7, body));
+  world_.RunFor(1'000'000'000);
+  std::string cancel;
+  protocol::EncodeCancel(7, &cancel);
+  Feed(FrameOf(Opcode::kCancel, 8, cancel));
+  std::map<uint64_t, Opcode> last;
+  while (last.size() < 2) {
+    Reply reply = Next();
+    if (reply.header.opcode != Opcode::kResult) last[reply.header.request_id] = reply.header.opcode;
+  }
+  EXPECT_EQ(last[8], Opcode::kDone);
+  EXPECT_EQ(last[7], Opcode::kError);
+}
+
+TEST_F(BinarySessionTest, LabelsSeriesStatsAndFlushAnswer) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 2)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  NextAck();
+  auto strings = [&](Opcode opcode, const std::string& body) {
+    Feed(FrameOf(opcode, 4, body));
+    std::vector<std::string> found;
+    while (true) {
+      Reply reply = Next();
+      if (reply.header.opcode == Opcode::kResultEnd) return found;
+      EXPECT_EQ(reply.header.opcode, Opcode::kStrings);
+      protocol::StringsReader reader(AsBytes(reply.body));
+      std::string_view text;
+      while (*reader.Next(&text)) found.emplace_back(text);
+    }
+  };
+  std::string names, values, series;
+  protocol::Encode(protocol::LabelsQuery{"", "cpu"}, &names);
+  protocol::Encode(protocol::LabelsQuery{"host", "cpu"}, &values);
+  protocol::Encode(protocol::SeriesQuery{10, "cpu"}, &series);
+  EXPECT_EQ(strings(Opcode::kLabels, names), (std::vector<std::string>{"__name__", "host"}));
+  EXPECT_EQ(strings(Opcode::kLabels, values), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(strings(Opcode::kSeries, series).size(), 2u);
+  Feed(FrameOf(Opcode::kFlush, 5, {}));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  Feed(FrameOf(Opcode::kStats, 6, {}));
+  Reply reply = Next();
+  ASSERT_EQ(reply.header.opcode, Opcode::kStatsReply);
+  auto stats = protocol::DecodeStats(AsBytes(reply.body));
+  ASSERT_TRUE(stats.ok());
+  bool found = false;
+  for (const protocol::Stat& stat : *stats) {
+    if (stat.name == "layers") found = std::get<uint64_t>(stat.value) == 1;
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(BinarySessionTest, DestroyedSessionLeavesItsRequestsToEndByThemselves) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a"}));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  Feed(FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 1)) + FrameOf(Opcode::kFlush, 4, {}) +
+       FrameOf(Opcode::kStats, 5, {}));
+  world_.RunOnLoop([this] { session_.reset(); });
+  world_.RunUntilIdle();
+  EXPECT_EQ(service_->metrics()->samples_received, 1u);
+}
+
+TEST_F(BinarySessionTest, StoppingRefusesNewRequestsAndClosesWhenDone) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 1)));
+  service_->set_stopping();
+  world_.RunOnLoop([this] { session_->OnStopping(); });
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  // What was sent before the stop may be refused or acknowledged; either way it is answered.
+  Opcode answer = Next().header.opcode;
+  EXPECT_TRUE(answer == Opcode::kWriteAck || answer == Opcode::kError);
+  world_.RunUntil([this] { return transport_->closed; });
+}
+
+}  // namespace
+}  // namespace nexus::server
