@@ -220,10 +220,10 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleQuery(frame);
     case Opcode::kStats:
       BeginRequest();
-      return service_->Spawn(GiveStats(this, ticket_, frame.header.request_id));
+      return service_->Spawn(GiveStats(this, service_, ticket_, frame.header.request_id));
     case Opcode::kFlush:
       BeginRequest();
-      return service_->Spawn(Flush(this, ticket_, frame.header.request_id));
+      return service_->Spawn(Flush(this, service_, ticket_, frame.header.request_id));
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -271,7 +271,7 @@ void BinarySession::HandleHello(const Frame& frame) {
   Reply(Opcode::kWelcome, frame.header.request_id, body);
 }
 
-// Looks up what the names stand for now. A branch that is made later needs a new target.
+// Looks up what the names stand for today: a branch that is made later needs a new target.
 StatusOr<BinarySession::Target*> BinarySession::FindTarget(Target* target) {
   auto found = service_->core()->state()->published.Find(target->tenant, target->branch);
   target->status = found.status();
@@ -341,18 +341,19 @@ void BinarySession::HandleRegister(const Frame& frame) {
   }
   BeginRequest();
   registering_ = true;
-  service_->Spawn(Register(this, ticket_, id, *target, std::move(canonicals), std::move(refused)));
+  service_->Spawn(Register(this, service_, ticket_, id, (*target)->tenant_id, *target,
+                           std::move(canonicals), std::move(refused)));
 }
 
-io::Task<void> BinarySession::Register(BinarySession* session, Ticket ticket, uint64_t request_id,
-                                       Target* target, std::vector<std::string> canonicals,
+io::Task<void> BinarySession::Register(BinarySession* session, Service* service, Ticket ticket,
+                                       uint64_t request_id, TenantId tenant, Target* target,
+                                       std::vector<std::string> canonicals,
                                        protocol::Ranges refused) {
   std::vector<std::string> good;
   for (const std::string& canonical : canonicals) {
     if (!canonical.empty()) good.push_back(canonical);
   }
-  const TenantId tenant = target->tenant_id;
-  engine::Interner* interner = session->service_->core()->interner();
+  engine::Interner* interner = service->core()->interner();
   StatusOr<std::vector<SeriesId>> ids = co_await interner->Intern(tenant, std::move(good));
   if (!ticket.alive()) co_return;
   session->FinishRegister(request_id, target, canonicals, ids, refused);
@@ -487,14 +488,15 @@ void BinarySession::HandleOpenProducer(const Frame& frame) {
   StatusOr<protocol::OpenProducer> open = protocol::DecodeOpenProducer(frame.body);
   if (!open.ok()) return SendError(id, protocol::ToErrorReply(open.status()));
   BeginRequest();
-  service_->Spawn(OpenProducer(this, ticket_, id, *open, (*target)->tenant, (*target)->branch));
+  service_->Spawn(
+      OpenProducer(this, service_, ticket_, id, *open, (*target)->tenant, (*target)->branch));
 }
 
-io::Task<void> BinarySession::OpenProducer(BinarySession* session, Ticket ticket,
+io::Task<void> BinarySession::OpenProducer(BinarySession* session, Service* service, Ticket ticket,
                                            uint64_t request_id, protocol::OpenProducer open,
                                            std::string tenant, std::string branch) {
   const ProducerId producer{open.producer_high, open.producer_low};
-  StatusOr<ProducerState> state = co_await session->service_->core()->OpenProducer(
+  StatusOr<ProducerState> state = co_await service->core()->OpenProducer(
       producer, open.epoch, std::move(tenant), std::move(branch));
   if (!ticket.alive()) co_return;
   if (!state.ok()) {
@@ -566,9 +568,9 @@ void BinarySession::HandleCredit(const Frame& frame) {
   }
 }
 
-io::Task<void> BinarySession::GiveStats(BinarySession* session, Ticket ticket,
+io::Task<void> BinarySession::GiveStats(BinarySession* session, Service* service, Ticket ticket,
                                         uint64_t request_id) {
-  StatusOr<Stats> stats = co_await session->service_->GetStats();
+  StatusOr<Stats> stats = co_await service->GetStats();
   if (!ticket.alive()) co_return;
   if (!stats.ok()) {
     session->FinishError(request_id, stats.status());
@@ -579,8 +581,9 @@ io::Task<void> BinarySession::GiveStats(BinarySession* session, Ticket ticket,
   session->Finish(Opcode::kStatsReply, request_id, body);
 }
 
-io::Task<void> BinarySession::Flush(BinarySession* session, Ticket ticket, uint64_t request_id) {
-  Status status = co_await session->service_->core()->Flush();
+io::Task<void> BinarySession::Flush(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id) {
+  Status status = co_await service->core()->Flush();
   if (!ticket.alive()) co_return;
   if (!status.ok()) {
     session->FinishError(request_id, status);

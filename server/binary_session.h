@@ -64,14 +64,18 @@ class BinarySession : public Session {
   void HandleCancel(const protocol::Frame& frame);
   void HandleCredit(const protocol::Frame& frame);
 
-  static io::Task<void> Register(BinarySession* session, Ticket ticket, uint64_t request_id,
-                                 Target* target, std::vector<std::string> canonicals,
-                                 protocol::Ranges refused);
-  static io::Task<void> OpenProducer(BinarySession* session, Ticket ticket, uint64_t request_id,
-                                     protocol::OpenProducer open, std::string tenant,
-                                     std::string branch);
-  static io::Task<void> GiveStats(BinarySession* session, Ticket ticket, uint64_t request_id);
-  static io::Task<void> Flush(BinarySession* session, Ticket ticket, uint64_t request_id);
+  // The session is theirs to touch only while the ticket is alive; they start later, so also at
+  // once.
+  static io::Task<void> Register(BinarySession* session, Service* service, Ticket ticket,
+                                 uint64_t request_id, TenantId tenant, Target* target,
+                                 std::vector<std::string> canonicals, protocol::Ranges refused);
+  static io::Task<void> OpenProducer(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, protocol::OpenProducer open,
+                                     std::string tenant, std::string branch);
+  static io::Task<void> GiveStats(BinarySession* session, Service* service, Ticket ticket,
+                                  uint64_t request_id);
+  static io::Task<void> Flush(BinarySession* session, Service* service, Ticket ticket,
+                              uint64_t request_id);
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
                       const StatusOr<std::vector<SeriesId>>& ids, const protocol::Ranges& refused);

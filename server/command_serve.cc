@@ -106,7 +106,8 @@ Status Serving::Start() {
     });
     return listening;
   }
-  if (settings.host_metrics) host_metrics_ = std::make_unique<HostMetrics>(environment_.get(), core_.get());
+  if (settings.host_metrics)
+    host_metrics_ = std::make_unique<HostMetrics>(environment_.get(), core_.get());
   return OkStatus();
 }
 
@@ -114,8 +115,8 @@ Status Serving::OpenDatabase() {
   Options options = EngineOptions(loaded_.settings);
   ProgressBar progress("B", &io::RealMonotonicNanos);
   options.progress = [&progress](const Progress& at) { progress.Update(at); };
-  auto opened = environment_->BlockOn(engine::DatabaseCore::Open(
-      environment_.get(), std::move(options), engine::CatalogHooks{}));
+  auto opened = environment_->BlockOn(
+      engine::DatabaseCore::Open(environment_.get(), std::move(options), engine::CatalogHooks{}));
   progress.Finish();
   NEXUS_RETURN_IF_ERROR(WithServedAddress(opened.status(), loaded_.settings.data));
   core_ = *std::move(opened);
@@ -165,7 +166,8 @@ void Serving::Run() {
     // A machine that slept, or a slow disk: go on from now instead of catching up.
     next = std::max(next + interval, io::RealMonotonicNanos());
     while (io::RealMonotonicNanos() < next || host_metrics_ == nullptr) {
-      const int64_t wait = host_metrics_ == nullptr ? INT64_MAX / 2 : next - io::RealMonotonicNanos();
+      const int64_t wait =
+          host_metrics_ == nullptr ? INT64_MAX / 2 : next - io::RealMonotonicNanos();
       const Signal signal = WaitForSignal(wait);
       if (signal == Signal::kStop) return;
       if (signal == Signal::kReload) Reload();
@@ -188,12 +190,14 @@ void Serving::RecordHost() {
 void Serving::Reload() {
   StatusOr<LoadedSettings> fresh = Load(*arguments_);
   if (!fresh.ok()) {
-    logger_->Error("the settings were not reloaded", {{"reason", FromAbsl(fresh.status().message())}});
+    logger_->Error("the settings were not reloaded",
+                   {{"reason", FromAbsl(fresh.status().message())}});
     return;
   }
   ReloadedSettings reloaded = server::Reload(loaded_, *fresh);
   for (const SettingChange& change : reloaded.effective) {
-    logger_->Info("setting changed", {{"setting", change.name}, {"from", change.from}, {"to", change.to}});
+    logger_->Info("setting changed",
+                  {{"setting", change.name}, {"from", change.from}, {"to", change.to}});
   }
   for (const SettingChange& change : reloaded.needs_restart) {
     logger_->Warning("setting needs a restart to change",
@@ -201,7 +205,8 @@ void Serving::Reload() {
   }
   loaded_ = std::move(reloaded.now);
   const Settings& now = loaded_.settings;
-  if (StatusOr<LogLevel> level = ParseLogLevel(now.log_level); level.ok()) logger_->SetLevel(*level);
+  if (StatusOr<LogLevel> level = ParseLogLevel(now.log_level); level.ok())
+    logger_->SetLevel(*level);
   environment_->RunOnLoop([&] {
     server_->set_connections_max(now.connections_max);
     server_->set_idle_timeout_ns(now.idle_timeout_ms * kMillisecondNs);
@@ -220,7 +225,8 @@ Status Serving::Stop() {
   host_metrics_.reset();
   Status status = environment_->BlockOn(
       StopServer(server_.get(), core_.get(), loaded_.settings.stop_patience_ms * kMillisecondNs));
-  environment_->BlockOn(RemoveServedAddress(environment_->disk(), loaded_.settings.data)).IgnoreError();
+  environment_->BlockOn(RemoveServedAddress(environment_->disk(), loaded_.settings.data))
+      .IgnoreError();
   environment_->RunOnLoop([this] {
     server_.reset();
     service_.reset();
@@ -269,9 +275,8 @@ void AddServeCommand(CLI::App* app, Invocation* invocation) {
   command->add_flag("--print-config", arguments->print_config,
                     "print every setting and where it came from, then end");
   AddSettingsOptions(command, &arguments->values);
-  command->callback([invocation, arguments] {
-    invocation->run = [arguments] { return RunServe(*arguments); };
-  });
+  command->callback(
+      [invocation, arguments] { invocation->run = [arguments] { return RunServe(*arguments); }; });
 }
 
 }  // namespace nexus::server

@@ -82,6 +82,8 @@ void Connection::Decide(std::string_view bytes, bool ended) {
 
 void Connection::OnReceiveEnd(int error) {
   if (error != 0) return End(fmt::format("the connection broke: {}", strerror(-error)), true);
+  peer_ended_ = true;
+  if (lingering_since_ns_.has_value()) return End(why_, false);
   if (closing_) return;
   if (session_ == nullptr && !first_.empty()) Decide({}, true);
   if (session_ == nullptr) return CloseAfterWrites("the peer asked nothing");
@@ -138,7 +140,7 @@ void Connection::EndOfTurn(io::RunNode* node) {
 void Connection::SendGathered() {
   if (send_in_flight_) return;
   if (gathering_.empty()) {
-    if (closing_) End(why_, false);
+    if (closing_) Linger();
     return;
   }
   sending_.swap(gathering_);
@@ -177,7 +179,18 @@ void Connection::CloseAfterWrites(std::string_view why) {
   ScheduleTurn();
 }
 
+// Closing with bytes of the peer unread would reset the connection, and the peer might lose what
+// was said last: it is read to its end, for a while (Server::Sweep).
+void Connection::Linger() {
+  if (peer_ended_ || service_->stopping()) return End(why_, false);
+  if (lingering_since_ns_.has_value()) return;
+  lingering_since_ns_ = service_->environment()->MonotonicNanos();
+  stream_->ShutdownSend();
+  stream_->ResumeReceive();
+}
+
 void Connection::Stop() {
+  if (lingering_since_ns_.has_value()) return End(why_, false);
   if (session_ != nullptr) return session_->OnStopping();
   CloseAfterWrites("the server is stopping");
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,8 @@ class Connection : public Transport, private io::StreamHandler {
   void Abort(std::string_view why);
   // Of the last byte received or sent.
   int64_t active_ns() const { return active_ns_; }
+  // Of the moment when everything was said and only the peer's end is waited for; nullopt before.
+  std::optional<int64_t> lingering_since_ns() const { return lingering_since_ns_; }
   // Nothing was asked yet.
   bool undecided() const { return session_ == nullptr; }
 
@@ -88,6 +91,7 @@ class Connection : public Transport, private io::StreamHandler {
   void Touch();
   void End(std::string_view why, bool abort);
   void FinishIfQuiet();
+  void Linger();
 
   Service* const service_;
   const SessionFactory* const factory_;
@@ -106,7 +110,9 @@ class Connection : public Transport, private io::StreamHandler {
   SendNode send_;
   TurnNode turn_;
   bool closing_ = false;  // once everything written has gone out
-  bool ended_ = false;    // the stream is gone
+  bool peer_ended_ = false;
+  std::optional<int64_t> lingering_since_ns_;
+  bool ended_ = false;  // the stream is gone
   bool told_ = false;
   std::string why_;
 };

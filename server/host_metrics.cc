@@ -40,8 +40,8 @@ StatusOr<size_t> HostMetrics::Record() {
   Scrape scrape;
   scrape.encoder.AddRow(environment_->WallNanos(), row, readings->values);
   scrape.body = scrape.encoder.Finish();
-  scrape.deadline_ns = environment_->MonotonicNanos() +
-                       core_->state()->options.admission_timeout_ms * 1'000'000;
+  scrape.deadline_ns =
+      environment_->MonotonicNanos() + core_->state()->options.admission_timeout_ms * 1'000'000;
   environment_->RunOnLoop([&] { core_->committer()->Submit(&scrape); });
   scrape.finished.Wait();
   NEXUS_RETURN_IF_ERROR(scrape.status);

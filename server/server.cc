@@ -71,9 +71,10 @@ Status Server::Listen() {
 void Server::OnAccept(std::unique_ptr<io::Stream> stream) {
   if (connections_.size() >= options_.connections_max) {
     service_->metrics()->connections_refused++;
-    log_(LogLevel::kWarning, fmt::format("{}: refused: {} connections are open, the most that are allowed "
-                                "(connections_max)",
-                                stream->peer(), connections_.size()));
+    log_(LogLevel::kWarning,
+         fmt::format("{}: refused: {} connections are open, the most that are allowed "
+                     "(connections_max)",
+                     stream->peer(), connections_.size()));
     return;
   }
   auto gone = [this](Connection* connection, std::string_view why) { OnGone(connection, why); };
@@ -124,7 +125,9 @@ void Server::Sweep() {
   const int64_t now = service_->environment()->MonotonicNanos();
   for (auto& [key, connection] : connections_) {
     const int64_t silent = now - connection->active_ns();
-    if (connection->undecided() && silent > kFirstBytesNs) {
+    if (auto since = connection->lingering_since_ns(); since.has_value()) {
+      if (now - *since > kSweepPauseNs) connection->Abort("it did not end its side");
+    } else if (connection->undecided() && silent > kFirstBytesNs) {
       connection->Abort("it did not say what it wants");
     } else if (silent > options_.idle_timeout_ns) {
       connection->Abort("it was silent too long");
