@@ -43,6 +43,20 @@ Opcode FinalOf(Opcode request) {
   }
 }
 
+// Whether a greeting that was refused so would be refused again: for what the client is, not for
+// what became of its bytes or how the server fares.
+bool IsForGood(const Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Status Malformed(const Status& status) {
   return Unavailable("the server breaks the protocol: {}", FromAbsl(status.message()));
 }
@@ -260,8 +274,8 @@ Status Session::OnError(UnderWay under_way, uint64_t request_id, Bytes body) {
   StatusOr<protocol::ErrorReply> error = protocol::DecodeError(body);
   if (!error.ok()) return Malformed(error.status());
   Status status = protocol::ToStatus(*error);
-  if (under_way.opcode == Opcode::kHello) {
-    if (error->error_class != protocol::ErrorClass::kRetry) EndEverything(status);
+  if (!welcome_.has_value()) {
+    if (IsForGood(status)) EndEverything(status);
     return status;
   }
   if (request_id == 0 || error->error_class == protocol::ErrorClass::kFatal) {

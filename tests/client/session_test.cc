@@ -299,6 +299,24 @@ TEST_F(SessionTest, AnotherDatabaseEndsEverything) {
   EXPECT_TRUE(absl::IsFailedPrecondition(told_[1].status));
 }
 
+TEST_F(SessionTest, AGreetingRefusedForGoodEndsEverything) {
+  for (const Status& refused : {Unavailable("busy"), FailedPrecondition("another database")}) {
+    Session session(Options());
+    session.OnConnected();
+    ASSERT_TRUE(session.TakeOutput().has_value());
+    protocol::ErrorReply error = ErrorOf(refused);
+    error.error_class = protocol::ErrorClass::kFatal;
+    std::string body;
+    protocol::Encode(error, &body);
+    protocol::FrameHeader header;
+    header.opcode = protocol::Opcode::kError;
+    std::string reply;
+    protocol::AppendFrame(header, AsBytes(body), &reply);
+    EXPECT_EQ(session.OnReceive(AsBytes(reply)), refused);
+    EXPECT_EQ(session.failure().ok(), absl::IsUnavailable(refused));
+  }
+}
+
 // ---- Questions.
 
 class Collector : public Call {

@@ -1,0 +1,255 @@
+// The C face of the client. See nexus_client.h.
+//
+// Libraries below may throw for want of memory; that ends the program, as it would in C++ callers
+// of client.h. Nothing else throws.
+
+#include "client/nexus_client.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/client.h"
+
+using nexus::Status;
+using nexus::StatusOr;
+using nexus::client::Client;
+using nexus::client::Scope;
+using nexus::client::WriteOutcome;
+
+struct nexus_client {
+  std::unique_ptr<Client> client;
+};
+struct nexus_client_batch {
+  nexus::client::WriteBatch batch;
+  std::vector<nexus::SeriesId> row;
+};
+struct nexus_client_cursor {
+  std::unique_ptr<nexus::client::Cursor> cursor;
+  std::vector<nexus_client_label> labels;
+};
+struct nexus_client_list {
+  std::vector<std::string> texts;
+};
+
+namespace {
+
+constexpr int64_t kConnectTimeoutMs = 5'000;
+constexpr int64_t kCallTimeoutMs = 60'000;
+
+std::string_view ViewOf(nexus_client_text text) {
+  return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
+}
+nexus_client_text TextOf(std::string_view text) { return {text.data(), text.size()}; }
+
+int32_t Fill(const Status& status, nexus_client_error* error) {
+  const auto code = static_cast<int32_t>(status.code());
+  if (error == nullptr) return code;
+  error->code = code;
+  std::string_view message = nexus::FromAbsl(status.message());
+  size_t size = std::min(message.size(), sizeof(error->message) - 1);
+  if (size > 0) std::memcpy(error->message, message.data(), size);
+  error->message[size] = '\0';
+  return code;
+}
+
+Scope ScopeOf(const nexus_client_scope* given) {
+  Scope scope;
+  if (given == nullptr) return scope;
+  if (given->tenant.size > 0) scope.tenant = ViewOf(given->tenant);
+  if (given->branch.size > 0) scope.branch = ViewOf(given->branch);
+  scope.timeout_ms = given->timeout_ms > 0 ? given->timeout_ms : kCallTimeoutMs;
+  return scope;
+}
+
+nexus::client::AppendOptions OptionsOf(int32_t ack, const nexus_client_scope* scope) {
+  nexus::client::AppendOptions options;
+  options.ack =
+      ack == NEXUS_CLIENT_BUFFERED ? nexus::client::Ack::kBuffered : nexus::client::Ack::kDurable;
+  options.scope = ScopeOf(scope);
+  return options;
+}
+
+nexus_client_outcome OutcomeOf(const WriteOutcome& outcome) {
+  nexus_client_outcome result = {};
+  result.end_lsn = outcome.end.value;
+  result.accepted = outcome.accepted;
+  for (const auto& range : outcome.rejected) result.rejected += range.count;
+  result.duplicate = outcome.duplicate ? 1 : 0;
+  return result;
+}
+
+nexus::client::WriteBatch Take(nexus_client_batch* batch) {
+  return std::exchange(batch->batch, nexus::client::WriteBatch());
+}
+
+}  // namespace
+
+int32_t nexus_client_connect(nexus_client_text address, int64_t timeout_ms, nexus_client** client,
+                             nexus_client_error* error) {
+  nexus::client::ClientOptions options;
+  options.address = ViewOf(address);
+  options.connect_timeout_ms = timeout_ms > 0 ? timeout_ms : kConnectTimeoutMs;
+  StatusOr<std::unique_ptr<Client>> connected = Client::Connect(std::move(options));
+  *client = connected.ok() ? new nexus_client{*std::move(connected)} : nullptr;
+  return Fill(connected.status(), error);
+}
+
+void nexus_client_close(nexus_client* client) { delete client; }
+
+int32_t nexus_client_ping(nexus_client* client, int64_t timeout_ms, nexus_client_error* error) {
+  return Fill(client->client->Ping(timeout_ms > 0 ? timeout_ms : kConnectTimeoutMs), error);
+}
+
+// ---- Writing.
+
+int32_t nexus_client_series(nexus_client* client, nexus_client_text tenant,
+                            nexus_client_text metric, const nexus_client_label* labels,
+                            size_t label_count, uint64_t* series, nexus_client_error* error) {
+  std::vector<nexus::Label> given;
+  for (size_t i = 0; i < label_count; i++) {
+    given.push_back({std::string(ViewOf(labels[i].name)), std::string(ViewOf(labels[i].value))});
+  }
+  std::string_view owner = tenant.size > 0 ? ViewOf(tenant) : "default";
+  StatusOr<nexus::SeriesId> id =
+      client->client->Series(std::string(ViewOf(metric)), std::move(given), owner);
+  *series = id.ok() ? id->value : 0;
+  return Fill(id.status(), error);
+}
+
+nexus_client_batch* nexus_client_batch_new(void) { return new nexus_client_batch; }
+void nexus_client_batch_free(nexus_client_batch* batch) { delete batch; }
+
+void nexus_client_batch_add(nexus_client_batch* batch, uint64_t series, int64_t timestamp,
+                            double value) {
+  batch->batch.Add({series}, timestamp, value);
+}
+
+void nexus_client_batch_add_row(nexus_client_batch* batch, int64_t timestamp,
+                                const uint64_t* series, const double* values, size_t count) {
+  if (count == 0) return;
+  batch->row.clear();
+  for (size_t i = 0; i < count; i++) batch->row.push_back({series[i]});
+  batch->batch.AddRow(timestamp, batch->row, {values, count});
+}
+
+void nexus_client_batch_add_series(nexus_client_batch* batch, uint64_t series,
+                                   const int64_t* timestamps, const double* values, size_t count) {
+  if (count == 0) return;
+  batch->batch.AddSeries({series}, {timestamps, count}, {values, count});
+}
+
+uint64_t nexus_client_batch_samples(const nexus_client_batch* batch) {
+  return batch->batch.samples();
+}
+
+int32_t nexus_client_append(nexus_client* client, nexus_client_batch* batch, int32_t ack,
+                            const nexus_client_scope* scope, nexus_client_outcome* outcome,
+                            nexus_client_error* error) {
+  StatusOr<WriteOutcome> answered = client->client->Append(Take(batch), OptionsOf(ack, scope));
+  if (outcome != nullptr) {
+    *outcome = answered.ok() ? OutcomeOf(*answered) : nexus_client_outcome{};
+  }
+  return Fill(answered.status(), error);
+}
+
+void nexus_client_append_async(nexus_client* client, nexus_client_batch* batch, int32_t ack,
+                               const nexus_client_scope* scope, nexus_client_appended done,
+                               void* context) {
+  client->client->AppendAsync(Take(batch), OptionsOf(ack, scope),
+                              [done, context](StatusOr<WriteOutcome> answered) {
+                                if (answered.ok()) {
+                                  nexus_client_outcome outcome = OutcomeOf(*answered);
+                                  return done(context, &outcome, nullptr);
+                                }
+                                nexus_client_outcome nothing = {};
+                                nexus_client_error error;
+                                Fill(answered.status(), &error);
+                                done(context, &nothing, &error);
+                              });
+}
+
+void nexus_client_sync(nexus_client* client) { client->client->Sync(); }
+
+int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_client_error* error) {
+  Scope scope;
+  if (timeout_ms > 0) scope.timeout_ms = timeout_ms;
+  return Fill(client->client->Flush(scope), error);
+}
+
+// ---- Reading.
+
+int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* query,
+                                nexus_client_cursor** cursor, nexus_client_error* error) {
+  *cursor = nullptr;
+  nexus::client::SelectQuery select;
+  select.selector = ViewOf(query->selector);
+  select.range = {query->first, query->last};
+  select.scope = ScopeOf(&query->scope);
+  StatusOr<std::unique_ptr<nexus::client::Cursor>> opened =
+      nexus::InvalidArgument("kind {} of a query is unknown", query->kind);
+  if (query->kind == NEXUS_CLIENT_SELECT) opened = client->client->Select(select);
+  if (query->kind == NEXUS_CLIENT_LATEST) opened = client->client->Latest(select);
+  if (query->kind == NEXUS_CLIENT_AGGREGATE) {
+    nexus::client::Aggregate aggregate;
+    // An unknown function is the server's to refuse.
+    aggregate.function = static_cast<nexus::protocol::Function>(query->function);
+    aggregate.percentile = query->percentile;
+    aggregate.step_ns = query->step_ns;
+    aggregate.grouped = query->grouped != 0;
+    for (size_t i = 0; i < query->by_count; i++) aggregate.by.emplace_back(ViewOf(query->by[i]));
+    opened = client->client->SelectAggregate(select, aggregate);
+  }
+  if (opened.ok()) *cursor = new nexus_client_cursor{*std::move(opened), {}};
+  return Fill(opened.status(), error);
+}
+
+int32_t nexus_client_cursor_next(nexus_client_cursor* cursor, nexus_client_chunk* chunk,
+                                 nexus_client_error* error) {
+  nexus::client::SeriesChunk next;
+  StatusOr<bool> more = cursor->cursor->Next(&next);
+  Fill(more.status(), error);
+  if (!more.ok()) return -1;
+  if (!*more) return 0;
+  cursor->labels.clear();
+  for (const nexus::Label& label : *next.labels) {
+    cursor->labels.push_back({TextOf(label.name), TextOf(label.value)});
+  }
+  chunk->metric = TextOf(next.metric);
+  chunk->labels = cursor->labels.data();
+  chunk->label_count = cursor->labels.size();
+  chunk->series_index = next.series_index;
+  chunk->timestamps = next.timestamps.data();
+  chunk->values = next.values.data();
+  chunk->count = next.values.size();
+  return 1;
+}
+
+void nexus_client_cursor_free(nexus_client_cursor* cursor) { delete cursor; }
+
+int32_t nexus_client_label_values(nexus_client* client, nexus_client_text label,
+                                  nexus_client_text selector, const nexus_client_scope* scope,
+                                  nexus_client_list** list, nexus_client_error* error) {
+  StatusOr<std::vector<std::string>> values =
+      client->client->LabelValues(ViewOf(label), ViewOf(selector), ScopeOf(scope));
+  *list = values.ok() ? new nexus_client_list{*std::move(values)} : nullptr;
+  return Fill(values.status(), error);
+}
+
+int32_t nexus_client_stats(nexus_client* client, nexus_client_list** list,
+                           nexus_client_error* error) {
+  StatusOr<std::vector<nexus::protocol::Stat>> stats = client->client->GetStats();
+  *list = stats.ok() ? new nexus_client_list{{nexus::client::ToJson(*stats)}} : nullptr;
+  return Fill(stats.status(), error);
+}
+
+size_t nexus_client_list_size(const nexus_client_list* list) { return list->texts.size(); }
+
+nexus_client_text nexus_client_list_get(const nexus_client_list* list, size_t index) {
+  return TextOf(list->texts[index]);
+}
+
+void nexus_client_list_free(nexus_client_list* list) { delete list; }
