@@ -110,7 +110,8 @@ constexpr auto kRows = std::to_array<Row>({
      Text{&Settings::log_format, kLogFormats}},
     {"log_level", "the least level that is logged", Text{&Settings::log_level, kLogLevels},
      kReloads},
-    {"io", "how the operating system is asked", Text{&Settings::io, kBackends}},
+    {"io", "how files and sockets are driven; auto takes io_uring where it is allowed",
+     Text{&Settings::io, kBackends}},
 });
 
 const Row* FindRow(std::string_view name) {
@@ -350,7 +351,9 @@ Status LoadFile(const ConfigFile& file, LoadedSettings* loaded) {
                            file.text.size(), kConfigBytesMax);
   }
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(file.text);
+    // yaml-cpp takes the end of its input for the end of a quoted text whose quote is missing; at
+    // the end of a document it reports it.
+    std::vector<YAML::Node> documents = YAML::LoadAll(file.text + "\n...\n");
     if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) return OkStatus();
     if (documents.size() > 1 || !documents[0].IsMap()) {
       return InvalidArgument(
