@@ -39,7 +39,10 @@ class Ticket {
 class Service {
  public:
   Service(engine::DatabaseCore* core, io::Environment* environment)
-      : core_(core), environment_(environment), scope_(environment->executor()) {}
+      : core_(core),
+        environment_(environment),
+        started_ns_(environment->MonotonicNanos()),
+        scope_(environment->executor()) {}
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
@@ -52,6 +55,8 @@ class Service {
 
   engine::DatabaseCore* core() { return core_; }
   io::Environment* environment() { return environment_; }
+  // Since the service was made.
+  int64_t uptime_ns() const { return environment_->MonotonicNanos() - started_ns_; }
   // The figures of `nexus stats`. Errors: of the catalog.
   io::Task<StatusOr<Stats>> GetStats();
 
@@ -64,6 +69,7 @@ class Service {
  private:
   engine::DatabaseCore* const core_;
   io::Environment* const environment_;
+  const int64_t started_ns_;
   Metrics metrics_;
   BodyPool bodies_;
   bool stopping_ = false;

@@ -11,7 +11,7 @@ packages=(
   clang-format-14 clang-tidy-14 shellcheck python3 git make
   # Libraries, one binding each in third_party/BUILD.bazel.
   liburing-dev liblmdb-dev libabsl-dev libxxhash-dev libzstd-dev zlib1g-dev libhwy-dev libroaring-dev libssl-dev
-  libre2-dev libfmt-dev libspdlog-dev libsimdjson-dev libyaml-cpp-dev libcli11-dev
+  libre2-dev libfmt-dev libspdlog-dev libsimdjson-dev libyaml-cpp-dev libcli11-dev libboost1.81-dev
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
 )
 
