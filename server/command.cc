@@ -6,6 +6,8 @@
 
 #include <utility>
 
+#include "server/served_address.h"
+
 namespace nexus::server {
 
 void AddWhere(CLI::App* command, Where* where) {
@@ -47,7 +49,7 @@ StatusOr<OpenedDatabase> OpenDatabase(const std::string& directory, bool create)
   };
   StatusOr<std::unique_ptr<Database>> database = Database::Open(std::move(options));
   opened.progress->Finish();
-  NEXUS_RETURN_IF_ERROR(database.status());
+  NEXUS_RETURN_IF_ERROR(WithServedAddress(database.status(), directory));
   opened.database = *std::move(database);
   const RecoveryReport& report = opened.database->recovery();
   for (const std::string& damage : report.damage) WriteError("nexus: damaged: " + damage);

@@ -56,6 +56,7 @@ StatusOr<io::RealEnvironment*> GetEnvironment();
 void AddQueryCommand(CLI::App* app, Invocation* invocation);
 void AddImportCommand(CLI::App* app, Invocation* invocation);
 void AddRecordCommand(CLI::App* app, Invocation* invocation);
+void AddServeCommand(CLI::App* app, Invocation* invocation);
 void AddStatsCommand(CLI::App* app, Invocation* invocation);
 void AddFlushCommand(CLI::App* app, Invocation* invocation);
 void AddWalCommand(CLI::App* app, Invocation* invocation);

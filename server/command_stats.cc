@@ -6,23 +6,10 @@
 
 #include "server/command.h"
 #include "server/query_output.h"
+#include "server/stats_figures.h"
 
 namespace nexus::server {
 namespace {
-
-std::string StatsJson(const Stats& stats) {
-  return fmt::format(
-      "{{\"series\":{},\"samples\":{},\"layers\":{},\"layer_bytes\":{},\"layer_samples\":{},"
-      "\"memtable_samples\":{},\"memtable_bytes\":{},\"wal_bytes\":{},\"catalog_bytes\":{},"
-      "\"bytes_per_sample\":{},\"durable_lsn\":{},\"applied_lsn\":{},\"catalog_lsn\":{},\"open_"
-      "count\":{},"
-      "\"io_backend\":{},\"write_state\":{}}}\n",
-      stats.series, stats.samples, stats.layers, stats.layer_bytes, stats.layer_samples,
-      stats.memtable_samples, stats.memtable_bytes, stats.wal_bytes, stats.catalog_bytes,
-      stats.bytes_per_sample, stats.durable_lsn.value, stats.applied_lsn.value,
-      stats.catalog_lsn.value, stats.open_count, JsonString(stats.io_backend),
-      JsonString(stats.write_state));
-}
 
 std::string StatsTable(const Stats& stats) {
   std::string out;

@@ -70,6 +70,7 @@ int Main(int argc, char** argv) {
   AddRecordCommand(&app, &invocation);
   AddImportCommand(&app, &invocation);
   AddQueryCommand(&app, &invocation);
+  AddServeCommand(&app, &invocation);
   AddStatsCommand(&app, &invocation);
   AddFlushCommand(&app, &invocation);
   AddWalCommand(&app, &invocation);
