@@ -423,15 +423,16 @@ void AddSettingsOptions(CLI::App* app, std::map<std::string, std::string>* value
   for (const Row& row : kRows) {
     const std::string name(row.name);
     std::string help = fmt::format("{} [{}]", row.help, VariableOf(row));
+    auto take = [values, name](const std::string& value) { (*values)[name] = value; };
     if (std::holds_alternative<Switch>(row.type)) {
-      app->add_flag_function(
-          FlagOf(row),
-          [values, name](int64_t count) { (*values)[name] = count > 0 ? "true" : "false"; }, help);
+      // Not add_flag_function, which throws past ParseError for --insecure=perhaps.
+      app->add_flag(FlagOf(row), help)->each(take);
       continue;
     }
-    CLI::Option* option = app->add_option_function<std::string>(
-        FlagOf(row), [values, name](const std::string& value) { (*values)[name] = value; }, help);
-    option->default_str(Show(row, defaults))->type_name("");
+    const std::string default_value = Show(row, defaults);
+    app->add_option_function<std::string>(FlagOf(row), take, help)
+        ->default_str(default_value)
+        ->type_name(default_value.empty() ? "DIR" : "");
   }
 }
 

@@ -305,6 +305,23 @@ TEST(SettingsTest, TheCommandLineHasAnOptionForEachSetting) {
   }
 }
 
+TEST(SettingsTest, AnOptionThatIsNotGivenSetsNothing) {
+  CLI::App app;
+  Values values;
+  AddSettingsOptions(&app, &values);
+  app.parse("", false);
+  EXPECT_EQ(values, Values{});
+}
+
+TEST(SettingsTest, ASwitchWithAnotherWordIsAnErrorAndNoException) {
+  CLI::App app;
+  Values values;
+  AddSettingsOptions(&app, &values);
+  app.parse("--insecure=perhaps", false);
+  EXPECT_THAT(Message(FromCommandLine(values)),
+              StartsWith("command line: insecure is 'perhaps'; it must be true or false"));
+}
+
 TEST(SettingsTest, LoopbackNeedsNoPermission) {
   for (const char* listen : {"127.0.0.1:8080", "127.9.9.9:1", "[::1]:8080", "localhost:0"}) {
     Settings settings;
