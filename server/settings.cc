@@ -422,7 +422,8 @@ void AddSettingsOptions(CLI::App* app, std::map<std::string, std::string>* value
   const Settings defaults;
   for (const Row& row : kRows) {
     const std::string name(row.name);
-    std::string help = fmt::format("{} [{}]", row.help, VariableOf(row));
+    // Constant, or add_flag would take it for the variable to write to.
+    const std::string help = fmt::format("{} [{}]", row.help, VariableOf(row));
     auto take = [values, name](const std::string& value) { (*values)[name] = value; };
     if (std::holds_alternative<Switch>(row.type)) {
       // Not add_flag_function, which throws past ParseError for --insecure=perhaps.

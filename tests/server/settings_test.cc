@@ -301,7 +301,9 @@ TEST(SettingsTest, TheCommandLineHasAnOptionForEachSetting) {
   for (const SettingInfo& info : DescribeSettings()) {
     std::string flag = "--" + info.name;
     std::replace(flag.begin(), flag.end(), '_', '-');
-    EXPECT_NE(app.get_option_no_throw(flag), nullptr) << flag;
+    const CLI::Option* option = app.get_option_no_throw(flag);
+    ASSERT_NE(option, nullptr) << flag;
+    EXPECT_THAT(option->get_description(), StartsWith(info.help + " [NEXUS_")) << flag;
   }
 }
 
