@@ -1,0 +1,96 @@
+// JSON objects, member by member. See nexus_c_json.h.
+
+#include "engine/nexus_c_json.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <vector>
+
+namespace nexus::engine {
+namespace {
+
+std::string Quoted(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+class JsonObject {
+ public:
+  void Add(std::string_view name, uint64_t value) { AddText(name, fmt::format("{}", value)); }
+  void Add(std::string_view name, double value) { AddText(name, fmt::format("{}", value)); }
+  void Add(std::string_view name, Lsn value) { Add(name, value.value); }
+  void Add(std::string_view name, bool value) { AddText(name, value ? "true" : "false"); }
+  void Add(std::string_view name, const std::string& value) { AddText(name, Quoted(value)); }
+  void Add(std::string_view name, const std::vector<std::string>& values) {
+    std::string text = "[";
+    for (const std::string& value : values) {
+      if (text.size() > 1) text += ',';
+      text += Quoted(value);
+    }
+    AddText(name, text + ']');
+  }
+  std::string Take() { return std::move(text_) + '}'; }
+
+ private:
+  void AddText(std::string_view name, std::string_view value) {
+    if (text_.size() > 1) text_ += ',';
+    text_ += fmt::format("\"{}\":{}", name, value);
+  }
+
+  std::string text_ = "{";
+};
+
+}  // namespace
+
+std::string ToJson(const Stats& stats) {
+  JsonObject json;
+  json.Add("series", stats.series);
+  json.Add("samples", stats.samples);
+  json.Add("layers", stats.layers);
+  json.Add("layer_bytes", stats.layer_bytes);
+  json.Add("layer_samples", stats.layer_samples);
+  json.Add("memtable_samples", stats.memtable_samples);
+  json.Add("memtable_bytes", stats.memtable_bytes);
+  json.Add("wal_bytes", stats.wal_bytes);
+  json.Add("wal_live_bytes", stats.wal_live_bytes);
+  json.Add("catalog_bytes", stats.catalog_bytes);
+  json.Add("bytes_per_sample", stats.bytes_per_sample);
+  json.Add("durable_lsn", stats.durable_lsn);
+  json.Add("applied_lsn", stats.applied_lsn);
+  json.Add("catalog_lsn", stats.catalog_lsn);
+  json.Add("open_count", stats.open_count);
+  json.Add("appended_batches", stats.appended_batches);
+  json.Add("appended_samples", stats.appended_samples);
+  json.Add("log_rounds", stats.log_rounds);
+  json.Add("flushes", stats.flushes);
+  json.Add("io_backend", stats.io_backend);
+  json.Add("write_state", stats.write_state);
+  return json.Take();
+}
+
+std::string ToJson(const RecoveryReport& report) {
+  JsonObject json;
+  json.Add("created", report.created);
+  json.Add("replayed_records", report.replayed_records);
+  json.Add("replayed_batches", report.replayed_batches);
+  json.Add("replayed_samples", report.replayed_samples);
+  json.Add("replayed_bytes", report.replayed_bytes);
+  json.Add("torn_tail_bytes", report.torn_tail_bytes);
+  json.Add("seconds", report.seconds);
+  json.Add("damage", report.damage);
+  json.Add("notes", report.notes);
+  return json.Take();
+}
+
+}  // namespace nexus::engine

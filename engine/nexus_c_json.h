@@ -1,0 +1,21 @@
+// The figures of a database as JSON, for the C interface (engine/nexus_c.h).
+//
+// Names are those of the structs; texts that are not UTF-8 pass as they are.
+// Threading: pure.
+
+#ifndef NEXUS_ENGINE_NEXUS_C_JSON_H_
+#define NEXUS_ENGINE_NEXUS_C_JSON_H_
+
+#include <string>
+
+#include "engine/nexus.h"
+
+namespace nexus::engine {
+
+// One JSON object on one line, without a newline.
+std::string ToJson(const Stats& stats);
+std::string ToJson(const RecoveryReport& report);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_NEXUS_C_JSON_H_
