@@ -60,6 +60,11 @@ Options EngineOptions(const Settings& settings) {
   return options;
 }
 
+io::RealBackend BackendOf(const std::string& io) {
+  if (io == "uring") return io::RealBackend::kUring;
+  return io == "posix" ? io::RealBackend::kPosix : io::RealBackend::kAutomatic;
+}
+
 // A server from start to stop. On the main thread; the loop has threads of its own.
 class Serving {
  public:
@@ -94,6 +99,7 @@ Status Serving::Start() {
   const Settings& settings = loaded_.settings;
   io::RealOptions real;
   real.workers = settings.workers;
+  real.backend = BackendOf(settings.io);
   NEXUS_ASSIGN_OR_RETURN(environment_, io::RealEnvironment::Start(real));
   NEXUS_RETURN_IF_ERROR(OpenDatabase());
   Status listening = Listen();
@@ -126,6 +132,7 @@ Status Serving::OpenDatabase() {
   logger_->Info(report.created ? "made a new database" : "opened the database",
                 {{"data", loaded_.settings.data},
                  {"io", environment_->name()},
+                 {"io_fallback", environment_->fallback_reason()},
                  {"replayed_samples", report.replayed_samples},
                  {"dropped_unacknowledged_bytes", report.torn_tail_bytes},
                  {"seconds", report.seconds}});
