@@ -1,0 +1,199 @@
+// The client and the server together: what goes in over the wire comes out of it, once.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <limits>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "client/client.h"
+#include "tests/client/server_fixture.h"
+
+namespace nexus::client {
+namespace {
+
+struct Series {
+  std::string name;
+  std::vector<int64_t> timestamps;
+  std::vector<uint64_t> bits;
+};
+
+class ServerTest : public ServerFixture {
+ protected:
+  static std::vector<Series> ReadAll(StatusOr<std::unique_ptr<Cursor>> cursor) {
+    std::vector<Series> all;
+    SeriesChunk chunk;
+    while (true) {
+      StatusOr<bool> more = (*cursor)->Next(&chunk);
+      EXPECT_TRUE(more.ok()) << more.status();
+      if (!more.ok() || !*more) return all;
+      if (chunk.series_index >= all.size()) {
+        std::string name(chunk.metric);
+        for (const Label& label : *chunk.labels) name += " " + label.name + "=" + label.value;
+        all.push_back({std::move(name), {}, {}});
+      }
+      for (size_t i = 0; i < chunk.values.size(); i++) {
+        all.back().timestamps.push_back(chunk.timestamps[i]);
+        all.back().bits.push_back(std::bit_cast<uint64_t>(chunk.values[i]));
+      }
+    }
+  }
+  static SelectQuery Everything(std::string selector) {
+    SelectQuery query;
+    query.selector = std::move(selector);
+    return query;
+  }
+};
+
+TEST_F(ServerTest, ValuesComeBackBitForBit) {
+  for (bool crc32 : {false, true}) {
+    std::unique_ptr<Client> client = Connect(crc32);
+    std::string metric = crc32 ? "with_crc" : "with_xxh3";
+    SeriesId a = *client->Series(metric, {{"host", "a"}});
+    SeriesId b = *client->Series(metric, {{"host", "b"}});
+    WriteBatch batch;
+    batch.AddRow(-5, std::vector<SeriesId>{a, b}, std::vector<double>{1.5, -0.0});
+    batch.Add(a, std::numeric_limits<int64_t>::max(),
+              std::bit_cast<double>(uint64_t{0x7ff4dead0000beef}));
+    StatusOr<WriteOutcome> outcome = client->Append(std::move(batch));
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(outcome->accepted, 3u);
+    EXPECT_GT(outcome->end.value, 0u);
+    std::vector<Series> all = ReadAll(client->Select(Everything(metric)));
+    ASSERT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[0].name, metric + " host=a");
+    EXPECT_EQ(all[0].timestamps, (std::vector<int64_t>{-5, std::numeric_limits<int64_t>::max()}));
+    EXPECT_EQ(all[0].bits[1], 0x7ff4dead0000beefu);
+    EXPECT_EQ(all[1].bits, (std::vector<uint64_t>{0x8000000000000000}));
+  }
+}
+
+TEST_F(ServerTest, QuestionsOfEveryKindAreAnswered) {
+  std::unique_ptr<Client> client = Connect();
+  WriteBatch batch;
+  for (int host = 0; host < 3; host++) {
+    SeriesId series = *client->Series("cpu", {{"host", std::to_string(host)}, {"dc", "x"}});
+    for (int i = 0; i < 10; i++) batch.Add(series, i, host * 100 + i);
+  }
+  ASSERT_TRUE(client->Append(std::move(batch)).ok());
+  Aggregate sum;
+  sum.function = protocol::Function::kSum;
+  sum.grouped = true;
+  sum.by = {"dc"};
+  std::vector<Series> grouped = ReadAll(client->SelectAggregate(Everything("cpu"), sum));
+  ASSERT_EQ(grouped.size(), 1u);
+  EXPECT_EQ(std::bit_cast<double>(grouped[0].bits[0]), 45 * 3 + 10 * (100 + 200));
+  std::vector<Series> latest = ReadAll(client->Latest(Everything("cpu{host=\"2\"}")));
+  ASSERT_EQ(latest.size(), 1u);
+  EXPECT_EQ(std::bit_cast<double>(latest[0].bits[0]), 209);
+  EXPECT_EQ(*client->LabelNames(), (std::vector<std::string>{"__name__", "dc", "host"}));
+  EXPECT_EQ(*client->LabelValues("host"), (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_EQ(client->SeriesLabels("cpu")->size(), 3u);
+  EXPECT_TRUE(absl::IsResourceExhausted(client->SeriesLabels("cpu", 2).status()));
+  ASSERT_TRUE(client->Flush().ok());
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu"))).size(), 3u);
+  StatusOr<std::vector<protocol::Stat>> stats = client->GetStats();
+  ASSERT_TRUE(stats.ok());
+  auto series = std::find_if(stats->begin(), stats->end(),
+                             [](const protocol::Stat& stat) { return stat.name == "series"; });
+  ASSERT_NE(series, stats->end());
+  EXPECT_EQ(std::get<uint64_t>(series->value), 3u);
+}
+
+TEST_F(ServerTest, BadQuestionsAreRefusedByName) {
+  std::unique_ptr<Client> client = Connect();
+  SeriesChunk chunk;
+  Status status = (*client->Select(Everything("cpu{")))->Next(&chunk).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  SelectQuery elsewhere = Everything("cpu");
+  elsewhere.scope.tenant = "nobody";
+  status = (*client->Select(elsewhere))->Next(&chunk).status();
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  AppendOptions options;
+  options.scope.tenant = "nobody";
+  WriteBatch batch;
+  batch.Add(*client->Series("cpu", {}, "nobody"), 1, 1);
+  status = client->Append(std::move(batch), options).status();
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+  EXPECT_TRUE(client->Ping().ok());
+}
+
+TEST_F(ServerTest, ALongAnswerComesWhole) {
+  std::unique_ptr<Client> client = Connect();
+  SeriesId series = *client->Series("long", {});
+  constexpr int kSamples = 1'500'000;
+  for (int begin = 0; begin < kSamples; begin += 500'000) {
+    std::vector<int64_t> timestamps;
+    std::vector<double> values;
+    for (int i = begin; i < begin + 500'000; i++) {
+      timestamps.push_back(i);
+      values.push_back(i * 0.37);
+    }
+    WriteBatch batch;
+    batch.AddSeries(series, timestamps, values);
+    StatusOr<WriteOutcome> outcome = client->Append(std::move(batch));
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+  }
+  StatusOr<std::unique_ptr<Cursor>> cursor = client->Select(Everything("long"));
+  SeriesChunk chunk;
+  int64_t next = 0;
+  while (true) {
+    StatusOr<bool> more = (*cursor)->Next(&chunk);
+    ASSERT_TRUE(more.ok()) << more.status();
+    if (!*more) break;
+    for (size_t i = 0; i < chunk.values.size(); i++) {
+      ASSERT_EQ(chunk.timestamps[i], next);
+      ASSERT_EQ(std::bit_cast<uint64_t>(chunk.values[i]),
+                std::bit_cast<uint64_t>(static_cast<double>(next) * 0.37));
+      next++;
+    }
+  }
+  EXPECT_EQ(next, kSamples);
+  EXPECT_EQ((*cursor)->statistics().samples, static_cast<uint64_t>(kSamples));
+}
+
+TEST_F(ServerTest, RestartsUnderAWritingClientLoseAndRepeatNothing) {
+  std::unique_ptr<Client> client = Connect();
+  SeriesId series = *client->Series("counted", {});
+  constexpr int kBatches = 3000;
+  std::atomic<int> acked = 0;
+  std::thread writer([&] {
+    for (int i = 0; i < kBatches; i++) {
+      WriteBatch batch;
+      batch.Add(series, i, i);
+      client->AppendAsync(std::move(batch), {}, [&, i](StatusOr<WriteOutcome> outcome) {
+        EXPECT_TRUE(outcome.ok()) << i << ": " << outcome.status();
+        acked++;
+      });
+      if (i % 100 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  });
+  for (int i = 0; i < 3; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    RestartServer();
+  }
+  writer.join();
+  client->Sync();
+  EXPECT_EQ(acked, kBatches);
+  Aggregate count;
+  count.function = protocol::Function::kCount;
+  std::vector<Series> counted = ReadAll(client->SelectAggregate(Everything("counted"), count));
+  ASSERT_EQ(counted.size(), 1u);
+  EXPECT_EQ(std::bit_cast<double>(counted[0].bits[0]), kBatches);
+  // Twice would not show in samples of the same time: the server's own count of them does.
+  StatusOr<std::vector<protocol::Stat>> stats = client->GetStats();
+  ASSERT_TRUE(stats.ok());
+  auto samples = std::find_if(stats->begin(), stats->end(),
+                              [](const protocol::Stat& stat) { return stat.name == "samples"; });
+  ASSERT_NE(samples, stats->end());
+  EXPECT_EQ(std::get<uint64_t>(samples->value), static_cast<uint64_t>(kBatches));
+}
+
+}  // namespace
+}  // namespace nexus::client
