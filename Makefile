@@ -10,6 +10,7 @@ SECONDS := 30
 SEEDS := 2000
 FIRST := 1
 PREFIX := /usr/local
+LIBDIR = $(PREFIX)/lib
 DESTDIR :=
 
 # Bazel's moving progress line is for terminals only.
@@ -69,7 +70,7 @@ sim: build  ## SEEDS=2000 runs of the simulator, from seed FIRST=1
 bench: setup  ## the benchmarks, as a release build; prints a table
 	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench
 
-install: build  ## bin/nexus to PREFIX=/usr/local (DESTDIR= for packagers)
-	@install -D -m 755 bin/nexus "$(DESTDIR)$(PREFIX)/bin/nexus"
-	@install -D -m 644 LICENSE "$(DESTDIR)$(PREFIX)/share/doc/nexus/LICENSE"
-	@echo "installed $(DESTDIR)$(PREFIX)/bin/nexus"
+install: build  ## the command, libraries and headers to PREFIX=/usr/local (LIBDIR=, DESTDIR= for packagers)
+	@$(BAZEL) build $(QUIET) --config=library //tools/install
+	@out=$$($(BAZEL) info --config=library bazel-bin 2>/dev/null); \
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" tools/install/install.sh "$$out/tools/install" bin/nexus

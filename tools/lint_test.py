@@ -8,7 +8,7 @@ from nexus_lint.source import Source
 
 FLOORS = {"base": [], "io": ["base"], "io/sim": ["base", "io"], "wal": ["base", "io"],
           "engine": ["base", "io", "wal"], "server": ["base", "io", "wal", "engine"]}
-BESIDE = ["tests", "fuzz", "bench", "examples"]
+BESIDE = ["tests", "fuzz", "bench", "examples", "tools"]
 
 
 def findings(path, text, companion="", allowed=None):

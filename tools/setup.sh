@@ -8,7 +8,7 @@ packages=(
   # Compilers, build, checks. g++ is 12 and the default; clang 14 is for sanitizers, fuzzing and lint.
   g++ clang-14 libclang-rt-14-dev llvm-14 bazel-bootstrap bazel-bootstrap-data
   bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib
-  clang-format-14 clang-tidy-14 shellcheck python3 git make
+  clang-format-14 clang-tidy-14 shellcheck python3 git make pkgconf
   # Libraries, one binding each in third_party/BUILD.bazel.
   liburing-dev liblmdb-dev libabsl-dev libxxhash-dev libzstd-dev zlib1g-dev libhwy-dev libroaring-dev libssl-dev
   libre2-dev libfmt-dev libspdlog-dev libsimdjson-dev libyaml-cpp-dev libcli11-dev libboost1.81-dev

@@ -29,4 +29,4 @@ FLOORS = {
 }
 
 # Stand beside the floors and may include all of them and each other; no floor includes these.
-BESIDE = ["tests", "fuzz", "bench", "examples"]
+BESIDE = ["tests", "fuzz", "bench", "examples", "tools"]
