@@ -43,7 +43,7 @@ test: setup  ## every test but those tagged manual or soak, with a verdict for e
 test-posix: setup  ## the same without io_uring: threads and epoll
 	@$(TEST) --test_env=NEXUS_IO=posix //...
 
-run: build  ## record this machine's telemetry for a while and show what is stored
+run: build  ## serve a database that records this machine, and show live what is stored
 	@tools/run.sh
 
 lint: setup  ## all checks of the sources; clang-tidy on changed files
@@ -67,8 +67,9 @@ fuzz: setup  ## each fuzz target for SECONDS=30, starting from its corpus
 sim: build  ## SEEDS=2000 runs of the simulator, from seed FIRST=1
 	@tools/sim.sh $(FIRST) $(SEEDS)
 
-bench: setup  ## the benchmarks, as a release build; prints a table
+bench: build  ## the benchmarks, as a release build; prints a table of the engine and one of the server
 	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench
+	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench:server_bench -- --nexus "$(CURDIR)/bin/nexus"
 
 install: build  ## the command, libraries and headers to PREFIX=/usr/local (LIBDIR=, DESTDIR= for packagers)
 	@$(BAZEL) build $(QUIET) --config=library //tools/install
