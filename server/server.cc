@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "client/protocol/frame.h"
+#include "client/protocol/write.h"
 #include "server/binary_session.h"
 #include "server/http_session.h"
 #include "server/text_session.h"
@@ -16,6 +18,8 @@ namespace {
 // Long for a person with a terminal, short for a peer that only holds a connection open.
 constexpr int64_t kFirstBytesNs = 30'000'000'000;
 constexpr std::string_view kPortInUse = "the port is in use";
+// Connections above the bound that are told so, and not only closed.
+constexpr uint64_t kTurnedAwayMax = 64;
 constexpr int64_t kSweepPauseNs = 5'000'000'000;
 
 Status ListenError(int error, const std::string& address) {
@@ -69,7 +73,7 @@ Status Server::Listen() {
 }
 
 void Server::OnAccept(std::unique_ptr<io::Stream> stream) {
-  if (connections_.size() >= options_.connections_max) {
+  if (connections_.size() >= uint64_t{options_.connections_max} + kTurnedAwayMax) {
     service_->metrics()->connections_refused++;
     log_(LogLevel::kWarning,
          fmt::format("{}: refused: {} connections are open, the most that are allowed "
@@ -88,7 +92,38 @@ void Server::OnAcceptError(int error) {
   log_(LogLevel::kWarning, fmt::format("a connection could not be accepted: {}", strerror(-error)));
 }
 
+void Server::TurnAway(Protocol protocol, Transport* transport) {
+  service_->metrics()->connections_refused++;
+  const std::string why = fmt::format(
+      "too many connections: {} are allowed (connections_max); connect again later",
+      options_.connections_max);
+  log_(LogLevel::kWarning, fmt::format("{}: {}", transport->peer(), why));
+  if (protocol == Protocol::kBinary) {
+    protocol::ErrorReply error = protocol::ToErrorReply(ResourceExhausted("{}", why));
+    error.error_class = protocol::ErrorClass::kFatal;
+    error.retry_after_ms = 1000;
+    std::string body, frame;
+    protocol::Encode(error, &body);
+    protocol::FrameHeader header;
+    header.opcode = protocol::Opcode::kError;
+    protocol::AppendFrame(header, AsBytes(body), &frame);
+    transport->Write(frame);
+  } else if (protocol == Protocol::kHttp) {
+    transport->Write(fmt::format(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n{}\n",
+        why.size() + 1, why));
+  } else if (protocol != Protocol::kTls) {
+    transport->Write(fmt::format("error {}\n", why));
+  }
+  transport->CloseAfterWrites(why);
+}
+
 std::unique_ptr<Session> Server::MakeSession(Protocol protocol, Transport* transport) {
+  if (connections_.size() > options_.connections_max) {
+    TurnAway(protocol, transport);
+    return nullptr;
+  }
   switch (protocol) {
     case Protocol::kBinary:
       return std::make_unique<BinarySession>(service_, transport);

@@ -1,9 +1,11 @@
 // Server: one port, its connections, and their graceful end.
 //
 // The engine's loop is the reactor: sockets, sessions and the log's ring are on one thread, so
-// nothing crosses a thread between receive and acknowledgement. Bounds: connections_max connections
-// - one more is told so and closed; a peer that does not say what it speaks within kFirstBytesNs,
-// or is silent for idle_timeout, is closed. Threading: loop.
+// nothing crosses a thread between receive and acknowledgement.
+//
+// Bounds: connections_max connections - some more are told so, in what they speak, and closed, the
+// rest unheard; a peer that does not say what it speaks within 30 s, or is silent for
+// idle_timeout_ns, is closed. Threading: loop.
 
 #ifndef NEXUS_SERVER_SERVER_H_
 #define NEXUS_SERVER_SERVER_H_
@@ -63,6 +65,8 @@ class Server : private io::AcceptHandler {
 
   void OnAccept(std::unique_ptr<io::Stream> stream) override;
   void OnAcceptError(int error) override;
+  // Says in the peer's protocol that there are too many connections.
+  void TurnAway(Protocol protocol, Transport* transport);
   std::unique_ptr<Session> MakeSession(Protocol protocol, Transport* transport);
   void OnGone(Connection* connection, std::string_view why);
   void Sweep();
