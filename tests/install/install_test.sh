@@ -60,7 +60,7 @@ done
 for name in nexus nexus_client; do
   nm -DC --defined-only "$prefix/lib/lib$name.so" >symbols
   grep -q ' nexus_' symbols || fail "lib$name.so shows no C interface"
-  if grep -E ' [TBDR] (nexus::(engine|wal|layer|catalog|io|batch|protocol)::|[^n])' symbols; then
+  if grep -E ' [TBDR] (nexus::(c_edge|engine|wal|layer|catalog|io|batch|protocol)::|[^n])' symbols; then
     fail "lib$name.so shows what it should not"
   fi
 done
