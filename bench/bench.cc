@@ -231,7 +231,8 @@ void MeasureQueries(Database* db, const TelemetryGenerator& data) {
   };
   measure("1 series x 1 h raw, p50 / p99", 200, [&](int i) {
     SelectQuery query;
-    query.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}", i * 7 % data.hosts());
+    query.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}",
+                                 static_cast<size_t>(i) * 7 % data.hosts());
     query.range = {last - hour, last};
     drain(db->Select(query));
   });

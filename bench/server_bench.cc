@@ -251,8 +251,8 @@ void MeasureLatency(const Settings& settings) {
               Times(2000,
                     [&](int i) {
                       client::SelectQuery query;
-                      query.selector =
-                          fmt::format("usage_user{{hostname=\"host_{}\"}}", i % kHosts);
+                      query.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}",
+                                                   static_cast<size_t>(i) % kHosts);
                       drain(client->Latest(query));
                     }),
               "p99 <= 0.3 ms");
@@ -260,8 +260,8 @@ void MeasureLatency(const Settings& settings) {
               Times(2000,
                     [&](int i) {
                       client::SelectQuery query;
-                      query.selector =
-                          fmt::format("usage_user{{hostname=\"host_{}\"}}", i % kHosts);
+                      query.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}",
+                                                   static_cast<size_t>(i) % kHosts);
                       query.range = {begin + kHour, begin + 2 * kHour};
                       drain(client->Select(query));
                     }),

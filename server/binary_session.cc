@@ -621,6 +621,11 @@ void BinarySession::FinishError(uint64_t request_id, const Status& status) {
 }
 
 void BinarySession::SendError(uint64_t request_id, const ErrorReply& error) {
+  if (Logger* logger = service_->logger(); logger != nullptr) {
+    logger->Debug(
+        "request refused",
+        {{"request_id", request_id}, {"peer", transport_->peer()}, {"reason", error.message}});
+  }
   std::string body;
   protocol::Encode(error, &body);
   Reply(Opcode::kError, request_id, body);

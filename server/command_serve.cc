@@ -150,6 +150,7 @@ Status Serving::Listen() {
   Status status;
   environment_->RunOnLoop([&] {
     service_ = std::make_unique<Service>(core_.get(), environment_.get());
+    service_->set_logger(logger_);
     server_ = std::make_unique<Server>(service_.get(), options, log);
   });
   const int64_t deadline = io::RealMonotonicNanos() + kPortWaitNs;

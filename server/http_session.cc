@@ -243,6 +243,14 @@ void HttpSession::Respond(HttpResponse response) {
   }
   service_->metrics()->CountRequest(kNames[static_cast<size_t>(request_.path)],
                                     now - request_.started_ns);
+  if (Logger* logger = service_->logger(); logger != nullptr) {
+    logger->Log(response.status >= 500 ? LogLevel::kWarning : LogLevel::kDebug, "request",
+                {{"request_id", request_.id},
+                 {"peer", transport_->peer()},
+                 {"request", kNames[static_cast<size_t>(request_.path)]},
+                 {"status", response.status},
+                 {"seconds", static_cast<double>(now - request_.started_ns) * 1e-9}});
+  }
   response.headers.emplace_back("X-Request-Id", request_.id);
   response.version = request_.version;
   response.keep_alive = request_.keep_alive && !stopping_;

@@ -20,6 +20,7 @@
 #include "io/environment.h"
 #include "io/task.h"
 #include "server/body_buffer.h"
+#include "server/logger.h"
 #include "server/metrics.h"
 
 namespace nexus::server {
@@ -62,6 +63,9 @@ class Service {
 
   Metrics* metrics() { return &metrics_; }
   BodyPool* bodies() { return &bodies_; }
+  // Where requests are logged; null: nowhere. Outlives the service.
+  Logger* logger() { return logger_; }
+  void set_logger(Logger* logger) { logger_ = logger; }
   // Set at the begin of a graceful stop.
   bool stopping() const { return stopping_; }
   void set_stopping() { stopping_ = true; }
@@ -72,6 +76,7 @@ class Service {
   const int64_t started_ns_;
   Metrics metrics_;
   BodyPool bodies_;
+  Logger* logger_ = nullptr;
   bool stopping_ = false;
   io::TaskScope scope_;
 };

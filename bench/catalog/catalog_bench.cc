@@ -228,7 +228,7 @@ int Run(uint64_t count) {
   std::vector<SeriesDefinition> series = MakeSeries(count, /*unique=*/false);
   Folder kept("kept");
   Storm("host by host", series, 10'000, kept.path);
-  for (uint64_t batch : {1'000, 100'000}) {
+  for (uint64_t batch : {uint64_t{1'000}, uint64_t{100'000}}) {
     Folder folder("storm");
     Storm("host by host", series, batch, folder.path);
   }

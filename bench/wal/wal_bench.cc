@@ -138,8 +138,8 @@ class Bench {
       : environment_(environment), folder_(std::move(folder)) {}
 
   void Run() {
-    for (uint64_t bytes : {256, 4096, 16384, 262144}) MeasureThroughput(bytes);
-    for (uint64_t bytes : {100, 16384}) MeasureLatency(bytes);
+    for (uint64_t bytes : {256u, 4096u, 16384u, 262144u}) MeasureThroughput(bytes);
+    for (uint64_t bytes : {100u, 16384u}) MeasureLatency(bytes);
     MeasureReplay();
   }
 

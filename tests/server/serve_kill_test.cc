@@ -21,7 +21,7 @@ namespace nexus::server {
 namespace {
 
 constexpr int kRounds = 6;
-constexpr int kClients = 2;
+constexpr size_t kClients = 2;
 constexpr int kSamples = 50;  // of a batch
 
 // A port that nobody has at the moment.
@@ -60,7 +60,7 @@ class ServeKillTest : public NexusCommandTest {
 
 // Appends batches of its own series until told to stop; every one must be acknowledged in the end.
 struct Writer {
-  void Run(client::Client* to, int number, const std::atomic<bool>* stop) {
+  void Run(client::Client* to, size_t number, const std::atomic<bool>* stop) {
     SeriesId series = *to->Series("written", {{"client", std::to_string(number)}});
     client::AppendOptions options;
     options.scope.timeout_ms = 60'000;
@@ -90,11 +90,11 @@ struct Writer {
 TEST_F(ServeKillTest, RetryingClientsLoseNothingAndCountNothingTwice) {
   StartServer();
   std::vector<std::unique_ptr<client::Client>> clients;
-  for (int i = 0; i < kClients; i++) clients.push_back(Connect());
+  for (size_t i = 0; i < kClients; i++) clients.push_back(Connect());
   std::vector<Writer> writers(kClients);
   std::vector<std::thread> threads;
   std::atomic<bool> stop = false;
-  for (int i = 0; i < kClients; i++) {
+  for (size_t i = 0; i < kClients; i++) {
     threads.emplace_back([&, i] { writers[i].Run(clients[i].get(), i, &stop); });
   }
   std::mt19937 random(std::random_device{}());

@@ -73,7 +73,8 @@ TEST_F(TextSessionTest, EveryPieceSizeGivesTheSame) {
            ",host=b v=3,s=\"x y\" 3\n" + (piece > 100 ? long_line : "junk\n") + m +
            ",host=\xff v=1 1\n" + m + ",host=a v=9 99999999999999999999\n" + m + ",host=c v=4 4";
   };
-  for (size_t piece : {1, 2, 3, 5, 7, 11, 16, 33, 100, 101, 4096, 65536, 65537, 1 << 20}) {
+  for (size_t piece :
+       {1u, 2u, 3u, 5u, 7u, 11u, 16u, 33u, 100u, 101u, 4096u, 65536u, 65537u, 1u << 20}) {
     EXPECT_THAT(AnswerTo(text(piece), piece), StartsWith("ok 4 4 ")) << piece;
     std::string metric = fmt::format("p{}_v", piece);
     auto stored = Stored(metric);
@@ -122,7 +123,7 @@ TEST_F(TextSessionTest, TheLongestLineFitsAndOneByteMoreDoesNot) {
     std::string front = "m v=1,s=\"", back = "\" 1";
     return front + std::string(bytes - front.size() - back.size(), 'x') + back;
   };
-  for (size_t piece : {1000, 1 << 20}) {
+  for (size_t piece : {1000u, 1u << 20}) {
     EXPECT_THAT(AnswerTo(line(kIngestLineBytesMax) + "\n", piece), StartsWith("ok 1 0 "));
     EXPECT_THAT(AnswerTo(line(kIngestLineBytesMax), piece), StartsWith("ok 1 0 "));
     EXPECT_THAT(AnswerTo(line(kIngestLineBytesMax + 1) + "\n", piece), StartsWith("ok 0 1 "));
