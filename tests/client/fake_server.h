@@ -189,9 +189,9 @@ inline void FakeServer::Connection::Take(const protocol::FrameHeader& header, By
     }
     case Opcode::kLabels:
     case Opcode::kSeries: {
-      std::string strings;
-      for (const std::string& text : server_->strings) protocol::AppendString(text, &strings);
-      ReplyBody(header, Opcode::kStrings, strings);
+      std::string reply_body;
+      for (const std::string& text : server_->strings) protocol::AppendString(text, &reply_body);
+      ReplyBody(header, Opcode::kStrings, reply_body);
       return Reply(header, Opcode::kResultEnd, protocol::ResultEnd{});
     }
     case Opcode::kStats: {

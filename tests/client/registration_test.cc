@@ -145,7 +145,7 @@ TEST_F(Registration, ADictionaryCannotMakeMemory) {
   out.LengthPrefixed(std::string(kLabelValueBytesMax, 'x'));
   for (uint32_t i = 0; i < kRegisteredSeriesMax; i++) {
     out.Varint(1);
-    for (uint64_t symbol : {1, 1, 2}) out.Varint(symbol);
+    for (uint64_t symbol : {1u, 1u, 2u}) out.Varint(symbol);
   }
   ASSERT_LE(body.size(), kRegistrationBytesMax);
   EXPECT_NE(Error(body).find("makes more than 8388608 bytes of labels"), std::string::npos);

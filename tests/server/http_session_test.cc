@@ -110,7 +110,7 @@ TEST_F(HttpSessionTest, EveryPieceSizeGivesTheSame) {
   const std::string expected = Stable(transport_.output);
   EXPECT_TRUE(transport_.closed);
   EXPECT_EQ(ResponsesIn(transport_.output).size(), 7u);
-  for (size_t piece : {1, 2, 3, 5, 7, 13, 64, 100, 333}) {
+  for (size_t piece : {1u, 2u, 3u, 5u, 7u, 13u, 64u, 100u, 333u}) {
     Connect();
     Ask(text, piece);
     EXPECT_EQ(Stable(transport_.output), expected) << piece;
@@ -153,7 +153,7 @@ TEST_F(HttpSessionTest, TheLongestHeaderFitsAndOneByteMoreDoesNot) {
   auto header = [&](size_t bytes) {
     return Get("/health", "X: " + std::string(bytes - rest, 'x') + "\r\n");
   };
-  for (size_t piece : {100, 1 << 20}) {
+  for (size_t piece : {100u, 1u << 20}) {
     Connect();
     EXPECT_EQ(AskOne(header(kHttpHeaderBytesMax), piece).status, 200);
     Connect();

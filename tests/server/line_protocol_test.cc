@@ -251,7 +251,7 @@ TEST(SeriesKey, DiffersWithSeriesFieldAndSeed) {
   EXPECT_EQ(key("cpu,host=a", "usage", 1), key("cpu,host=a", "usage", 1));
   EXPECT_EQ(key("cpu", long_name, 1), key("cpu", long_name, 1));
   std::set<Hash128> keys;
-  for (uint64_t seed : {1, 2}) {
+  for (uint64_t seed : {1u, 2u}) {
     for (std::string_view series : {"cpu,host=a", "cpu,host=b", "cpu"}) {
       for (const std::string& field : {std::string("usage"), std::string("usag"), long_name,
                                        long_name + "f", std::string(224, 'f')}) {
