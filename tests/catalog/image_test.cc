@@ -29,6 +29,14 @@ ImageContents Small() {
   contents.layers = {Layer(1), Layer(2)};
   contents.layers[1].state = LayerState::kGarbage;
   contents.settings = {{"clock", "1735689600000000000"}};
+  ProducerRecord producer;
+  producer.id = {0x11, 0x22};
+  producer.epoch = 3;
+  producer.last_sequence = 44;
+  producer.end = Lsn{0x1200};
+  producer.active_wall_ns = 1'000'000'000;
+  producer.rejected = {{43, {{1, 2}, {5, 1}}}};
+  contents.producers = {producer};
   return contents;
 }
 
