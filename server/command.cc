@@ -11,7 +11,12 @@
 namespace nexus::server {
 
 void AddWhere(CLI::App* command, Where* where) {
-  command->add_option("--data", where->data, "the database's folder")->required()->type_name("DIR");
+  command->add_option("--data", where->data, "the database's folder; or --connect")
+      ->type_name("DIR");
+  command
+      ->add_option("--connect", where->connect,
+                   "the address of the server that has it, instead of --data")
+      ->type_name("HOST:PORT");
   command->add_option("--tenant", where->tenant, "tenant to work on")
       ->capture_default_str()
       ->type_name("T");

@@ -29,9 +29,11 @@ struct Invocation {
   std::function<int()> run;
 };
 
-// WHERE of the usage: the database a command works on.
+// WHERE of the usage: the database a command works on. One of `data` and `connect` is to be given;
+// see command_target.h.
 struct Where {
-  std::string data;
+  std::string data;     // its folder
+  std::string connect;  // HOST:PORT of the server that has it
   std::string tenant = "default";
   std::string branch = "main";
 };
@@ -59,6 +61,7 @@ void AddRecordCommand(CLI::App* app, Invocation* invocation);
 void AddServeCommand(CLI::App* app, Invocation* invocation);
 void AddStatsCommand(CLI::App* app, Invocation* invocation);
 void AddFlushCommand(CLI::App* app, Invocation* invocation);
+void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);
 void AddWalCommand(CLI::App* app, Invocation* invocation);
 void AddLayerCommand(CLI::App* app, Invocation* invocation);
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/command.h"
+#include "server/command_target.h"
 #include "server/csv_reader.h"
 #include "server/importer.h"
 #include "server/line_protocol.h"
@@ -243,19 +244,29 @@ Status ImportFile(const ImportArguments& arguments, const std::string& file, io:
   }
 }
 
+void ShowRejections(const Importer& importer) {
+  for (const std::string& rejection : importer.rejections())
+    WriteError("nexus: rejected: " + rejection);
+  if (importer.rejected() > importer.rejections().size()) {
+    WriteError(fmt::format("nexus: and {} more lines rejected",
+                           importer.rejected() - importer.rejections().size()));
+  }
+  if (importer.refused() > 0) {
+    WriteError(fmt::format("nexus: the server refused {} samples: {}", importer.refused(),
+                           importer.refusal()));
+  }
+}
+
 int Run(const ImportArguments& arguments) {
   // What is wrong with the command is said before a folder is made.
   Status labels = ParseLabels(arguments.labels).status();
   if (!labels.ok()) return Fail(labels);
   StatusOr<io::RealEnvironment*> environment = GetEnvironment();
   if (!environment.ok()) return Fail(environment.status());
-  StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.where.data, true);
-  if (!opened.ok()) return Fail(opened.status());
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, true);
+  if (!target.ok()) return Fail(target.status());
   const int64_t started = io::RealMonotonicNanos();
-  ImporterOptions options;
-  options.tenant = arguments.where.tenant;
-  options.branch = arguments.where.branch;
-  Importer importer(opened->database.get(), std::move(options));
+  Importer importer((*target)->sink());
   uint64_t seed = 0;
   (*environment)->RunOnLoop([&] { seed = (*environment)->random()->Next(); });
   ProgressBar progress("B", &io::RealMonotonicNanos);
@@ -267,21 +278,17 @@ int Run(const ImportArguments& arguments) {
   Status finished = importer.Finish();
   progress.Finish();
   if (status.ok()) status = finished;
-  Status closed = opened->database->Close();
+  Status closed = (*target)->Close();
   if (status.ok()) status = closed;
-  for (const std::string& rejection : importer.rejections())
-    WriteError("nexus: rejected: " + rejection);
-  if (importer.rejected() > importer.rejections().size()) {
-    WriteError(fmt::format("nexus: and {} more lines rejected",
-                           importer.rejected() - importer.rejections().size()));
-  }
+  ShowRejections(importer);
   if (!status.ok()) return Fail(status);
   double seconds = static_cast<double>(io::RealMonotonicNanos() - started) * 1e-9;
   WriteOutput(
       fmt::format("imported {} samples of {} series in {}; {} lines rejected; all durable\n",
                   FormatCount(importer.samples()), FormatCount(importer.series()),
                   FormatSeconds(seconds), importer.rejected()));
-  return importer.rejected() > 0 ? kExitFailed : Finish(*opened->database);
+  const bool whole = importer.rejected() == 0 && importer.refused() == 0;
+  return whole ? (*target)->exit_status() : kExitFailed;
 }
 
 }  // namespace

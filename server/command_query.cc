@@ -8,6 +8,7 @@
 #include "base/time_text.h"
 #include "engine/query.h"
 #include "server/command.h"
+#include "server/command_target.h"
 #include "server/plot.h"
 #include "server/query_output.h"
 
@@ -112,25 +113,23 @@ Status PrintPlot(Cursor* cursor) {
   return OkStatus();
 }
 
+Status Show(const QueryArguments& arguments, const AggregateQuery& query, CommandTarget* target) {
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<Cursor> cursor, arguments.aggregate.empty()
+                                                             ? target->Select(query.select)
+                                                             : target->Aggregate(query));
+  OutputFormat format = arguments.format == "json"  ? OutputFormat::kJson
+                        : arguments.format == "csv" ? OutputFormat::kCsv
+                                                    : OutputFormat::kTable;
+  return arguments.plot ? PrintPlot(cursor.get()) : Print(cursor.get(), format);
+}
+
 int Run(const QueryArguments& arguments) {
   // Before a recovery is waited for.
   StatusOr<AggregateQuery> query = QueryOf(arguments);
   if (!query.ok()) return Fail(query.status());
-  StatusOr<OpenedDatabase> opened = OpenDatabase(arguments.where.data, false);
-  if (!opened.ok()) return Fail(opened.status());
-  Database* database = opened->database.get();
-  Status status;
-  {
-    StatusOr<std::unique_ptr<Cursor>> cursor =
-        arguments.aggregate.empty() ? database->Select(query->select) : database->Aggregate(*query);
-    if (!cursor.ok()) return Fail(cursor.status());
-    OutputFormat format = arguments.format == "json"  ? OutputFormat::kJson
-                          : arguments.format == "csv" ? OutputFormat::kCsv
-                                                      : OutputFormat::kTable;
-    status = arguments.plot ? PrintPlot(cursor->get()) : Print(cursor->get(), format);
-  }
-  if (status.ok()) status = database->Close();
-  return status.ok() ? Finish(*database) : Fail(status);
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
+  if (!target.ok()) return Fail(target.status());
+  return CloseTarget(Show(arguments, *query, target->get()), target->get());
 }
 
 }  // namespace

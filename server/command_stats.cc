@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "server/command.h"
+#include "server/command_target.h"
 #include "server/query_output.h"
 #include "server/stats_figures.h"
 
@@ -35,27 +36,25 @@ std::string StatsTable(const Stats& stats) {
 }
 
 int RunStats(const Where& where, const std::string& format) {
-  StatusOr<OpenedDatabase> opened = OpenDatabase(where.data, false);
-  if (!opened.ok()) return Fail(opened.status());
-  StatusOr<Stats> stats = opened->database->GetStats();
-  if (!stats.ok()) return Fail(stats.status());
-  WriteOutput(format == "json" ? StatsJson(*stats) : StatsTable(*stats));
-  Status closed = opened->database->Close();
-  return closed.ok() ? Finish(*opened->database) : Fail(closed);
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(where, false);
+  if (!target.ok()) return Fail(target.status());
+  StatusOr<Stats> stats = (*target)->GetStats();
+  if (stats.ok()) WriteOutput(format == "json" ? StatsJson(*stats) : StatsTable(*stats));
+  return CloseTarget(stats.status(), target->get());
 }
 
 int RunFlush(const Where& where) {
-  StatusOr<OpenedDatabase> opened = OpenDatabase(where.data, false);
-  if (!opened.ok()) return Fail(opened.status());
-  Status status = opened->database->Flush();
-  StatusOr<Stats> stats = opened->database->GetStats();
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(where, false);
+  if (!target.ok()) return Fail(target.status());
+  Status status = (*target)->Flush();
+  StatusOr<Stats> stats = (*target)->GetStats();
   if (status.ok()) status = stats.status();
-  if (status.ok()) status = opened->database->Close();
-  if (!status.ok()) return Fail(status);
-  WriteOutput(fmt::format("flushed: {} samples in {} layers of {}\n",
-                          FormatCount(stats->layer_samples), stats->layers,
-                          FormatBytes(stats->layer_bytes)));
-  return Finish(*opened->database);
+  if (status.ok()) {
+    WriteOutput(fmt::format("flushed: {} samples in {} layers of {}\n",
+                            FormatCount(stats->layer_samples), stats->layers,
+                            FormatBytes(stats->layer_bytes)));
+  }
+  return CloseTarget(status, target->get());
 }
 
 }  // namespace

@@ -13,8 +13,7 @@ constexpr size_t kRejectionsKept = 10;
 
 }  // namespace
 
-Importer::Importer(Database* database, ImporterOptions options)
-    : database_(database), options_(std::move(options)) {}
+Importer::Importer(SampleSink* sink, ImporterOptions options) : sink_(sink), options_(options) {}
 
 Importer::~Importer() {
   MutexLock lock(&mutex_);
@@ -35,7 +34,7 @@ SeriesSlot Importer::Make(const Hash128& key, Labels labels) {
 }
 
 void Importer::Add(SeriesSlot series, int64_t timestamp_ns, double value) {
-  pending_.push_back({series, timestamp_ns, value});
+  pending_.push_back({SeriesId{series}, timestamp_ns, value});
   samples_++;
 }
 
@@ -60,11 +59,22 @@ Status Importer::FirstError() {
   return error_;
 }
 
+uint64_t Importer::samples() const { return samples_ - refused(); }
+
+uint64_t Importer::refused() const {
+  MutexLock lock(&mutex_);
+  return refused_;
+}
+
+std::string Importer::refusal() const {
+  MutexLock lock(&mutex_);
+  return refusal_;
+}
+
 // The ids of all new series, in one hand-over.
 Status Importer::ResolveNewSeries() {
   if (new_labels_.empty()) return OkStatus();
-  NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> made,
-                         database_->Series(new_labels_, options_.tenant));
+  NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> made, sink_->Series(new_labels_));
   for (SeriesId id : made) distinct_.insert(id.value);
   ids_.insert(ids_.end(), made.begin(), made.end());
   new_labels_.clear();
@@ -75,22 +85,22 @@ Status Importer::AppendPending() {
   NEXUS_RETURN_IF_ERROR(FirstError());
   NEXUS_RETURN_IF_ERROR(ResolveNewSeries());
   if (pending_.empty()) return OkStatus();
-  WriteBatch batch;
-  for (const Pending& sample : pending_)
-    batch.Add(ids_[sample.series], sample.timestamp_ns, sample.value);
-  pending_.clear();
+  for (SeriesSample& sample : pending_) sample.series = ids_[sample.series.value];
   {
     MutexLock lock(&mutex_);
     in_flight_++;
   }
-  AppendOptions options;
-  options.tenant = options_.tenant;
-  options.branch = options_.branch;
-  database_->AppendAsync(std::move(batch), options, [this](StatusOr<AppendOutcome> outcome) {
+  sink_->AppendAsync(pending_, [this](const StatusOr<SinkOutcome>& outcome) {
     MutexLock lock(&mutex_);
-    if (!outcome.ok()) error_.Update(outcome.status());
+    if (!outcome.ok()) {
+      error_.Update(outcome.status());
+    } else if (outcome->refused > 0) {
+      refused_ += outcome->refused;
+      refusal_ = outcome->reason;
+    }
     if (--in_flight_ == 0) changed_.NotifyAll();
   });
+  pending_.clear();
   return OkStatus();
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/labels.h"
 #include "client/protocol/format.h"
+#include "server/wire_function.h"
 
 namespace nexus::server {
 namespace {
@@ -15,29 +16,6 @@ constexpr size_t kPartBytes = protocol::kResultBytesMax / 2;
 
 // What a query may take at most, whatever the client asks.
 constexpr uint32_t kDeadlineMsMax = 600'000;
-
-AggregateFunction FunctionOf(protocol::Function function) {
-  switch (function) {
-    case protocol::Function::kMin:
-      return AggregateFunction::kMin;
-    case protocol::Function::kMax:
-      return AggregateFunction::kMax;
-    case protocol::Function::kSum:
-      return AggregateFunction::kSum;
-    case protocol::Function::kCount:
-      return AggregateFunction::kCount;
-    case protocol::Function::kFirst:
-      return AggregateFunction::kFirst;
-    case protocol::Function::kLast:
-      return AggregateFunction::kLast;
-    case protocol::Function::kRate:
-      return AggregateFunction::kRate;
-    case protocol::Function::kPercentile:
-      return AggregateFunction::kPercentile;
-    default:
-      return AggregateFunction::kAvg;
-  }
-}
 
 std::string CanonicalOf(const SeriesChunk& chunk) {
   std::string canonical(chunk.metric);
@@ -123,7 +101,7 @@ Status QueryJob::Open() {
       cursor = engine::MakeLatestCursor(std::move(view), select);
       break;
     case protocol::QueryKind::kAggregate:
-      aggregate.function = FunctionOf(query.function);
+      aggregate.function = EngineFunction(query.function);
       aggregate.percentile = query.percentile;
       aggregate.step_ns = query.step_ns;
       aggregate.grouped = query.grouped;

@@ -49,10 +49,10 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
   const std::string all = Done({"help"});
   EXPECT_EQ(Done({"--help"}), all);
   const std::vector<std::vector<std::string>> commands = {
-      {"record"},        {"import"}, {"query"},           {"stats"},
-      {"flush"},         {"wal"},    {"wal", "verify"},   {"wal", "dump"},
-      {"wal", "replay"}, {"layer"},  {"layer", "verify"}, {"layer", "dump"},
-      {"version"},       {"help"}};
+      {"record"},          {"import"},        {"query"},         {"stats"},
+      {"flush"},           {"serve"},         {"health-check"},  {"wal"},
+      {"wal", "verify"},   {"wal", "dump"},   {"wal", "replay"}, {"layer"},
+      {"layer", "verify"}, {"layer", "dump"}, {"version"},       {"help"}};
   for (std::vector<std::string> command : commands) {
     if (command.size() == 1) {
       EXPECT_THAT(all, HasSubstr("\n  " + command[0] + " "));

@@ -18,7 +18,10 @@ using ::testing::HasSubstr;
 
 class ImporterTest : public DatabaseTest {
  protected:
-  ImporterTest() { Open(); }
+  ImporterTest() {
+    Open();
+    sink_.emplace(db_.get(), "default", "main");
+  }
 
   SeriesSlot Make(Importer* importer, const std::string& name) {
     StatusOr<Labels> labels = Labels::Make("metric", {{"name", name}});
@@ -26,11 +29,24 @@ class ImporterTest : public DatabaseTest {
     return importer->Make(KeyOf(name), *labels);
   }
   static Hash128 KeyOf(const std::string& name) { return XxHash128(AsBytes(name)); }
+
+  std::optional<DatabaseSink> sink_;
+};
+
+// Takes all but the first sample of each batch.
+class PickySink : public SampleSink {
+ public:
+  StatusOr<std::vector<SeriesId>> Series(std::span<const Labels> labels) override {
+    return std::vector<SeriesId>(labels.size(), SeriesId{1});
+  }
+  void AppendAsync(std::span<const SeriesSample>, SinkCallback done) override {
+    done(SinkOutcome{1, "it is the first"});
+  }
 };
 
 TEST_F(ImporterTest, GoodSamplesAreKeptAndBadLinesCounted) {
   {
-    Importer importer(db_.get(), {});
+    Importer importer(&*sink_);
     SeriesSlot a = Make(&importer, "a");
     importer.Add(a, 1, 10);
     ASSERT_TRUE(importer.EndLine().ok());
@@ -52,7 +68,7 @@ TEST_F(ImporterTest, GoodSamplesAreKeptAndBadLinesCounted) {
 }
 
 TEST_F(ImporterTest, OnlyTheFirstRejectionsAreKeptButAllAreCounted) {
-  Importer importer(db_.get(), {});
+  Importer importer(&*sink_);
   for (int i = 0; i < 1000; i++) importer.Reject(std::to_string(i));
   EXPECT_EQ(importer.rejected(), 1000u);
   EXPECT_EQ(importer.rejections().size(), 10u);
@@ -61,7 +77,7 @@ TEST_F(ImporterTest, OnlyTheFirstRejectionsAreKeptButAllAreCounted) {
 
 TEST_F(ImporterTest, ManyBatchesArriveWhole) {
   constexpr int kSamples = 120'001;  // more than two batches
-  Importer importer(db_.get(), {});
+  Importer importer(&*sink_);
   SeriesSlot even = Make(&importer, "even");
   SeriesSlot odd = Make(&importer, "odd");
   for (int i = 0; i < kSamples; i++) {
@@ -77,7 +93,7 @@ TEST_F(ImporterTest, ManyBatchesArriveWhole) {
 
 TEST_F(ImporterTest, LineIsInOneBatch) {
   constexpr int kSamples = 60'000;  // more than a batch
-  Importer importer(db_.get(), {});
+  Importer importer(&*sink_);
   SeriesSlot a = Make(&importer, "a");
   for (int i = 0; i < kSamples; i++) importer.Add(a, i, i);
   ASSERT_TRUE(importer.EndLine().ok());
@@ -87,7 +103,7 @@ TEST_F(ImporterTest, LineIsInOneBatch) {
 }
 
 TEST_F(ImporterTest, SeriesMadeIsFoundByItsKey) {
-  Importer importer(db_.get(), {});
+  Importer importer(&*sink_);
   EXPECT_EQ(importer.Find(KeyOf("a")), std::nullopt);
   SeriesSlot a = Make(&importer, "a");
   SeriesSlot b = Make(&importer, "b");
@@ -97,7 +113,7 @@ TEST_F(ImporterTest, SeriesMadeIsFoundByItsKey) {
 
 TEST_F(ImporterTest, FullCacheOfKeysStartsAnewAndNothingIsLost) {
   constexpr int kSeries = 10;
-  Importer importer(db_.get(), {.cached_series_max = 4});
+  Importer importer(&*sink_, {.cached_series_max = 4});
   int made = 0;
   for (int round = 0; round < 3; round++) {
     for (int i = 0; i < kSeries; i++) {
@@ -120,7 +136,8 @@ TEST_F(ImporterTest, FullCacheOfKeysStartsAnewAndNothingIsLost) {
 }
 
 TEST_F(ImporterTest, UnknownTenantIsNamed) {
-  Importer importer(db_.get(), {.tenant = "nobody"});
+  DatabaseSink sink(db_.get(), "nobody", "main");
+  Importer importer(&sink);
   importer.Add(Make(&importer, "a"), 1, 1);
   Status status = importer.Finish();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
@@ -128,11 +145,23 @@ TEST_F(ImporterTest, UnknownTenantIsNamed) {
 }
 
 TEST_F(ImporterTest, UnknownBranchIsNamed) {
-  Importer importer(db_.get(), {.branch = "elsewhere"});
+  DatabaseSink sink(db_.get(), "default", "elsewhere");
+  Importer importer(&sink);
   importer.Add(Make(&importer, "a"), 1, 1);
   Status status = importer.Finish();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
   EXPECT_THAT(std::string(FromAbsl(status.message())), HasSubstr("elsewhere"));
+}
+
+TEST_F(ImporterTest, WhatTheSinkRefusesIsCountedAndNotCalledImported) {
+  PickySink sink;
+  Importer importer(&sink);
+  SeriesSlot a = Make(&importer, "a");
+  for (int i = 0; i < 3; i++) importer.Add(a, i, i);
+  ASSERT_TRUE(importer.Finish().ok());
+  EXPECT_EQ(importer.samples(), 2u);
+  EXPECT_EQ(importer.refused(), 1u);
+  EXPECT_EQ(importer.refusal(), "it is the first");
 }
 
 }  // namespace

@@ -39,16 +39,22 @@ inline void WriteFile(const std::filesystem::path& path, std::string_view conten
   std::ofstream(path, std::ios::binary) << content;
 }
 
+// The path of a file to be standard input.
+struct InputPath {
+  std::string path;
+};
+
 // One run of the binary; its output goes to files in `directory`. Killed when destroyed.
 class NexusProcess {
  public:
   NexusProcess(const std::filesystem::path& directory, const std::vector<std::string>& arguments,
-               std::string_view input) {
-    static int runs = 0;
-    const std::string run = (directory / ("run" + std::to_string(runs++))).string();
+               std::string_view input)
+      : NexusProcess(directory, arguments, MakeInput(directory, input)) {}
+  NexusProcess(const std::filesystem::path& directory, const std::vector<std::string>& arguments,
+               const InputPath& input) {
+    const std::string run = NewName(directory);
     out_ = run + ".out";
     error_ = run + ".error";
-    WriteFile(run + ".in", input);
     std::vector<std::string> all = arguments;
     all.insert(all.begin(), std::getenv("NEXUS_BINARY"));
     std::vector<char*> argv;
@@ -56,7 +62,7 @@ class NexusProcess {
     argv.push_back(nullptr);
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, (run + ".in").c_str(), O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&files, 0, input.path.c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, out_.c_str(), O_WRONLY | O_CREAT, 0600);
     posix_spawn_file_actions_addopen(&files, 2, error_.c_str(), O_WRONLY | O_CREAT, 0600);
     int failed = posix_spawn(&pid_, all[0].c_str(), &files, nullptr, argv.data(), environ);
@@ -77,6 +83,7 @@ class NexusProcess {
     if (pid_ != 0) kill(pid_, number);
   }
   std::string Output() const { return FileContent(out_); }
+  std::string Errors() const { return FileContent(error_); }
 
   Result Wait() {
     Result result;
@@ -90,6 +97,16 @@ class NexusProcess {
   }
 
  private:
+  static std::string NewName(const std::filesystem::path& directory) {
+    static int runs = 0;
+    return (directory / ("run" + std::to_string(runs++))).string();
+  }
+  static InputPath MakeInput(const std::filesystem::path& directory, std::string_view input) {
+    std::string path = NewName(directory) + ".in";
+    WriteFile(path, input);
+    return {path};
+  }
+
   std::string out_;
   std::string error_;
   pid_t pid_ = 0;

@@ -1,0 +1,142 @@
+// The two kinds of target. See command_target.h.
+
+#include "server/command_target.h"
+
+#include <utility>
+
+#include "io/address.h"
+#include "server/stats_figures.h"
+#include "server/wire_function.h"
+
+namespace nexus::server {
+namespace {
+
+constexpr int64_t kConnectTimeoutMs = 5'000;
+// For work that waits for others: a server that restarts behind an import reads its whole log
+// first, at some 20 M samples a second; a flush writes all that is in memory.
+constexpr int64_t kPatienceMs = 600'000;
+
+class LocalTarget : public CommandTarget {
+ public:
+  LocalTarget(OpenedDatabase opened, const Where& where)
+      : opened_(std::move(opened)), sink_(opened_.database.get(), where.tenant, where.branch) {}
+
+  StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) override {
+    return opened_.database->Select(query);
+  }
+  StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query) override {
+    return opened_.database->Aggregate(query);
+  }
+  StatusOr<Stats> GetStats() override { return opened_.database->GetStats(); }
+  Status Flush() override { return opened_.database->Flush(); }
+  SampleSink* sink() override { return &sink_; }
+  Status Close() override { return opened_.database->Close(); }
+  int exit_status() const override { return Finish(*opened_.database); }
+
+ private:
+  OpenedDatabase opened_;
+  DatabaseSink sink_;
+};
+
+// An answer from the wire as the engine's.
+class RemoteCursor : public Cursor {
+ public:
+  explicit RemoteCursor(std::unique_ptr<client::Cursor> cursor) : cursor_(std::move(cursor)) {}
+
+  StatusOr<bool> Next(SeriesChunk* chunk) override {
+    client::SeriesChunk from;
+    NEXUS_ASSIGN_OR_RETURN(bool more, cursor_->Next(&from));
+    *chunk = {from.labels, from.metric, from.series_index, from.timestamps, from.values};
+    const protocol::ResultEnd& end = cursor_->statistics();
+    statistics_ = {end.items,  end.samples,  end.chunks_decoded, end.chunks_by_statistics,
+                   end.layers, end.memtables};
+    return more;
+  }
+  const QueryStatistics& statistics() const override { return statistics_; }
+
+ private:
+  const std::unique_ptr<client::Cursor> cursor_;
+  QueryStatistics statistics_;
+};
+
+StatusOr<std::unique_ptr<Cursor>> Adapt(StatusOr<std::unique_ptr<client::Cursor>> cursor) {
+  NEXUS_RETURN_IF_ERROR(cursor.status());
+  return std::make_unique<RemoteCursor>(*std::move(cursor));
+}
+
+client::SelectQuery WireQuery(const SelectQuery& query) {
+  return {query.selector, query.range, {query.tenant, query.branch, query.limits.deadline_ms}};
+}
+
+class RemoteTarget : public CommandTarget {
+ public:
+  RemoteTarget(std::unique_ptr<client::Client> client, const Where& where)
+      : client_(std::move(client)),
+        scope_{where.tenant, where.branch, kPatienceMs},
+        sink_(client_.get(), scope_) {}
+
+  StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) override {
+    return Adapt(client_->Select(WireQuery(query)));
+  }
+  StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query) override {
+    client::Aggregate aggregate{WireFunction(query.function), query.percentile, query.step_ns,
+                                query.grouped, query.by};
+    return Adapt(client_->SelectAggregate(WireQuery(query.select), aggregate));
+  }
+  StatusOr<Stats> GetStats() override {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<protocol::Stat> figures, client_->GetStats(scope_));
+    return StatsFrom(figures);
+  }
+  Status Flush() override { return client_->Flush(scope_); }
+  SampleSink* sink() override { return &sink_; }
+  Status Close() override { return OkStatus(); }
+  int exit_status() const override { return kExitDone; }
+
+ private:
+  const std::unique_ptr<client::Client> client_;
+  const client::Scope scope_;
+  ClientSink sink_;
+};
+
+}  // namespace
+
+StatusOr<std::unique_ptr<client::Client>> ConnectTo(const std::string& address,
+                                                    int64_t timeout_ms) {
+  NEXUS_RETURN_IF_ERROR(Annotate(io::ParseHostPort(address).status(), "--connect"));
+  client::ClientOptions options;
+  options.address = address;
+  options.name = fmt::format("nexus command {}", Version());
+  options.connect_timeout_ms = timeout_ms;
+  StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(std::move(options));
+  // The command was right, whatever keeps it from the server.
+  if (!client.ok()) return Unavailable("{}", FromAbsl(client.status().message()));
+  return client;
+}
+
+StatusOr<std::unique_ptr<CommandTarget>> OpenTarget(const Where& where, bool create) {
+  if (where.data.empty() && where.connect.empty()) {
+    return InvalidArgument(
+        "which database? Give --data DIR for a folder, or --connect HOST:PORT for a running "
+        "server");
+  }
+  if (!where.data.empty() && !where.connect.empty()) {
+    return InvalidArgument(
+        "--data {} and --connect {} name two databases; give one of them: --connect while a "
+        "server runs, else --data",
+        where.data, where.connect);
+  }
+  if (!where.connect.empty()) {
+    NEXUS_ASSIGN_OR_RETURN(auto client, ConnectTo(where.connect, kConnectTimeoutMs));
+    return std::make_unique<RemoteTarget>(std::move(client), where);
+  }
+  NEXUS_ASSIGN_OR_RETURN(OpenedDatabase opened, OpenDatabase(where.data, create));
+  return std::make_unique<LocalTarget>(std::move(opened), where);
+}
+
+int CloseTarget(const Status& status, CommandTarget* target) {
+  Status closed = target->Close();
+  if (!status.ok()) return Fail(status);
+  return closed.ok() ? target->exit_status() : Fail(closed);
+}
+
+}  // namespace nexus::server

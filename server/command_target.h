@@ -1,0 +1,54 @@
+// CommandTarget: the database that a command works on - opened in this process, or served by
+// another one. Commands ask it and print what it answers; they do not know which it is.
+//
+// Failure: errors are those of engine/nexus.h and client/client.h; they mean the same exit status
+// from both (Fail). Threading: the main thread.
+
+#ifndef NEXUS_SERVER_COMMAND_TARGET_H_
+#define NEXUS_SERVER_COMMAND_TARGET_H_
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "client/client.h"
+#include "engine/nexus.h"
+#include "engine/query.h"
+#include "server/command.h"
+#include "server/sample_sink.h"
+
+namespace nexus::server {
+
+class CommandTarget {
+ public:
+  virtual ~CommandTarget() = default;
+
+  // Cursors must not outlive the target.
+  virtual StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) = 0;
+  virtual StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query) = 0;
+  virtual StatusOr<Stats> GetStats() = 0;
+  // Moves all samples in memory to layers.
+  virtual Status Flush() = 0;
+  // For the tenant and branch of Where; lives as long as the target.
+  virtual SampleSink* sink() = 0;
+
+  // Ends the work with the database. REQUIRES: no cursors, no batches under way.
+  virtual Status Close() = 0;
+  // kExitDone, or kExitDamaged if opening found damage that it could mend.
+  virtual int exit_status() const = 0;
+};
+
+// Opens or connects. `create` makes a missing folder. Errors: InvalidArgument - not exactly one of
+// --data and --connect, or no address; Unavailable - nobody answers there; those of OpenDatabase.
+StatusOr<std::unique_ptr<CommandTarget>> OpenTarget(const Where& where, bool create);
+
+// Closes the target and gives the exit status of the command, whose work ended with `status`.
+int CloseTarget(const Status& status, CommandTarget* target);
+
+// Connects to the server of --connect and has its answer to a PING. Errors: InvalidArgument - no
+// address; Unavailable - what keeps it from answering within `timeout_ms`.
+StatusOr<std::unique_ptr<client::Client>> ConnectTo(const std::string& address, int64_t timeout_ms);
+
+}  // namespace nexus::server
+
+#endif  // NEXUS_SERVER_COMMAND_TARGET_H_
