@@ -283,7 +283,9 @@ int LogImpl::InFlightMax(const Round& round) const {
 
 void LogImpl::OnSealTimer() {
   seal_due_ = true;
-  Commit();
+  // A commit that is scheduled sees it. Committing here would make the node look free while it is
+  // still in the run queue, and scheduling it twice breaks the queue.
+  if (!commit_scheduled_) Commit();
 }
 
 // Closes the buffer being filled: its last sector is padded, nothing will be added to it.
