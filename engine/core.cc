@@ -90,8 +90,8 @@ io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> DatabaseCore::Open(io::Environ
                                                                      CatalogHooks hooks) {
   NEXUS_CO_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<DatabaseCore> core(new DatabaseCore(environment, std::move(options)));
-  Recovery recovery(&core->state_, std::move(hooks), &core->interner_, &core->applier_,
-                    &core->committer_, &core->keeper_, &core->flusher_, &core->recovery_);
+  Recovery recovery(&core->state_, std::move(hooks), &core->applier_, &core->committer_,
+                    &core->keeper_, &core->flusher_, &core->recovery_);
   Status status = co_await core->Recover(&recovery);
   if (!status.ok()) {
     (co_await core->Close()).IgnoreError();

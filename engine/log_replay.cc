@@ -54,8 +54,8 @@ class ReplayRun {
         committer_(&state_, &interner_, &applier_, [] {}),
         keeper_(&state_, &committer_),
         flusher_(&state_, &applier_, &committer_, &keeper_),
-        recovery_(&state_, std::move(hooks), &interner_, &applier_, &committer_, &keeper_,
-                  &flusher_, &recovery_report_) {
+        recovery_(&state_, std::move(hooks), &applier_, &committer_, &keeper_, &flusher_,
+                  &recovery_report_) {
     state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
   }
 

@@ -18,12 +18,10 @@ constexpr uint64_t kImageBytesMax = 64ull << 20;
 
 }  // namespace
 
-Recovery::Recovery(DatabaseState* state, CatalogHooks hooks, Interner* interner, Applier* applier,
-                   Committer* committer, CatalogKeeper* keeper, Flusher* flusher,
-                   RecoveryReport* report)
+Recovery::Recovery(DatabaseState* state, CatalogHooks hooks, Applier* applier, Committer* committer,
+                   CatalogKeeper* keeper, Flusher* flusher, RecoveryReport* report)
     : state_(state),
       hooks_(std::move(hooks)),
-      interner_(interner),
       applier_(applier),
       committer_(committer),
       keeper_(keeper),

@@ -28,8 +28,8 @@ namespace nexus::engine {
 class Recovery {
  public:
   // `state` and the parts are those of a core that is not open yet and outlive this.
-  Recovery(DatabaseState* state, CatalogHooks hooks, Interner* interner, Applier* applier,
-           Committer* committer, CatalogKeeper* keeper, Flusher* flusher, RecoveryReport* report);
+  Recovery(DatabaseState* state, CatalogHooks hooks, Applier* applier, Committer* committer,
+           CatalogKeeper* keeper, Flusher* flusher, RecoveryReport* report);
 
   // Everything up to a database that takes appends. The lock is the caller's to keep.
   io::Task<StatusOr<std::unique_ptr<io::FileLock>>> Run();
@@ -69,7 +69,6 @@ class Recovery {
 
   DatabaseState* const state_;
   const CatalogHooks hooks_;
-  Interner* const interner_;
   Applier* const applier_;
   Committer* const committer_;
   CatalogKeeper* const keeper_;
