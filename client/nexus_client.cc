@@ -94,8 +94,9 @@ int32_t nexus_client_connect(nexus_client_text address, int64_t timeout_ms, nexu
   options.address = ViewOf(address);
   options.connect_timeout_ms = timeout_ms > 0 ? timeout_ms : kConnectTimeoutMs;
   StatusOr<std::unique_ptr<Client>> connected = Client::Connect(std::move(options));
+  const int32_t code = Fill(connected.status(), error);
   *client = connected.ok() ? new nexus_client{*std::move(connected)} : nullptr;
-  return Fill(connected.status(), error);
+  return code;
 }
 
 void nexus_client_close(nexus_client* client) { delete client; }
@@ -203,8 +204,9 @@ int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* 
     for (size_t i = 0; i < query->by_count; i++) aggregate.by.emplace_back(ViewOf(query->by[i]));
     opened = client->client->SelectAggregate(select, aggregate);
   }
+  const int32_t code = Fill(opened.status(), error);
   if (opened.ok()) *cursor = new nexus_client_cursor{*std::move(opened), {}};
-  return Fill(opened.status(), error);
+  return code;
 }
 
 int32_t nexus_client_cursor_next(nexus_client_cursor* cursor, nexus_client_chunk* chunk,
@@ -235,8 +237,9 @@ int32_t nexus_client_label_values(nexus_client* client, nexus_client_text label,
                                   nexus_client_list** list, nexus_client_error* error) {
   StatusOr<std::vector<std::string>> values =
       client->client->LabelValues(ViewOf(label), ViewOf(selector), ScopeOf(scope));
+  const int32_t code = Fill(values.status(), error);
   *list = values.ok() ? new nexus_client_list{*std::move(values)} : nullptr;
-  return Fill(values.status(), error);
+  return code;
 }
 
 int32_t nexus_client_stats(nexus_client* client, nexus_client_list** list,

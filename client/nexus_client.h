@@ -13,6 +13,9 @@
 #ifndef NEXUS_CLIENT_NEXUS_CLIENT_H_
 #define NEXUS_CLIENT_NEXUS_CLIENT_H_
 
+// The names and headers of C, not of our C++.
+// NOLINTBEGIN(modernize-deprecated-headers,modernize-use-using,readability-identifier-naming)
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -197,5 +200,7 @@ void nexus_client_list_free(nexus_client_list* list);
 #ifdef __cplusplus
 }
 #endif
+
+// NOLINTEND(modernize-deprecated-headers,modernize-use-using,readability-identifier-naming)
 
 #endif /* NEXUS_CLIENT_NEXUS_CLIENT_H_ */

@@ -128,7 +128,7 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
   edit.id = TenantId{number};
   edit.name = std::move(name);
   edit.identity_seed = state_.environment->random()->Next();
-  const Edit edits[] = {std::move(edit)};
+  const Edit edits[] = {edit};
   co_return co_await committer_.CommitEdit(EncodeEdits(edits));
 }
 
@@ -150,7 +150,7 @@ io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer
     edit.producer = producer;
     edit.epoch = epoch;
     edit.wall_ns = state_.environment->WallNanos();
-    const Edit edits[] = {std::move(edit)};
+    const Edit edits[] = {edit};
     Status status = co_await committer_.CommitEdit(EncodeEdits(edits));
     if (!status.ok()) {
       producers->CancelOpen(producer, epoch);

@@ -101,6 +101,7 @@ struct alignas(64) RowBlock {
     return ValuesOffset(capacity) + capacity * width * sizeof(double);
   }
 };
+// NOLINTNEXTLINE(misc-redundant-expression): they are equal by design
 static_assert(sizeof(RowBlock) == alignof(RowBlock));
 static_assert(RowBlock::Bytes(63, kShapeWidthMax) <= kArenaChunkBytes);
 

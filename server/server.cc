@@ -94,9 +94,9 @@ void Server::OnAcceptError(int error) {
 
 void Server::TurnAway(Protocol protocol, Transport* transport) {
   service_->metrics()->connections_refused++;
-  const std::string why = fmt::format(
-      "too many connections: {} are allowed (connections_max); connect again later",
-      options_.connections_max);
+  const std::string why =
+      fmt::format("too many connections: {} are allowed (connections_max); connect again later",
+                  options_.connections_max);
   log_(LogLevel::kWarning, fmt::format("{}: {}", transport->peer(), why));
   if (protocol == Protocol::kBinary) {
     protocol::ErrorReply error = protocol::ToErrorReply(ResourceExhausted("{}", why));

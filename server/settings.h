@@ -24,7 +24,7 @@
 #include "base/status.h"
 #include "engine/options.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): not ours
 class App;
 }
 

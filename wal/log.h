@@ -133,6 +133,7 @@ class Log {
   // False if Append would be refused for a lack of room that passes by itself - buffers in flight,
   // a segment being prepared - and OnRoom will then be called. True means: call Append, it gives
   // the final answer (which on a full disk is a refusal).
+  // NOLINTNEXTLINE(google-default-arguments): callers see this declaration alone
   virtual bool CanAppend(size_t bytes, Urgency urgency = Urgency::kBatch) = 0;
 
   // Copies the pieces, as one record, into the log buffer and gives it its place. Does not block
@@ -142,6 +143,7 @@ class Log {
   //   so) Unavailable        the log has failed; reopen InvalidArgument    larger than
   //   record_bytes_max(), or a kind out of range
   // Records become durable in the order of their LSNs.
+  // NOLINTNEXTLINE(google-default-arguments): likewise
   virtual StatusOr<AppendResult> Append(RecordKind kind, std::span<const Bytes> pieces,
                                         Urgency urgency = Urgency::kBatch) = 0;
 

@@ -14,11 +14,13 @@
 #ifndef NEXUS_IO_SIM_SCHEDULER_H_
 #define NEXUS_IO_SIM_SCHEDULER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "io/executor.h"
 #include "io/sim/choice.h"
 #include "io/sim/options.h"
@@ -49,7 +51,9 @@ class Scheduler {
   // Whose code runs: Executor::Current() of the nodes.
   void SetExecutor(Executor* executor) { executor_ = executor; }
 
+  // A node that is ready already is a bug of its owner: real run queues are linked through nodes.
   void Ready(io::RunNode* node, Executor* owner = nullptr) {
+    NEXUS_CHECK(!IsReady(node));
     ready_.push_back({Kind::kNode, node, owner});
   }
   // Makes the node ready at `time_ns`, or now if that is past.
@@ -97,6 +101,10 @@ class Scheduler {
   };
 
   void Enter(int64_t time_ns, Item item) { agenda_.emplace(Key{time_ns, next_sequence_++}, item); }
+  bool IsReady(const io::RunNode* node) const {
+    return std::any_of(ready_.begin() + static_cast<ptrdiff_t>(first_ready_), ready_.end(),
+                       [node](const Item& item) { return item.node == node; });
+  }
   void TakeDue();
   Item Pick();
   void Run(Item item);

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <iterator>
+#include <thread>
 
 #include "base/check.h"
 
@@ -37,6 +39,11 @@ Status OpenError(int error) {
 
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
+// Opening tries again for a second in all where the kernel lacks memory it may lock for this user:
+// rings that were closed give theirs back only after a while, from a thread of the kernel.
+constexpr std::chrono::milliseconds kFirstPause{1};
+constexpr std::chrono::milliseconds kLastPause{512};
+
 }  // namespace
 
 int Ring::TryOpen(io_uring* ring, uint32_t entries, uint32_t flags) {
@@ -52,6 +59,10 @@ StatusOr<std::unique_ptr<Ring>> Ring::Open(uint32_t entries, uint32_t setup_flag
   for (uint32_t flags : kSetupFlags) {
     if ((flags & ~setup_flags_allowed) != 0) continue;
     result = TryOpen(&ring->ring_, entries, flags);
+    for (auto pause = kFirstPause; result == -ENOMEM && pause <= kLastPause; pause *= 2) {
+      std::this_thread::sleep_for(pause);
+      result = TryOpen(&ring->ring_, entries, flags);
+    }
     // An unknown flag is EINVAL; any other refusal would meet the next try too.
     if (result != -EINVAL) break;
   }

@@ -25,14 +25,16 @@ struct BitSample {
 };
 
 class DatabaseTest : public testing::Test {
+ public:
+  ~DatabaseTest() override {
+    db_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
  protected:
   DatabaseTest() {
     const auto* info = testing::UnitTest::GetInstance()->current_test_info();
     directory_ = std::filesystem::path(testing::TempDir()) / (std::string(info->name()) + ".db");
-    std::filesystem::remove_all(directory_);
-  }
-  ~DatabaseTest() override {
-    db_.reset();
     std::filesystem::remove_all(directory_);
   }
 

@@ -20,6 +20,9 @@ namespace nexus::engine {
 inline constexpr char kSimFolder[] = "/db";
 
 class SimDatabaseTest : public testing::Test {
+ public:
+  ~SimDatabaseTest() override { Die(sim::CrashKind::kProcessKill); }
+
  protected:
   explicit SimDatabaseTest(sim::Options world = {}) : world_(1, world) {
     options_.directory = kSimFolder;
@@ -29,7 +32,6 @@ class SimDatabaseTest : public testing::Test {
     options_.catalog_bytes_max = 64 << 20;
     options_.admission_timeout_ms = 1000;
   }
-  ~SimDatabaseTest() override { Die(sim::CrashKind::kProcessKill); }
 
   CatalogHooks BootHooks() {
     world_.Boot();

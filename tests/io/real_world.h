@@ -3,8 +3,7 @@
 #ifndef NEXUS_TESTS_IO_REAL_WORLD_H_
 #define NEXUS_TESTS_IO_REAL_WORLD_H_
 
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -22,6 +21,7 @@ class RealWorld : public World {
     std::string pattern = parent + "/nexus-conformance-XXXXXX";
     NEXUS_CHECK(mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
+    EXPECT_TRUE(started.ok()) << started.status();
     NEXUS_CHECK(started.ok());
     environment_ = std::move(*started);
   }
