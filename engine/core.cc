@@ -224,6 +224,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   }
   if (stats.write_state.empty()) stats.write_state = "ok";
   stats.io_backend = state_.environment->name();
+  stats.io_fallback = state_.environment->fallback_reason();
   co_return stats;
 }
 

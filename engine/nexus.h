@@ -135,6 +135,7 @@ struct Stats {
   uint64_t log_rounds = 0;
   uint64_t flushes = 0;
   std::string io_backend;
+  std::string io_fallback;  // why io_uring is not used although it could have been; or empty
   std::string write_state;  // "ok", or why writing is refused
 };
 

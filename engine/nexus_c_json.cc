@@ -75,6 +75,7 @@ std::string ToJson(const Stats& stats) {
   json.Add("log_rounds", stats.log_rounds);
   json.Add("flushes", stats.flushes);
   json.Add("io_backend", stats.io_backend);
+  json.Add("io_fallback", stats.io_fallback);
   json.Add("write_state", stats.write_state);
   return json.Take();
 }

@@ -7,6 +7,7 @@
 #define NEXUS_IO_ENVIRONMENT_H_
 
 #include <cstdint>
+#include <string>
 
 #include "base/bytes.h"
 #include "io/executor.h"
@@ -35,6 +36,8 @@ class Environment {
   virtual int64_t MonotonicNanos() = 0;
   // "io_uring", "posix", "simulation": for logs and stats.
   virtual const char* name() const = 0;
+  // Why this is not the preferred backend of the machine: for logs and stats. Empty if it is.
+  virtual std::string fallback_reason() const { return {}; }
 };
 
 }  // namespace nexus::io

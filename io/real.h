@@ -37,8 +37,8 @@ class RealEnvironment : public Environment {
   // kUring was asked for and is refused or too old.
   static StatusOr<std::unique_ptr<RealEnvironment>> Start(RealOptions options);
 
-  // Why io_uring is not used although it could have been: for logs and stats. Else empty.
-  const std::string& fallback_reason() const { return fallback_reason_; }
+  // Why io_uring is not used although it could have been.
+  std::string fallback_reason() const override { return fallback_reason_; }
 
   // Ends the loop once it has nothing ready, joins the threads. REQUIRES: no operation in flight.
   // The destructor does it too.

@@ -31,6 +31,7 @@ std::string StatsTable(const Stats& stats) {
   row("memory", fmt::format("{} of samples not yet in layers", FormatBytes(stats.memtable_bytes)));
   row("opened", fmt::format("{} times", stats.open_count));
   row("I/O", stats.io_backend);
+  if (!stats.io_fallback.empty()) row("I/O fallback", stats.io_fallback);
   row("writing", stats.write_state);
   return out;
 }

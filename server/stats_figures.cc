@@ -31,6 +31,7 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("log_rounds", stats.log_rounds);
   visit("flushes", stats.flushes);
   visit("io_backend", stats.io_backend);
+  visit("io_fallback", stats.io_fallback);
   visit("write_state", stats.write_state);
 }
 

@@ -7,6 +7,7 @@
 #include <simdjson.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -65,6 +66,19 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
     EXPECT_THAT(Done(command), HasSubstr(usage + " "));
     EXPECT_THAT(Done(asked), HasSubstr(usage + " "));
   }
+}
+
+TEST_F(NexusCommand, StatsNameTheIoBackendAndWhyItIsAFallback) {
+  ImportCpu();
+  const char* set = std::getenv("NEXUS_IO");
+  const std::string before = set == nullptr ? "" : set;
+  setenv("NEXUS_IO", "posix", 1);
+  const std::string json = Done({"stats", "--data", data_, "--format", "json"});
+  const std::string table = Done({"stats", "--data", data_});
+  before.empty() ? unsetenv("NEXUS_IO") : setenv("NEXUS_IO", before.c_str(), 1);
+  EXPECT_THAT(json, AllOf(HasSubstr("\"io_backend\":\"posix\""),
+                          HasSubstr("\"io_fallback\":\"asked for by NEXUS_IO\"")));
+  EXPECT_THAT(table, HasSubstr("asked for by NEXUS_IO"));
 }
 
 // Each of these is refused before any folder is touched.
