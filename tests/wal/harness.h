@@ -82,13 +82,12 @@ class Machine {
  public:
   explicit Machine(uint64_t seed = 1, sim::Options world_options = {})
       : world(seed, std::move(world_options)) {
-    options.directory = kFolder;
-    options.database = kDatabase;
-    options.segment_bytes = 32 << 10;
-    options.buffer_bytes = 8 << 10;
-    options.buffers = 4;
-    environment = world.Boot();
-    NEXUS_CHECK(world.RunTask(io::MakeDirectories(environment->disk(), kFolder)).ok());
+    SetUp();
+  }
+  // In a world that `choices` decides about; they outlive it.
+  explicit Machine(sim::ChoiceSource* choices, sim::Options world_options = {})
+      : world(choices, /*seed=*/1, std::move(world_options)) {
+    SetUp();
   }
   ~Machine() {
     // Files and frames go after the crash, as the world demands.
@@ -198,6 +197,16 @@ class Machine {
   std::unique_ptr<io::FileLock> lock;
 
  private:
+  void SetUp() {
+    options.directory = kFolder;
+    options.database = kDatabase;
+    options.segment_bytes = 32 << 10;
+    options.buffer_bytes = 8 << 10;
+    options.buffers = 4;
+    environment = world.Boot();
+    NEXUS_CHECK(world.RunTask(io::MakeDirectories(environment->disk(), kFolder)).ok());
+  }
+
   static io::Task<Status> OpenTask(Machine* machine, Witness known) {
     // Without the lock, writes that a killed process left behind could land after the scan.
     machine->lock.reset();

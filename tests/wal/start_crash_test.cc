@@ -4,12 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <set>
 #include <tuple>
 
-#include "tests/wal/harness.h"
+#include "tests/wal/remembering_machine.h"
 
 namespace nexus::wal {
 namespace {
@@ -28,9 +26,9 @@ sim::Options HarshOptions() {
 
 // A machine whose log has segments that were trimmed, recycled and torn: some records acknowledged,
 // some in flight when the power went.
-class TornMachine : public Machine {
+class TornMachine : public RememberingMachine {
  public:
-  explicit TornMachine(uint64_t seed) : Machine(seed, HarshOptions()) {
+  explicit TornMachine(uint64_t seed) : RememberingMachine(seed, HarshOptions()) {
     NEXUS_CHECK(Open().ok());
     for (int i = 0; i < 6; i++) trimmed = AppendDurable().end;
     acknowledged.clear();
@@ -47,59 +45,7 @@ class TornMachine : public Machine {
     }
     Crash(CrashKind::kPowerCut);
   }
-
-  // Reads the log that was opened and checks it against what was written.
-  std::vector<std::string> CheckedTexts() {
-    CursorOptions from;
-    from.from = trimmed;
-    StatusOr<std::vector<TextRecord>> records = RecordsOf(scan, from);
-    EXPECT_TRUE(records.ok()) << records.status();
-    if (!records.ok()) return {};
-    std::vector<std::string> seen;
-    std::set<std::string> present;
-    for (const TextRecord& record : *records) {
-      EXPECT_TRUE(std::find(texts.begin(), texts.end(), record.text) != texts.end()) << "invented";
-      EXPECT_TRUE(present.insert(record.text).second) << "twice";
-      seen.push_back(record.text);
-    }
-    for (const std::string& text : acknowledged) {
-      EXPECT_TRUE(present.contains(text)) << "lost " << text.substr(0, 10);
-    }
-    return seen;
-  }
-  AppendResult Append() {
-    texts.push_back(fmt::format("{} {}", texts.size(), std::string(2500, 'x')));
-    AppendResult result = Machine::Append(texts.back());
-    EXPECT_GE(result.begin, highest) << "an LSN was given out twice";
-    highest = result.end;
-    return result;
-  }
-  AppendResult AppendDurable() {
-    AppendResult result = Append();
-    NEXUS_CHECK(Sync().ok());
-    acknowledged.push_back(texts.back());
-    return result;
-  }
-
-  std::vector<std::string> texts;         // submitted
-  std::vector<std::string> acknowledged;  // without what was trimmed
-  Lsn trimmed;
-  Lsn highest;
 };
-
-// After whatever happened: opens, and what it shows survives writing on and another power cut.
-void ExpectRecovers(TornMachine* machine) {
-  ASSERT_OK(machine->Open());
-  std::vector<std::string> seen = machine->CheckedTexts();
-  machine->Crash(CrashKind::kPowerCut);
-  ASSERT_OK(machine->Open());
-  EXPECT_EQ(machine->CheckedTexts(), seen);
-  machine->AppendDurable();
-  machine->Crash(CrashKind::kPowerCut);
-  ASSERT_OK(machine->Open());
-  seen.push_back(machine->texts.back());
-  EXPECT_EQ(machine->CheckedTexts(), seen);
-}
 
 class StartCrash : public testing::TestWithParam<std::tuple<CrashKind, CrashKind>> {};
 
@@ -118,7 +64,7 @@ TEST_P(StartCrash, AtEveryStepChangesNothing) {
     machine.TryOpen();
     machine.Crash(second);
     machine.world.CancelScheduledCrash();
-    ExpectRecovers(&machine);
+    machine.ExpectRecovers();
     if (HasFailure()) FAIL() << "at step " << steps;
     ASSERT_LT(steps, kStepsMax);
   }
@@ -154,7 +100,7 @@ TEST_P(StartFailure, AtEveryOperationIsHarmless) {
     machine.world.disk().faults()->ClearRules();
     if (opened.ok()) machine.CheckedTexts();
     machine.Crash(CrashKind::kPowerCut);
-    ExpectRecovers(&machine);
+    machine.ExpectRecovers();
     if (HasFailure()) FAIL() << "at operation " << failing;
     ASSERT_LT(failing, kStepsMax);
   }
