@@ -89,12 +89,12 @@ io::Task<Status> Recovery::ReadFolder() {
 }
 
 // Images that can be decoded count; a damaged one is set aside and named: the next checkpoint
-// writes anew.
+// writes anew. What a replacement that was cut short left behind goes.
 io::Task<Status> Recovery::ReadImages() {
   io::Disk* disk = state_->environment->disk();
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, state_->folder.root));
   for (const io::DirectoryEntry& entry : entries) {
-    if (entry.name.ends_with(".image.tmp")) {
+    if (entry.name.ends_with(".image.tmp") || entry.name == "IDENTITY.tmp") {
       std::string leftover = io::JoinPath(state_->folder.root, entry.name);
       NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
       continue;

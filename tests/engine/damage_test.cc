@@ -122,5 +122,19 @@ TEST_F(DamageTest, LeftoversOfAnInterruptedFlushAreRemovedAndStrangersSetAside) 
   EXPECT_EQ(Files("quarantine/holiday.jpg").size(), 1u);
 }
 
+// A rename that a power cut left half done (D5) leaves both names.
+TEST_F(DamageTest, LeftoversOfInterruptedReplacementsAreRemoved) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Close().ok());
+  const std::string content = *world_.disk().ReadDurable("/db/IDENTITY");
+  world_.disk().WriteDurable("/db/IDENTITY.tmp", AsBytes(content));
+  world_.disk().WriteDurable("/db/catalog-0000000000000abc.image.tmp", AsBytes(content));
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Close().ok());
+  for (const std::string& path : world_.disk().VisibleFiles()) {
+    EXPECT_FALSE(path.ends_with(".tmp")) << path;
+  }
+}
+
 }  // namespace
 }  // namespace nexus::engine
