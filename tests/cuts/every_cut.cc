@@ -84,29 +84,31 @@ class Walker {
     for (uint64_t cut : cuts) {
       if (testing::Test::HasFailure()) return;
       census.cuts++;
-      WalkOutcomes(cut);
-      DrawOutcomes(cut);
+      const bool all = WalkOutcomes(cut);
+      if (!all) census.cuts_bounded++;
+      DrawOutcomes(cut, all ? limits_.drawn : limits_.drawn_beyond);
     }
   }
 
   Census census;
 
  private:
-  void WalkOutcomes(uint64_t cut) {
+  // False if there are more than were walked.
+  bool WalkOutcomes(uint64_t cut) {
     sim::EnumeratedChoices outcomes({sim::Stream::kCrash});
     do {
       Visit(cut, &outcomes, /*garbage=*/false);
       if (testing::Test::HasFailure()) {
         ADD_FAILURE() << "schedule " << schedule_ << ", cut " << cut << ", outcome "
                       << outcomes.runs();
-        return;
+        return false;
       }
-      if (!outcomes.Advance()) return;
+      if (!outcomes.Advance()) return true;
     } while (outcomes.runs() <= limits_.walked);
-    census.cuts_bounded++;
+    return false;
   }
-  void DrawOutcomes(uint64_t cut) {
-    for (uint64_t i = 0; i < limits_.drawn && !testing::Test::HasFailure(); i++) {
+  void DrawOutcomes(uint64_t cut, uint64_t count) {
+    for (uint64_t i = 0; i < count && !testing::Test::HasFailure(); i++) {
       sim::SeededChoices drawn(cut << 32 | i);
       Visit(cut, &drawn, /*garbage=*/true);
       if (testing::Test::HasFailure()) {

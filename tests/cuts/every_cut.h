@@ -73,8 +73,9 @@ using MakeProtocol = std::function<std::unique_ptr<Protocol>(sim::ChoiceSource*,
 
 struct WalkLimits {
   uint64_t schedules = 3;
-  uint64_t walked = 1000;  // outcomes of one cut that are walked in order
-  uint64_t drawn = 20;     // outcomes of one cut that are drawn at random besides
+  uint64_t walked = 400;       // outcomes of one cut that are walked in order
+  uint64_t drawn = 20;         // outcomes of one cut that are drawn at random besides,
+  uint64_t drawn_beyond = 20;  // and where there are more than were walked
 };
 
 struct Census {

@@ -220,7 +220,7 @@ TEST(LogEveryCut, Commit) {
 }
 
 TEST(LogEveryCut, Rotate) {
-  ExpectStates(Walk("rotate", kRotate, CrashKind::kPowerCut), 309);
+  ExpectStates(Walk("rotate", kRotate, CrashKind::kPowerCut), 305);
   ExpectStates(Walk("rotate", kRotate, CrashKind::kProcessKill), 930);
 }
 

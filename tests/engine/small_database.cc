@@ -1,0 +1,325 @@
+// The vocabulary, spelled out. See small_database.h.
+
+#include "tests/engine/small_database.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "catalog/image.h"
+#include "engine/cursors.h"
+
+namespace nexus::engine {
+namespace {
+
+// Long enough for a commit of the catalog, its retries and the log's background work.
+constexpr int64_t kSettleNs = 2'000'000'000;
+
+std::string SeriesLabels(uint32_t series) {
+  auto labels = Labels::Make("metric", {{"series", fmt::format("{:02}", series)}});
+  NEXUS_CHECK(labels.ok());
+  return labels->Canonical();
+}
+
+// An oracle that knows lives is told of their end.
+template <typename Oracle>
+void EndLife(Oracle* oracle) {
+  if constexpr (requires { oracle->EndLife(); }) oracle->EndLife();
+}
+
+}  // namespace
+
+SmallDatabase::SmallDatabase(uint64_t seed, sim::Options world)
+    : world_(seed, std::move(world)), oracle_(seed) {
+  SetUp();
+}
+
+SmallDatabase::SmallDatabase(sim::ChoiceSource* choices, sim::Options world)
+    : world_(choices, /*seed=*/1, std::move(world)), oracle_(1) {
+  SetUp();
+}
+
+SmallDatabase::~SmallDatabase() { Crash(sim::CrashKind::kProcessKill); }
+
+void SmallDatabase::SetUp() {
+  options_.directory = kFolder;
+  options_.memtable_bytes = 256 << 10;
+  options_.log_segment_bytes = 64 << 10;
+  options_.reserve_bytes = 0;
+  options_.page_cache_bytes = 0;
+  options_.catalog_bytes_max = 64 << 20;
+  options_.admission_timeout_ms = 1000;
+}
+
+// ---- Lives.
+
+void SmallDatabase::Boot() {
+  if (world_.alive()) return;
+  world_.Boot();
+  world_.lmdb().Restore(world_.ScratchDirectory());
+}
+
+CatalogHooks SmallDatabase::Hooks() {
+  CatalogHooks hooks;
+  hooks.directory = world_.ScratchDirectory();
+  hooks.after_commit = [this, folder = hooks.directory](Lsn) {
+    world_.lmdb().OnCommit(folder);
+    catalog_changes_++;
+  };
+  hooks.after_sync = [this, folder = hooks.directory](Lsn) {
+    world_.lmdb().OnSynced(folder);
+    catalog_changes_++;
+  };
+  return hooks;
+}
+
+std::optional<Status> SmallDatabase::Open() {
+  Boot();
+  auto opened = world_.TryRunTask(DatabaseCore::Open(world_.environment(), options_, Hooks()));
+  if (!opened.has_value()) return std::nullopt;
+  if (!opened->ok()) return opened->status();
+  core_ = std::move(**opened);
+  return OkStatus();
+}
+
+std::optional<Status> SmallDatabase::Close() {
+  std::optional<Status> closed = world_.TryRunTask(core_->Close());
+  if (!closed.has_value()) return std::nullopt;
+  EXPECT_TRUE(std::all_of(requests_.begin(), requests_.end(), [](const auto& request) {
+    return request->answer.has_value();
+  })) << "a batch was neither acknowledged nor refused when the database closed";
+  world_.RunOnLoop([this] { core_.reset(); });
+  return closed;
+}
+
+void SmallDatabase::Crash(sim::CrashKind kind) {
+  if (world_.alive()) world_.Crash(kind);
+  ForgetIncarnation();
+}
+
+void SmallDatabase::ForgetIncarnation() {
+  core_.reset();
+  for (const auto& request : requests_) {
+    if (!request->answer.has_value()) oracle_.InDoubt(request->batch);
+  }
+  requests_.clear();
+  for (uint64_t batch : unknown_) oracle_.InDoubt(batch);
+  unknown_.clear();
+  ids_.clear();
+  EndLife(&oracle_);
+}
+
+// ---- Calls.
+
+void SmallDatabase::Request::Done(CommitRequest* request, const Status& status) {
+  auto* self = static_cast<Request*>(request);
+  self->answer = status;
+  if (self->once.has_value()) {
+    self->owner->JudgeNumbered(*self);
+  } else if (status.ok()) {
+    self->owner->oracle_.Acknowledged(self->batch);
+  } else if (absl::IsUnavailable(status)) {
+    self->owner->unknown_.push_back(self->batch);
+  } else {
+    self->owner->oracle_.Refused(self->batch);
+  }
+}
+
+void SmallDatabase::Request::Release(CommitRequest* request) {
+  static_cast<Request*>(request)->released = true;
+}
+
+// Each copy of a numbered batch has values of its own, so what is read tells which was written: the
+// first, if the later one was taken for a duplicate; the last, if nothing was there.
+void SmallDatabase::JudgeNumbered(const Request& request) {
+  std::vector<uint64_t>& earlier = attempts_[{request.once->producer_low, request.once->sequence}];
+  const Status& status = *request.answer;
+  if (absl::IsUnavailable(status)) {
+    unknown_.push_back(request.batch);
+    earlier.push_back(request.batch);
+  } else if (!status.ok()) {
+    oracle_.Refused(request.batch);
+  } else if (request.duplicate) {
+    oracle_.Refused(request.batch);
+    EXPECT_FALSE(earlier.empty()) << "a batch that was never sent before is taken for a duplicate";
+    // Of several earlier copies the check tells which it was.
+    if (earlier.size() == 1) oracle_.Acknowledged(earlier.front());
+  } else {
+    for (uint64_t lost : earlier) oracle_.Refused(lost);
+    oracle_.Acknowledged(request.batch);
+    earlier = {request.batch};
+  }
+}
+
+bool SmallDatabase::Intern(const std::vector<Place>& places) {
+  std::vector<uint32_t> wanted;
+  std::vector<std::string> labels;
+  for (const Place& place : places) {
+    NEXUS_CHECK(place.series < kSeries);
+    if (!ids_.emplace(place.series, SeriesId{}).second) continue;
+    wanted.push_back(place.series);
+    labels.push_back(SeriesLabels(place.series));
+  }
+  if (wanted.empty()) return true;
+  auto ids = world_.TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
+  const bool known = ids.has_value() && ids->ok();
+  for (size_t i = 0; i < wanted.size(); i++) {
+    if (known) {
+      ids_[wanted[i]] = (**ids)[i];
+    } else {
+      ids_.erase(wanted[i]);
+    }
+  }
+  return known;
+}
+
+SmallDatabase::Request* SmallDatabase::Send(std::vector<Place> places,
+                                            std::optional<ExactlyOnce> number) {
+  if (!Intern(places)) return nullptr;
+  const uint64_t batch = oracle_.Submit(places);
+  requests_.push_back(std::make_unique<Request>(this, batch));
+  Request* request = requests_.back().get();
+  std::vector<SeriesSample> samples;
+  for (size_t i = 0; i < places.size(); i++) {
+    samples.push_back({ids_.at(places[i].series), places[i].timestamp,
+                       std::bit_cast<double>(oracle_.ValueOf(batch, i))});
+  }
+  request->encoder.Add(samples);
+  if (number.has_value()) request->encoder.SetExactlyOnce(*number);
+  request->body = request->encoder.Finish();
+  request->once = number;
+  request->deadline_ns =
+      world_.environment()->MonotonicNanos() + options_.admission_timeout_ms * 1'000'000;
+  world_.RunOnLoop([&] { core_->committer()->Submit(request); });
+  return request;
+}
+
+std::optional<Status> SmallDatabase::Await(Request* request) {
+  if (request == nullptr) return std::nullopt;
+  const bool answered = world_.RunUntil([&] { return request->released; });
+  EXPECT_TRUE(answered || !world_.alive()) << "a batch is never answered";
+  return answered ? request->answer : std::nullopt;
+}
+
+std::optional<Status> SmallDatabase::Append(std::vector<Place> places) {
+  return Await(Send(std::move(places), std::nullopt));
+}
+
+std::optional<uint64_t> SmallDatabase::Submit(std::vector<Place> places) {
+  const Request* request = Send(std::move(places), std::nullopt);
+  if (request == nullptr) return std::nullopt;
+  return request->batch;
+}
+
+std::optional<Status> SmallDatabase::AppendOnce(ExactlyOnce number, std::vector<Place> places) {
+  Request* request = Send(std::move(places), number);
+  std::optional<Status> answer = Await(request);
+  if (request != nullptr && !request->answer.has_value()) {
+    attempts_[{number.producer_low, number.sequence}].push_back(request->batch);
+  }
+  return answer;
+}
+
+std::optional<StatusOr<ProducerState>> SmallDatabase::OpenProducer(ProducerId producer,
+                                                                   uint64_t epoch) {
+  return world_.TryRunTask(core_->OpenProducer(producer, epoch, "default", "main"));
+}
+
+std::optional<Status> SmallDatabase::Flush() { return world_.TryRunTask(core_->Flush()); }
+
+void SmallDatabase::AwaitAnswers() {
+  for (const auto& request : requests_) {
+    if (!world_.alive()) return;
+    Await(request.get());
+  }
+}
+
+void SmallDatabase::RunFor(int64_t ns) { world_.RunFor(ns); }
+
+// ---- Judging.
+
+Status SmallDatabase::Query(uint32_t series_first, uint32_t series_last, int64_t from, int64_t to) {
+  sim_test::Oracle::Query query{series_first, series_last, from, to, oracle_.acknowledgements()};
+  NEXUS_ASSIGN_OR_RETURN(ReadView view, core_->View("default", "main"));
+  std::string alternatives;
+  for (uint32_t series = series_first; series <= series_last; series++) {
+    alternatives += fmt::format("{}{:02}", alternatives.empty() ? "" : "|", series);
+  }
+  SelectQuery select;
+  select.selector = fmt::format("metric{{series=~\"{}\"}}", alternatives);
+  select.range = {from, to};
+  select.limits.deadline_ms = 0;
+  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<Cursor> cursor, MakeSelectCursor(std::move(view), select));
+  std::vector<sim_test::Observed> observed;
+  SeriesChunk chunk;
+  while (true) {
+    NEXUS_ASSIGN_OR_RETURN(bool more, cursor->Next(&chunk));
+    if (!more) break;
+    const auto series = static_cast<uint32_t>(std::stoul(chunk.labels->front().value));
+    for (size_t i = 0; i < chunk.timestamps.size(); i++) {
+      observed.push_back({{series, chunk.timestamps[i]}, std::bit_cast<uint64_t>(chunk.values[i])});
+    }
+  }
+  if (auto wrong = oracle_.Check(query, observed)) ADD_FAILURE() << *wrong;
+  return OkStatus();
+}
+
+void SmallDatabase::ExpectRight() {
+  const Status read = QueryAll();
+  EXPECT_TRUE(read.ok()) << read;
+}
+
+void SmallDatabase::ExpectOnlyKnownFiles() {
+  RunFor(kSettleNs);
+  std::set<std::string> layers;
+  for (const auto& [tenant_number, tenant] : core_->state()->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      for (const OpenLayer& layer : branch->layers) layers.insert(layer.record.file_name);
+    }
+  }
+  const wal::LogStats log = core_->committer()->log()->stats();
+  uint64_t segments = log.segments + log.spares;
+  // One more than are kept: the oldest goes at the next checkpoint.
+  int images = 3;
+  for (const std::string& path : world_.disk().VisibleFiles()) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (path.starts_with("/db/wal/") && !name.ends_with(".tmp") && segments > 0) {
+      segments--;
+    } else if (catalog::ParseImageFileName(name).has_value() && images > 0) {
+      images--;
+    } else if (!path.starts_with("/db/layers/") || layers.erase(name) == 0) {
+      EXPECT_TRUE(name == "IDENTITY" || name == "lock") << path << " is nobody's";
+    }
+  }
+  EXPECT_EQ(segments, 0u) << "the log counts files that are not there";
+  EXPECT_TRUE(layers.empty()) << "a layer is listed and not there: " << *layers.begin();
+}
+
+void SmallDatabase::ExpectRecovers() {
+  const std::optional<Status> opened = Open();
+  ASSERT_TRUE(opened.has_value() && opened->ok()) << *opened;
+  ExpectRight();
+  const std::optional<Status> appended = Append({{0, INT64_MAX}, {kSeries - 1, INT64_MIN}});
+  ASSERT_TRUE(appended.has_value() && appended->ok()) << *appended;
+  Crash(sim::CrashKind::kPowerCut);
+  const std::optional<Status> again = Open();
+  ASSERT_TRUE(again.has_value() && again->ok()) << *again;
+  ExpectRight();
+  ExpectOnlyKnownFiles();
+}
+
+uint64_t SmallDatabase::CatalogHash() {
+  std::ifstream file(world_.ScratchDirectory() + "/data.mdb", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  return XxHash64(AsBytes(bytes));
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,125 @@
+// SmallDatabase: the engine's core in a simulated world, small everywhere, with an oracle that
+// remembers what was promised, in the few words that tests of crashes and faults need.
+//
+// Every call may be cut short by a crash of the world (World::CrashAfterSteps); it then returns
+// nullopt, and the outcome of what was under way is unknown. Wrong answers are failures of
+// GoogleTest's. Threading: one.
+
+#ifndef NEXUS_TESTS_ENGINE_SMALL_DATABASE_H_
+#define NEXUS_TESTS_ENGINE_SMALL_DATABASE_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/batch.h"
+#include "engine/core.h"
+#include "io/sim/world.h"
+#include "tests/sim/oracle.h"
+
+namespace nexus::engine {
+
+class SmallDatabase {
+ public:
+  using Place = sim_test::Place;
+
+  SmallDatabase(uint64_t seed, sim::Options world);
+  // In a world that `choices` decides about; they outlive it.
+  SmallDatabase(sim::ChoiceSource* choices, sim::Options world);
+  ~SmallDatabase();
+
+  // ---- Lives.
+
+  void Boot();  // if the world is not alive
+  std::optional<Status> Open();
+  std::optional<Status> Close();
+  // Ends the incarnation, if it is alive, and forgets it: what it had in flight is in doubt.
+  void Crash(sim::CrashKind kind);
+  bool alive() const { return world_.alive(); }
+  bool is_open() const { return core_ != nullptr; }
+
+  // ---- Calls. REQUIRES: alive and open.
+
+  // One batch with a sample at each place. Series are interned as they are first used.
+  std::optional<Status> Append(std::vector<Place> places);
+  // The same without waiting for the answer; nullopt if there will be none.
+  std::optional<uint64_t> Submit(std::vector<Place> places);
+  // Numbered; sent again under the same number it writes nothing if the first copy is there.
+  std::optional<Status> AppendOnce(ExactlyOnce number, std::vector<Place> places);
+  std::optional<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch);
+  std::optional<Status> Flush();
+  // Waits until every batch that was submitted is answered.
+  void AwaitAnswers();
+  // Lets background work go on for this long.
+  void RunFor(int64_t ns);
+
+  // ---- Judging. REQUIRES: alive and open.
+
+  // Reads series [first, last] within [from, to]. An error of the query is returned and no failure:
+  // what it may be is the caller's to say. Wrong data are a failure.
+  Status Query(uint32_t series_first, uint32_t series_last, int64_t from, int64_t to);
+  Status QueryAll() { return Query(0, kSeries - 1, INT64_MIN, INT64_MAX); }
+  // Everything is as promised; an error is a failure.
+  void ExpectRight();
+  // Files are those the database refers to and what it will clean up by itself (rule 9), once its
+  // background work has come to rest.
+  void ExpectOnlyKnownFiles();
+  // After a crash: opens, and what it shows survives writing on and one more power cut.
+  void ExpectRecovers();
+
+  // A hash of the catalog's file. REQUIRES: booted and not open.
+  uint64_t CatalogHash();
+  // Changes with every promise and with the catalog's file.
+  uint64_t Progress() const { return oracle_.acknowledgements() << 20 ^ catalog_changes_; }
+
+  sim::World& world() { return world_; }
+  Options& options() { return options_; }
+  DatabaseCore* core() { return core_.get(); }
+
+  static constexpr char kFolder[] = "/db";
+  static constexpr uint32_t kSeries = 16;
+
+ private:
+  struct Request : CommitRequest {
+    Request(SmallDatabase* database, uint64_t number)
+        : CommitRequest(Kind::kBatch, {}, &Done, &Release),
+          encoder({}, {}),
+          owner(database),
+          batch(number) {}
+    static void Done(CommitRequest* request, const Status& status);
+    static void Release(CommitRequest* request);
+    BatchEncoder encoder;
+    SmallDatabase* const owner;
+    const uint64_t batch;
+    std::optional<Status> answer;
+    bool released = false;
+  };
+
+  void SetUp();
+  CatalogHooks Hooks();
+  // Makes the ids of these places' series known; false if that failed or the world crashed.
+  bool Intern(const std::vector<Place>& places);
+  Request* Send(std::vector<Place> places, std::optional<ExactlyOnce> number);
+  std::optional<Status> Await(Request* request);
+  void JudgeNumbered(const Request& request);
+  void ForgetIncarnation();
+
+  sim::World world_;
+  Options options_;
+  sim_test::Oracle oracle_;
+  std::unique_ptr<DatabaseCore> core_;
+  std::map<uint32_t, SeriesId> ids_;
+  std::deque<std::unique_ptr<Request>> requests_;  // of this incarnation
+  std::vector<uint64_t> unknown_;                  // their outcome shows at the next opening
+  // Batches sent under each (producer, sequence) whose fate is open.
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint64_t>> attempts_;
+  uint64_t catalog_changes_ = 0;
+};
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_TESTS_ENGINE_SMALL_DATABASE_H_
