@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -174,9 +175,14 @@ TEST(ImageTest, FileNamesSortAsTheirLsnsAndParseBack) {
 }
 
 // The file was written by the first version of this code. If this fails, the format has changed:
-// until the first tagged release that is allowed, on purpose only (write the new one from the bytes
-// in the message of the second expectation).
+// until the first tagged release that is allowed, on purpose only. Then write the file anew with
+//   NEXUS_GOLDEN_WRITE=$PWD/tests/catalog/golden/image_v0.image bazel-bin/tests/catalog/image_test
+// and say in the commit what changed.
 TEST(ImageTest, GoldenFileOfVersionZeroReadsAndIsWrittenTheSame) {
+  if (const char* path = std::getenv("NEXUS_GOLDEN_WRITE"); path != nullptr) {
+    std::ofstream(path, std::ios::binary) << *EncodeImage(Small());
+    return;
+  }
   std::ifstream file("tests/catalog/golden/image_v0.image", std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(file), {}};
   ASSERT_FALSE(bytes.empty()) << "tests/catalog/golden/image_v0.image is not there";
