@@ -71,7 +71,7 @@ Status CreateTrees(const std::shared_ptr<LmdbEnv>& env, const CatalogOptions& op
 }
 
 LmdbOptions ToLmdb(const CatalogOptions& options, bool read_only) {
-  return {options.directory, options.map_bytes, options.readers_max, read_only};
+  return {options.directory, options.map_bytes, options.readers_max, read_only, options.exclusive};
 }
 
 }  // namespace
@@ -127,9 +127,10 @@ StatusOr<Meta> Catalog::State::WriteAndCommit(const Update& update, const Meta& 
 Catalog::Catalog(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Catalog::~Catalog() = default;
 
-StatusOr<Presence> Catalog::Probe(const std::string& directory) {
+StatusOr<Presence> Catalog::Probe(const std::string& directory, bool exclusive) {
   CatalogOptions options;
   options.directory = directory;
+  options.exclusive = exclusive;
   auto env = LmdbEnv::Open(ToLmdb(options, /*read_only=*/true));
   if (env.status().code() == absl::StatusCode::kNotFound) return Presence::kMissing;
   if (env.status().code() == absl::StatusCode::kOutOfRange) return Presence::kEmpty;
@@ -144,7 +145,7 @@ StatusOr<std::unique_ptr<Catalog>> Catalog::Open(CatalogOptions options) {
                            options.map_bytes);
   }
   // Opening for writing makes a file that is not there, so it is looked for first.
-  NEXUS_ASSIGN_OR_RETURN(Presence presence, Probe(options.directory));
+  NEXUS_ASSIGN_OR_RETURN(Presence presence, Probe(options.directory, options.exclusive));
   const bool create = options.mode == OpenMode::kCreate;
   if (create && presence == Presence::kPresent) {
     return AlreadyExists("{}: there is a catalog already", options.directory);
@@ -214,6 +215,10 @@ const std::string& Catalog::directory() const { return state_->options.directory
 StatusOr<Reader> Catalog::BeginRead() const {
   NEXUS_ASSIGN_OR_RETURN(LmdbTxn txn, LmdbTxn::Begin(state_->env, LmdbTxn::Kind::kRead));
   return Reader(std::make_unique<Reader::State>(std::move(txn)));
+}
+
+std::unique_ptr<PageVerifier> Catalog::VerifyPages(PageVerifierOptions options) const {
+  return std::make_unique<PageVerifier>(state_->env, std::move(options));
 }
 
 namespace {

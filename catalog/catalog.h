@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "catalog/identity_map.h"
+#include "catalog/page_verifier.h"
 #include "catalog/reader.h"
 #include "catalog/records.h"
 
@@ -55,6 +56,9 @@ struct CatalogOptions {
   uint64_t map_bytes = 64ull << 30;
   // Readers at once, 64 bytes each in lock.mdb: one a query, so this is far above any sane number.
   uint32_t readers_max = 1024;
+  // With kReadOnly: the caller keeps everybody else out of the folder (its lock), and nothing at
+  // all is written.
+  bool exclusive = false;
 
   // Called on the committing thread when a commit, or a sync, has succeeded.
   std::function<void(Lsn applied)> after_commit;
@@ -63,8 +67,9 @@ struct CatalogOptions {
 
 class Catalog {
  public:
-  // What is in the folder. Errors: DataLoss (a file that is no LMDB file), PermissionDenied.
-  static StatusOr<Presence> Probe(const std::string& directory);
+  // What is in the folder; `exclusive` as in the options. Errors: DataLoss (a file that is no LMDB
+  // file), PermissionDenied.
+  static StatusOr<Presence> Probe(const std::string& directory, bool exclusive = false);
 
   // Opens, checks version, features and database id, and syncs, so that everything read is known to
   // survive. Blocks; a few ms whatever the size. After kCreate the caller makes the entries of the
@@ -100,6 +105,9 @@ class Catalog {
 
   // Errors: ResourceExhausted - readers_max readers at once.
   StatusOr<Reader> BeginRead() const;
+
+  // Checks the pages that the last commit reaches.
+  std::unique_ptr<PageVerifier> VerifyPages(PageVerifierOptions options) const;
 
  private:
   struct State;

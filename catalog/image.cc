@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/status_place.h"
 #include "catalog/format.h"
 #include "catalog/image_format.h"
 #include "catalog/record_codec.h"
@@ -111,7 +112,9 @@ class ImageDecoder {
 
  private:
   Status Damaged(size_t offset, std::string_view what) const {
-    return DataLoss("{}: damaged at offset {}: {}; use the older image", file_name_, offset, what);
+    return AtOffset(
+        DataLoss("{}: damaged at offset {}: {}; use the older image", file_name_, offset, what),
+        offset);
   }
 
   Status DecodeHeader() {

@@ -49,7 +49,8 @@ StatusOr<std::shared_ptr<LmdbEnv>> LmdbEnv::Open(const LmdbOptions& options) {
   if (rc == MDB_SUCCESS) rc = mdb_env_set_maxdbs(env->env_, kTrees);
   if (rc == MDB_SUCCESS) rc = mdb_env_set_maxreaders(env->env_, options.readers_max);
   if (rc != MDB_SUCCESS) return env->Error(rc, "configure");
-  unsigned flags = kEnvFlags | (options.read_only ? MDB_RDONLY : 0);
+  unsigned flags = kEnvFlags | (options.read_only ? MDB_RDONLY : 0) |
+                   (options.read_only && options.exclusive ? MDB_NOLOCK : 0);
   rc = mdb_env_open(env->env_, options.directory.c_str(), flags, kFileMode);
   if (rc == ENOENT) return NotFound("{}: no catalog there", options.directory);
   // LMDB begins a file of no bytes by writing its first pages, which a read-only one refuses.

@@ -32,6 +32,8 @@ struct LmdbOptions {
   uint64_t map_bytes = 0;
   uint32_t readers_max = 0;
   bool read_only = false;
+  // Read-only, and nobody else has it open: not even the reader table is written.
+  bool exclusive = false;
 };
 
 class LmdbEnv {

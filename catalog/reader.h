@@ -106,6 +106,7 @@ class Reader {
 
  private:
   friend class Catalog;
+  friend class AgreementVerifier;
   struct State;
   explicit Reader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

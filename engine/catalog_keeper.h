@@ -29,6 +29,7 @@ class CatalogKeeper {
 
   // LSNs of the images on disk, ascending.
   void SetImages(std::vector<Lsn> images) { images_ = std::move(images); }
+  const std::vector<Lsn>& images() const { return images_; }
 
   // Runs until Stop. Spawned once.
   io::Task<void> Run();
@@ -43,6 +44,10 @@ class CatalogKeeper {
   // Everything applied before is in the synced catalog.
   io::Task<Status> Persist();
 
+  // One commit, sync or checkpoint at a time - or none, for who holds it.
+  io::Task<void> Acquire();
+  void Release();
+
  private:
   struct Tick : io::Timer {
     Tick(CatalogKeeper* k, Function f) : Timer(f), keeper(k) {}
@@ -51,9 +56,6 @@ class CatalogKeeper {
 
   bool HasChanges() const;
   void WakeAt(int64_t deadline_ns);
-  // One commit, sync or checkpoint at a time.
-  io::Task<void> Acquire();
-  void Release();
   // Parts of them. REQUIRES of all: acquired.
   io::Task<Status> DoCommit();
   io::Task<Status> DoPersist();

@@ -167,8 +167,23 @@ io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer
   co_return ProducerState{known->epoch, known->last_sequence};
 }
 
+Status DatabaseCore::BeginScrub() {
+  if (closed_) return FailedPrecondition("the database is closed");
+  if (scrubbing_) {
+    return FailedPrecondition("a scrub of this database is under way; wait for it to end");
+  }
+  scrubbing_ = true;
+  return OkStatus();
+}
+
+void DatabaseCore::EndScrub() {
+  scrubbing_ = false;
+  scrubbed_.Pulse();
+}
+
 io::Task<Status> DatabaseCore::Close() {
   if (std::exchange(closed_, true)) co_return OkStatus();
+  while (scrubbing_) co_await scrubbed_.Wait();
   Status status;
   if (committer_.log() != nullptr) status = co_await committer_.Drain();
   flusher_.Stop();

@@ -53,6 +53,7 @@ class DatabaseCore {
 
   Committer* committer() { return &committer_; }
   Interner* interner() { return &interner_; }
+  CatalogKeeper* keeper() { return &keeper_; }
   DatabaseState* state() { return &state_; }
   const RecoveryReport& recovery() const { return recovery_; }
 
@@ -63,6 +64,11 @@ class DatabaseCore {
   io::Task<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch,
                                                  std::string tenant, std::string branch);
   io::Task<Status> Close();
+  // One scrub at a time: FailedPrecondition if one is under way or the database is closing. Close
+  // waits for EndScrub.
+  Status BeginScrub();
+  void EndScrub();
+  bool closing() const { return closed_; }
   // What the loop knows, once the identities are loaded; the catalog's figures are added by
   // CompleteStats.
   io::Task<Stats> LoopStats();
@@ -91,6 +97,8 @@ class DatabaseCore {
   RecoveryReport recovery_;
   std::unique_ptr<io::FileLock> lock_;
   bool closed_ = false;
+  bool scrubbing_ = false;
+  io::Event scrubbed_;  // pulsed when scrubbing_ falls
   uint32_t next_tenant_number_ = 0;
   io::TaskScope scope_;
 };

@@ -37,11 +37,18 @@ class Interner {
   // The id of a series, or 0 if it is not known (yet). `seed` is the tenant's identity seed.
   SeriesId Find(TenantId tenant, uint64_t seed, std::string_view canonical) const;
 
+  // The same by identity.
+  SeriesId FindIdentity(TenantId tenant, Hash128 identity) const {
+    return identities_.Find(tenant, identity);
+  }
+
   // Fills the identity map from the catalog; Intern waits for it. Series whose definitions replay
   // applied are added by AddKnown.
   io::Task<Status> Load();
   // Returns when the scan has ended, well or not.
   io::Task<void> WaitLoaded();
+  // Of the scan. REQUIRES: WaitLoaded has returned.
+  const Status& load_status() const { return load_status_; }
   void AddKnown(const TenantState& tenant, SeriesId id, std::string_view canonical);
 
   // The ids of series, given now if they are new, in the order of `canonicals`.

@@ -77,6 +77,11 @@ std::vector<std::string> PublishedState::TenantNames() const {
   return names;
 }
 
+std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
+  MutexLock lock(&mutex_);
+  return delta_;
+}
+
 void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
   auto view = std::make_shared<BranchView>();
   for (const OpenLayer& open : branch.layers)

@@ -106,6 +106,7 @@ class PublishedState {
   // Any thread. NotFound names the tenant or branch and lists what there is.
   StatusOr<Found> Find(std::string_view tenant, std::string_view branch) const;
   std::vector<std::string> TenantNames() const;
+  std::shared_ptr<const catalog::DeltaView> Delta() const;
 
   // Loop.
   void SetBranch(const TenantState& tenant, const BranchState& branch);

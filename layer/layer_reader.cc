@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/status_place.h"
 #include "io/file_util.h"
 #include "layer/checksum.h"
 #include "layer/chunk_page.h"
@@ -86,8 +87,8 @@ class LayerReader::Impl {
     const PageEntry& entry = footer_.pages[number];
     NEXUS_ASSIGN_OR_RETURN(PageBuffer buffer, ReadPage(*file_, number, entry, layer_seed_));
     auto page = Page::Parse(std::move(buffer), entry);
-    if (!page.ok()) return Annotate(page.status(), PageName(*file_, number, entry));
-    return page;
+    if (page.ok()) return page;
+    return AtOffset(Annotate(page.status(), PageName(*file_, number, entry)), entry.offset);
   }
 
   // The same by way of the cache.
@@ -116,8 +117,10 @@ class LayerReader::Impl {
   // Damage that shows only when pages are compared.
   template <typename... Args>
   Status DamageIn(uint32_t number, fmt::format_string<Args...> format, Args&&... args) const {
-    return Annotate(DataLoss(format, std::forward<Args>(args)...),
-                    PageName(*file_, number, footer_.pages[number]));
+    const PageEntry& entry = footer_.pages[number];
+    return AtOffset(
+        Annotate(DataLoss(format, std::forward<Args>(args)...), PageName(*file_, number, entry)),
+        entry.offset);
   }
 
   // The last page of a kind whose key is not above `key`, as an index into OfKind, or none.
@@ -222,6 +225,17 @@ StatusOr<PageBuffer> ReadBytes(const io::File& file, uint64_t offset, uint64_t b
   return buffer;
 }
 
+StatusOr<FileHeader> ReadHeader(const io::File& file) {
+  NEXUS_ASSIGN_OR_RETURN(const PageBuffer buffer, ReadBytes(file, 0, kHeaderBytes));
+  return ParseFileHeader(buffer.bytes(), file.path());
+}
+
+StatusOr<FileTail> ReadTail(const io::File& file, uint64_t layer_seed, uint64_t file_bytes) {
+  NEXUS_ASSIGN_OR_RETURN(const PageBuffer buffer,
+                         ReadBytes(file, file_bytes - kTailBytes, kTailBytes));
+  return ParseFileTail(buffer.bytes(), layer_seed, file_bytes, file.path());
+}
+
 StatusOr<Footer> ReadFooter(const io::File& file, const FileHeader& header, const FileTail& tail) {
   NEXUS_ASSIGN_OR_RETURN(const PageBuffer buffer,
                          ReadBytes(file, tail.footer_offset, tail.footer_bytes));
@@ -250,17 +264,16 @@ StatusOr<std::shared_ptr<const LayerReader>> LayerReader::Open(std::unique_ptr<i
     return DataLoss("layer {}: {} bytes are too few for a layer; the file is cut off or unfinished",
                     file->path(), file_bytes);
   }
-  NEXUS_ASSIGN_OR_RETURN(const PageBuffer header_bytes, ReadBytes(*file, 0, kHeaderBytes));
-  NEXUS_ASSIGN_OR_RETURN(const FileHeader header,
-                         ParseFileHeader(header_bytes.bytes(), file->path()));
-  NEXUS_ASSIGN_OR_RETURN(const PageBuffer tail_bytes,
-                         ReadBytes(*file, file_bytes - kTailBytes, kTailBytes));
-  const uint64_t layer_seed = header.LayerSeed();
-  NEXUS_ASSIGN_OR_RETURN(const FileTail tail,
-                         ParseFileTail(tail_bytes.bytes(), layer_seed, file_bytes, file->path()));
-  NEXUS_ASSIGN_OR_RETURN(Footer footer, ReadFooter(*file, header, tail));
+  const StatusOr<FileHeader> header = ReadHeader(*file);
+  if (!header.ok()) return AtOffset(header.status(), 0);
+  const StatusOr<FileTail> tail = ReadTail(*file, header->LayerSeed(), file_bytes);
+  if (!tail.ok()) return AtOffset(tail.status(), file_bytes - kTailBytes);
+  StatusOr<Footer> read = ReadFooter(*file, *header, *tail);
+  if (!read.ok()) return AtOffset(read.status(), tail->footer_offset);
+  Footer& footer = *read;
   NEXUS_RETURN_IF_ERROR(CheckExpected(footer.summary, expected, file->path()));
-  auto impl = std::make_unique<Impl>(std::move(file), cache, layer_seed, std::move(footer));
+  auto impl =
+      std::make_unique<Impl>(std::move(file), cache, header->LayerSeed(), std::move(footer));
   return std::shared_ptr<const LayerReader>(new LayerReader(std::move(impl)));
 }
 

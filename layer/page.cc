@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/status_place.h"
 #include "io/file_util.h"
 #include "layer/checksum.h"
 #include "layer/codec/bitpack.h"
@@ -129,7 +130,7 @@ StatusOr<PageBuffer> ReadPage(const io::File& file, uint32_t number, const PageE
     if (opened.ok()) return opened;
     status = opened.status();
   }
-  return Annotate(status, PageName(file, number, entry));
+  return AtOffset(Annotate(status, PageName(file, number, entry)), entry.offset);
 }
 
 std::string PageName(const io::File& file, uint32_t number, const PageEntry& entry) {

@@ -34,6 +34,7 @@
 #include "base/types.h"
 #include "io/environment.h"
 #include "io/task.h"
+#include "wal/log_verifier.h"
 #include "wal/record.h"
 #include "wal/scan.h"
 
@@ -170,6 +171,10 @@ class Log {
   virtual io::Task<Status> Close() = 0;
 
   virtual LogStats stats() const = 0;
+
+  // The segments that a recovery would need, as far as they are durable now: not those that a Trim
+  // asked to give up.
+  virtual HeldLog Held() const = 0;
 };
 
 }  // namespace nexus::wal

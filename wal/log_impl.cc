@@ -449,4 +449,6 @@ LogStats LogImpl::stats() const {
   return stats;
 }
 
+HeldLog LogImpl::Held() const { return store_.Held(frames_durable_); }
+
 }  // namespace nexus::wal

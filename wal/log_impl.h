@@ -58,6 +58,7 @@ class LogImpl final : public Log, SegmentStore::Listener {
   io::Task<Status> Sync() override;
   io::Task<Status> Close() override;
   LogStats stats() const override;
+  HeldLog Held() const override;
 
  private:
   // Where the next frame can go.

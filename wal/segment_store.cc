@@ -23,7 +23,7 @@ Status NoSegment(const Status& why) {
       FromAbsl(why.message()));
 }
 
-std::unique_ptr<Segment> HeldSegment(const SegmentScan& scanned) {
+std::unique_ptr<Segment> SegmentOf(const SegmentScan& scanned) {
   auto segment = std::make_unique<Segment>();
   segment->identity = {scanned.seed, static_cast<uint32_t>(scanned.sequence), scanned.base};
   segment->sequence = scanned.sequence;
@@ -53,7 +53,7 @@ SegmentStore::SegmentStore(io::Environment* environment, const LogOptions& optio
   uint64_t above = std::max(scan.next_base.value, options.base_above.value + 1);
   next_base_ = Lsn{AlignUp(above, io::kSectorBytes)};
   for (const SegmentScan& segment : scan.segments) unsynced_past_.push_back(segment.path);
-  for (const SegmentScan& segment : scan.confirmed) held_.push_back(HeldSegment(segment));
+  for (const SegmentScan& segment : scan.confirmed) held_.push_back(SegmentOf(segment));
   for (const SpareFile& spare : scan.spares) {
     if (spare.bytes == options_.segment_bytes) {
       spares_.push_back(spare.path);
@@ -472,6 +472,26 @@ void SegmentStore::AddStats(LogStats* stats) const {
   for (const auto& segment : held_) stats->bytes_on_disk += segment->file_bytes;
   if (current_ != nullptr) stats->bytes_on_disk += current_->file_bytes;
   stats->bytes_on_disk += stats->spares * options_.segment_bytes;
+}
+
+HeldLog SegmentStore::Held(Lsn durable) const {
+  HeldLog held;
+  auto add = [&](const Segment& segment, Lsn end) {
+    const Lsn base = segment.identity.base;
+    const uint64_t bytes = end > base ? end.value - base.value : 0;
+    held.segments.push_back(
+        {segment.path, segment.sequence, segment.identity.seed, base, kSegmentDataBegin + bytes});
+  };
+  for (const std::unique_ptr<Segment>& segment : held_) {
+    if (segment->end > trim_below_) add(*segment, std::min(segment->end, durable));
+  }
+  if (current_ != nullptr) add(*current_, durable);
+  for (const SpareFile& file : dead_) held.dead.push_back(file.path);
+  // A segment that is being given up is still there under its name.
+  for (const std::unique_ptr<Segment>& segment : held_) {
+    if (segment->end <= trim_below_) held.dead.push_back(segment->path);
+  }
+  return held;
 }
 
 }  // namespace nexus::wal

@@ -102,6 +102,8 @@ class SegmentStore {
   io::Task<void> Close();
 
   void AddStats(LogStats* stats) const;
+  // What is held and needed, up to `durable`.
+  HeldLog Held(Lsn durable) const;
 
  private:
   struct RetryTimer : io::Timer {
