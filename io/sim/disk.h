@@ -100,7 +100,10 @@ class Disk {
   void FailFrom(OpFilter filter, uint64_t n, int error) {
     faults_.Fail(std::move(filter), n, error, true);
   }
-  void ShortenNext(OpFilter filter, uint64_t bytes) { faults_.Shorten(std::move(filter), bytes); }
+  // The next read or write that matches moves at most `bytes`.
+  void ShortenNext(OpFilter filter, uint64_t bytes) {
+    faults_.Shorten(std::move(filter), 1, bytes, false);
+  }
   FaultPlan* faults() { return &faults_; }
 
   // The space for data, in bytes; may be less than what is used. Names take none.

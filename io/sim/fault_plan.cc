@@ -22,8 +22,9 @@ void FaultPlan::Fail(OpFilter filter, uint64_t nth, int error, bool from_then_on
   rules_.push_back({std::move(filter), nth - 1, from_then_on, error, std::nullopt});
 }
 
-void FaultPlan::Shorten(OpFilter filter, uint64_t bytes) {
-  rules_.push_back({std::move(filter), 0, false, 0, bytes});
+void FaultPlan::Shorten(OpFilter filter, uint64_t nth, uint64_t bytes, bool from_then_on) {
+  NEXUS_CHECK(nth > 0);
+  rules_.push_back({std::move(filter), nth - 1, from_then_on, 0, bytes});
 }
 
 bool FaultPlan::DecideByRule(Op op, std::string_view path, Verdict* verdict) {

@@ -80,8 +80,8 @@ class FaultPlan {
   // The nth operation (from 1) that matches, counted from now, fails with `error` (a negative
   // errno), and with `from_then_on` every one after it.
   void Fail(OpFilter filter, uint64_t nth, int error, bool from_then_on);
-  // The next read or write that matches moves at most `bytes`.
-  void Shorten(OpFilter filter, uint64_t bytes);
+  // The nth read or write that matches, likewise, moves at most `bytes`.
+  void Shorten(OpFilter filter, uint64_t nth, uint64_t bytes, bool from_then_on);
   void ClearRules() { rules_.clear(); }
   // How often a rule made an operation fail or fall short.
   uint64_t rules_hit() const { return rules_hit_; }

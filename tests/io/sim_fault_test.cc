@@ -157,6 +157,10 @@ TEST(SimFaults, ScriptedRulesHitTheNthMatchAndNoOther) {
   EXPECT_EQ(m.WriteSectors(file.get(), 0, "d"), 4096);
   m.world.disk().ShortenNext({Op::kWrite}, 10);
   EXPECT_EQ(m.WriteSectors(file.get(), 0, "e"), 10);
+  m.world.disk().faults()->Shorten({Op::kWrite}, 2, 20, /*from_then_on=*/true);
+  EXPECT_EQ(m.WriteSectors(file.get(), 0, "f"), 4096);
+  EXPECT_EQ(m.WriteSectors(file.get(), 0, "g"), 20);
+  EXPECT_EQ(m.WriteSectors(file.get(), 0, "h"), 20);
 }
 
 TEST(SimFaults, ScriptedRulesReachNamesToo) {
