@@ -9,6 +9,17 @@
 namespace nexus::engine {
 
 Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
+  Status failed;
+  Status status = ApplyRecord(kind, begin, end, body, &failed);
+  return status.ok() ? failed : status;
+}
+
+Status Applier::Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
+  Status failed;
+  return ApplyRecord(kind, begin, end, body, &failed);
+}
+
+Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Status* failed) {
   Status status;
   switch (kind) {
     case RecordKind::kBatch:
@@ -18,7 +29,7 @@ Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
       status = ApplyDefinitions(body);
       break;
     case RecordKind::kEdit:
-      status = ApplyEdits(body);
+      status = ApplyEdits(body, failed);
       break;
     default:
       return FailedPrecondition(
@@ -73,15 +84,19 @@ Status Applier::ApplyDefinitions(Bytes body) {
   return OkStatus();
 }
 
-Status Applier::ApplyEdits(Bytes body) {
+// `failed` becomes the first failure of an edit's expectation: that edit changes nothing, those
+// beside it stand.
+Status Applier::ApplyEdits(Bytes body, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(body));
-  Status first;
   for (const Edit& edit : edits) {
-    Status status = std::visit([this](const auto& e) { return ApplyEdit(e); }, edit);
-    // An edit whose expectation fails changes nothing; those beside it stand.
-    first.Update(status);
+    if (const auto* branch = std::get_if<CreateBranch>(&edit)) {
+      return FailedPrecondition(
+          "branch \"{}\" cannot be made by this nexus: the log was written by a newer release",
+          branch->name);
+    }
+    failed->Update(std::visit([this](const auto& e) { return ApplyEdit(e); }, edit));
   }
-  return first;
+  return OkStatus();
 }
 
 Status Applier::ApplyEdit(const PublishLayers& edit) {
@@ -144,12 +159,6 @@ Status Applier::ApplyEdit(const CreateTenant& edit) {
   state_->pending_update.tenants.push_back(record);
   state_->pending_update.branches.push_back(main);
   return OkStatus();
-}
-
-Status Applier::ApplyEdit(const CreateBranch& edit) {
-  return FailedPrecondition(
-      "branch \"{}\" cannot be made by this nexus: the log was written by a newer release",
-      edit.name);
 }
 
 Status Applier::ApplyEdit(const GarbageRemoved& edit) {

@@ -31,6 +31,9 @@ class Applier {
 
   // Applies the record at [begin, end).
   Status Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body);
+  // The same for a record of a log that is replayed: an edit that fails is no error, for it failed
+  // when it was new as well, and its requester was told.
+  Status Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body);
 
   // The open file of a layer that a publish edit is about to name, so that it can be read at once.
   void PrepareLayer(const catalog::LayerKey& key, std::shared_ptr<const layer::LayerReader> reader);
@@ -39,12 +42,14 @@ class Applier {
   uint64_t applied_batches() const { return applied_batches_; }
 
  private:
+  Status ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Status* failed);
   Status ApplyBatch(Lsn begin, Lsn end, Bytes body);
   Status ApplyDefinitions(Bytes body);
-  Status ApplyEdits(Bytes body);
+  Status ApplyEdits(Bytes body, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
-  Status ApplyEdit(const CreateBranch& edit);
+  // Refused before it comes here.
+  static Status ApplyEdit(const CreateBranch&) { return OkStatus(); }
   Status ApplyEdit(const GarbageRemoved& edit);
   Status ApplyEdit(const OpenProducer& edit);
   Status ApplyEdit(const ForgetProducers& edit);

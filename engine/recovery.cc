@@ -309,7 +309,7 @@ io::Task<Status> Recovery::ReplayKinds(bool batches, wal::CursorOptions options)
     for (const wal::RecordView& record : *records) {
       auto kind = static_cast<RecordKind>(record.kind);
       if ((kind == RecordKind::kBatch) != batches) continue;
-      Status status = applier_->Apply(kind, record.begin, record.end, record.body);
+      Status status = applier_->Replay(kind, record.begin, record.end, record.body);
       if (options.skip_damaged && absl::IsDataLoss(status)) {
         state_->unusable_records++;
         continue;
