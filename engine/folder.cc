@@ -22,6 +22,8 @@ Folder::Folder(std::string at)
       wal(Under(root, "wal")),
       layers(Under(root, "layers")),
       catalog(Under(root, "catalog")),
+      catalog_building(Under(root, "catalog.building")),
+      catalog_rebuilt(Under(root, "catalog.rebuilt")),
       reserve(Under(root, "reserve")),
       quarantine(Under(root, "quarantine")) {}
 

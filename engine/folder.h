@@ -5,6 +5,8 @@
 //  - wal/: log segments
 //  - layers/: layer files, and *.tmp while one is written
 //  - catalog/: LMDB
+//  - catalog.building/, catalog.rebuilt/: a new catalog on its way to its place
+//    (catalog_folder.h)
 //  - catalog-<lsn>.image: the two newest images of the catalog
 //  - reserve: preallocated space, given up at ENOSPC
 //  - quarantine/: what recovery would neither keep nor delete
@@ -27,13 +29,15 @@ namespace nexus::engine {
 
 // Paths below the folder of a database.
 struct Folder {
-  explicit Folder(std::string root);
+  explicit Folder(std::string at);
 
   std::string root;
   std::string identity;
   std::string wal;
   std::string layers;
   std::string catalog;
+  std::string catalog_building;
+  std::string catalog_rebuilt;
   std::string reserve;
   std::string quarantine;
 };

@@ -126,24 +126,6 @@ layer::LayerIdentity IdentityOf(const DatabaseState& state, const TenantState& t
   return identity;
 }
 
-catalog::LayerRecord RecordOf(const layer::LayerSummary& summary) {
-  catalog::LayerRecord record;
-  record.tenant = summary.identity.tenant;
-  record.branch = summary.identity.branch;
-  record.open_count = summary.identity.open_count;
-  record.sequence = summary.identity.sequence;
-  record.file_name = layer::LayerFileName(summary);
-  record.range = summary.range;
-  record.level = summary.identity.level;
-  record.low = summary.identity.order_low;
-  record.high = summary.identity.order_high;
-  record.series = summary.series;
-  record.samples = summary.samples;
-  record.file_bytes = summary.file_bytes;
-  record.footer_hash = summary.footer_hash;
-  return record;
-}
-
 // Encodes and writes to `path`; what is written is synced.
 io::Task<Status> WriteFile(DatabaseState* state, LayerEncoder* encoder, TenantId tenant,
                            std::string path) {
@@ -168,6 +150,24 @@ io::Task<Status> WriteFile(DatabaseState* state, LayerEncoder* encoder, TenantId
 }
 
 }  // namespace
+
+catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
+  catalog::LayerRecord record;
+  record.tenant = summary.identity.tenant;
+  record.branch = summary.identity.branch;
+  record.open_count = summary.identity.open_count;
+  record.sequence = summary.identity.sequence;
+  record.file_name = layer::LayerFileName(summary);
+  record.range = summary.range;
+  record.level = summary.identity.level;
+  record.low = summary.identity.order_low;
+  record.high = summary.identity.order_high;
+  record.series = summary.series;
+  record.samples = summary.samples;
+  record.file_bytes = summary.file_bytes;
+  record.footer_hash = summary.footer_hash;
+  return record;
+}
 
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
   return io::JoinPath(state.folder.layers,
@@ -218,7 +218,7 @@ io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
     co_return std::optional<OpenLayer>();
   }
   OpenLayer layer;
-  layer.record = RecordOf(encoder.summary());
+  layer.record = LayerRecordOf(encoder.summary());
   std::string path = io::JoinPath(state->folder.layers, layer.record.file_name);
   NEXUS_CO_RETURN_IF_ERROR(co_await io::Rename(disk, temporary, path));
   status = co_await io::SyncDirectory(disk, state->folder.layers);

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "engine/state.h"
 #include "io/task.h"
+#include "layer/layer.h"
 
 namespace nexus::engine {
 
@@ -24,6 +25,9 @@ io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
                                                         const TenantState* tenant,
                                                         const BranchState* branch,
                                                         SealedMemtable sealed, uint64_t sequence);
+
+// What the catalog lists of a layer.
+catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary);
 
 // "layers/<open count in hex>-<sequence in hex>.tmp": where a layer is until it is whole.
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);

@@ -6,18 +6,13 @@
 #include <utility>
 
 #include "catalog/catalog.h"
+#include "engine/catalog_folder.h"
+#include "engine/image_files.h"
 #include "engine/layer_writer.h"
 #include "io/file_util.h"
 #include "wal/folder_lock.h"
 
 namespace nexus::engine {
-namespace {
-
-// 150 bytes a layer: room for 400,000 of them.
-constexpr uint64_t kImageBytesMax = 64ull << 20;
-
-}  // namespace
-
 Recovery::Recovery(DatabaseState* state, CatalogHooks hooks, Applier* applier, Committer* committer,
                    CatalogKeeper* keeper, Flusher* flusher, RecoveryReport* report)
     : state_(state),
@@ -94,35 +89,23 @@ io::Task<Status> Recovery::ReadImages() {
   io::Disk* disk = state_->environment->disk();
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, state_->folder.root));
   for (const io::DirectoryEntry& entry : entries) {
-    if (entry.name.ends_with(".image.tmp") || entry.name == "IDENTITY.tmp") {
-      std::string leftover = io::JoinPath(state_->folder.root, entry.name);
-      NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
-      continue;
-    }
-    std::optional<Lsn> lsn = catalog::ParseImageFileName(entry.name);
-    if (!lsn.has_value()) continue;
-    std::string path = io::JoinPath(state_->folder.root, entry.name);
-    StatusOr<std::string> bytes = co_await io::ReadWholeFile(disk, path, kImageBytesMax);
-    Status status = bytes.status();
-    if (status.ok()) {
-      StatusOr<catalog::ImageContents> image = catalog::DecodeImage(*bytes, path);
-      status = image.status();
-      if (image.ok() && image->database != state_->database) {
-        co_return FailedPrecondition(
-            "{}: the image belongs to another database; move it out of the folder", path);
-      }
-      if (image.ok()) {
-        images_.push_back(*lsn);
-        image_open_count_ = std::max(image_open_count_, image->open_count);
-      }
-    }
+    if (!entry.name.ends_with(".image.tmp") && entry.name != "IDENTITY.tmp") continue;
+    std::string leftover = io::JoinPath(state_->folder.root, entry.name);
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
+  }
+  NEXUS_CO_ASSIGN_OR_RETURN(std::vector<ImageFile> found,
+                            co_await ReadImageFiles(disk, state_->folder, state_->database));
+  for (const ImageFile& image : found) {
+    Status status = image.contents.status();
     if (absl::IsDataLoss(status)) {
       report_->damage.push_back(std::string(FromAbsl(status.message())));
-      status = co_await QuarantineFile(state_->folder.root, entry.name, "damaged");
+      status = co_await QuarantineFile(state_->folder.root, image.name, "damaged");
     }
     NEXUS_CO_RETURN_IF_ERROR(status);
+    if (!image.contents.ok()) continue;
+    images_.push_back(image.lsn);
+    image_open_count_ = std::max(image_open_count_, image.contents->open_count);
   }
-  std::sort(images_.begin(), images_.end());
   keeper_->SetImages(images_);
   co_return OkStatus();
 }
@@ -148,8 +131,11 @@ io::Task<Status> Recovery::OpenCatalog() {
   options.after_commit = hooks_.after_commit;
   options.after_sync = hooks_.after_sync;
   if (hooks_.directory.empty()) {
-    NEXUS_CO_RETURN_IF_ERROR(
-        co_await io::MakeDirectories(state_->environment->disk(), state_->folder.catalog));
+    io::Disk* disk = state_->environment->disk();
+    NEXUS_CO_ASSIGN_OR_RETURN(std::string settled,
+                              co_await SettleCatalogFolder(disk, state_->folder));
+    if (!settled.empty()) report_->notes.push_back(std::move(settled));
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::MakeDirectories(disk, state_->folder.catalog));
   }
   io::Executor* executor = state_->environment->executor();
   auto probe = [directory = options.directory] { return catalog::Catalog::Probe(directory); };

@@ -24,7 +24,7 @@ class SimDatabaseTest : public testing::Test {
   ~SimDatabaseTest() override { Die(sim::CrashKind::kProcessKill); }
 
  protected:
-  explicit SimDatabaseTest(sim::Options world = {}) : world_(1, world) {
+  explicit SimDatabaseTest(sim::Options world = {}, uint64_t seed = 1) : world_(seed, world) {
     options_.directory = kSimFolder;
     options_.memtable_bytes = 1 << 20;
     options_.log_segment_bytes = 64 << 10;

@@ -1,0 +1,155 @@
+// Guessing a lost image. See catalog_guess.h.
+
+#include "engine/catalog_guess.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "engine/layer_writer.h"
+
+namespace nexus::engine {
+namespace {
+
+// Invented names that are spelled out; the rest is counted.
+constexpr size_t kNamesListedMax = 20;
+
+class Guesser {
+ public:
+  Guesser(const Remains& remains, const std::function<uint64_t()>& random)
+      : remains_(remains), random_(random) {}
+
+  StatusOr<CatalogGuess> Run() {
+    guess_.contents.database = remains_.database;
+    guess_.contents.lsn = remains_.log_begin;
+    guess_.contents.next_series_id = remains_.log.series_id_max() + 1;
+    NEXUS_RETURN_IF_ERROR(ReadSeeds());
+    ListLayers();
+    AddBranches();
+    AddTenants();
+    DescribeUnknown();
+    return std::move(guess_);
+  }
+
+ private:
+  Status ReadSeeds() {
+    for (const layer::LayerSummary& layer : remains_.layers) {
+      const layer::LayerIdentity& identity = layer.identity;
+      auto [at, added] = seeds_.emplace(identity.tenant.value, identity.identity_seed);
+      if (at->second == identity.identity_seed) continue;
+      return DataLoss(
+          "{}: layers of tenant {} have different identity seeds: one is of another "
+          "database; move it out of the folder",
+          layer::LayerFileName(layer), identity.tenant.value);
+    }
+    return OkStatus();
+  }
+
+  void ListLayers() {
+    std::set<catalog::LayerKey> published;
+    for (const auto& [begin, edit] : remains_.log.publishes()) {
+      for (const catalog::LayerRecord& layer : edit.layers) published.insert(layer.key());
+    }
+    std::set<layer::LayerKey> inputs;
+    for (const layer::LayerSummary& layer : remains_.layers) {
+      inputs.insert(layer.inputs.begin(), layer.inputs.end());
+    }
+    for (const layer::LayerSummary& layer : remains_.layers) {
+      catalog::LayerRecord record = LayerRecordOf(layer);
+      guess_.contents.open_count = std::max(guess_.contents.open_count, record.open_count);
+      if (published.contains(record.key()) || inputs.contains(layer.identity.key())) continue;
+      const bool in_log = record.low.lsn >= remains_.log_begin;
+      if (in_log && !remains_.log_damaged) continue;
+      Lsn& sealed = sealed_[{record.tenant.value, record.branch.value}];
+      // What the log may hold too is replayed: the same samples twice are read once.
+      if (!in_log) sealed = std::max(sealed, record.high.lsn);
+      guess_.contents.layers.push_back(std::move(record));
+    }
+  }
+
+  void AddBranches() {
+    for (const BranchNumbers& numbers : remains_.log.named()) sealed_.try_emplace(numbers);
+    // A tenant is made with its main branch.
+    std::set<uint32_t> tenants;
+    for (const auto& [numbers, lsn] : sealed_) tenants.insert(numbers.first);
+    for (uint32_t tenant : tenants) sealed_.try_emplace({tenant, BranchId{}.value});
+    for (const auto& [numbers, lsn] : sealed_) {
+      if (remains_.log.created().contains(numbers.first)) continue;
+      catalog::BranchRecord branch;
+      branch.tenant = TenantId{numbers.first};
+      branch.id = BranchId{numbers.second};
+      branch.sealed = lsn;
+      branch.name = numbers.second == 0 ? "main" : fmt::format("branch-{}", numbers.second);
+      if (numbers.second != 0) {
+        Invented(fmt::format("the name of branch {} of tenant {}: it becomes \"{}\"",
+                             numbers.second, numbers.first, branch.name));
+      }
+      tenants_.insert(numbers.first);
+      guess_.contents.branches.push_back(std::move(branch));
+    }
+  }
+
+  void AddTenants() {
+    for (uint32_t number : tenants_) {
+      catalog::TenantRecord tenant;
+      tenant.id = TenantId{number};
+      auto seed = seeds_.find(number);
+      tenant.identity_seed = seed == seeds_.end() ? random_() : seed->second;
+      tenant.name = number == 0 ? "default" : FreeName(number);
+      if (number != 0) {
+        Invented(fmt::format("the name of tenant {}: it becomes \"{}\"", number, tenant.name));
+      }
+      guess_.contents.tenants.push_back(std::move(tenant));
+    }
+  }
+
+  // One that no tenant in the log has.
+  std::string FreeName(uint32_t number) const {
+    std::string name = fmt::format("tenant-{}", number);
+    auto taken = [&](const auto& made) { return made.second == name; };
+    const auto& created = remains_.log.created();
+    while (std::any_of(created.begin(), created.end(), taken)) name += "-found";
+    return name;
+  }
+
+  void Invented(std::string what) {
+    invented_++;
+    if (invented_ <= kNamesListedMax) guess_.unknown.push_back(std::move(what));
+  }
+
+  void DescribeUnknown() {
+    const uint64_t since = remains_.log_begin.value;
+    if (invented_ > kNamesListedMax) {
+      guess_.unknown.push_back(fmt::format("{} more such names", invented_ - kNamesListedMax));
+    }
+    guess_.unknown.push_back("settings of the database and of its tenants");
+    guess_.unknown.push_back(fmt::format(
+        "tenants that have no layer and that no record of the log since LSN {} names", since));
+    guess_.unknown.push_back(
+        fmt::format("producers that sent nothing since LSN {}: they open a new epoch and number "
+                    "their batches from 1; what they send again is stored again",
+                    since));
+    guess_.unknown.push_back(
+        "which layers were retired and not yet deleted: those whose files are here are live again");
+    guess_.unknown.push_back(
+        fmt::format("series without samples that were defined before LSN {}", since));
+  }
+
+  const Remains& remains_;
+  const std::function<uint64_t()>& random_;
+  CatalogGuess guess_;
+  std::map<uint32_t, uint64_t> seeds_;  // by tenant
+  std::map<BranchNumbers, Lsn> sealed_;
+  std::set<uint32_t> tenants_;  // that no edit of the log makes
+  size_t invented_ = 0;
+};
+
+}  // namespace
+
+StatusOr<CatalogGuess> GuessCatalog(const Remains& remains,
+                                    const std::function<uint64_t()>& random) {
+  return Guesser(remains, random).Run();
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,48 @@
+// GuessCatalog: what an image of the catalog would have held, as far as layers and log tell - for a
+// database whose images are all lost.
+//
+// The guess stands for the moment at which the log begins: replaying the whole log on top of it
+// gives the present. So it lists the layers that were published before, and invents only what no
+// edit of the log makes: the names of older tenants and branches. Layer files that no publish edit
+// names and whose samples the log still holds are of a flush that did not end: they are left out,
+// and replay writes them anew - unless the log is damaged, when such a file may be all there is.
+// Layers that another one names as its input are left out as well. Threading: pure functions.
+
+#ifndef NEXUS_ENGINE_CATALOG_GUESS_H_
+#define NEXUS_ENGINE_CATALOG_GUESS_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "catalog/image.h"
+#include "engine/log_survey.h"
+#include "layer/layer.h"
+
+namespace nexus::engine {
+
+// What is left of a database without images.
+struct Remains {
+  DatabaseId database;
+  std::vector<layer::LayerSummary> layers;  // every layer file of the database
+  LogSurvey log;
+  Lsn log_begin;
+  bool log_damaged = false;
+};
+
+struct CatalogGuess {
+  catalog::ImageContents contents;
+  // What cannot be known, or was invented, a sentence each.
+  std::vector<std::string> unknown;
+};
+
+// `random` gives identity seeds for tenants that have no layer. Errors: DataLoss - layers of one
+// tenant disagree.
+StatusOr<CatalogGuess> GuessCatalog(const Remains& remains,
+                                    const std::function<uint64_t()>& random);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_CATALOG_GUESS_H_

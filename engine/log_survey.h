@@ -1,0 +1,62 @@
+// LogSurvey: what the records of a log say of the tenants, layers and series of its database, read
+// without applying them.
+//
+// `nexus catalog rebuild` needs it to know which layers hold labels, and, where no image is left,
+// which tenants and branches there must have been. What cannot be read is passed over. Threading:
+// Take belongs to the loop; the rest are pure functions.
+
+#ifndef NEXUS_ENGINE_LOG_SURVEY_H_
+#define NEXUS_ENGINE_LOG_SURVEY_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "catalog/image.h"
+#include "engine/record.h"
+
+namespace nexus::engine {
+
+// A branch by its numbers: tenant, branch.
+using BranchNumbers = std::pair<uint32_t, uint32_t>;
+
+class LogSurvey {
+ public:
+  // Adds the record that begins at `begin`. Errors: DataLoss or FailedPrecondition if it cannot be
+  // decoded.
+  Status Take(RecordKind kind, Lsn begin, Bytes body);
+
+  // Publish edits in log order, each with where its record begins.
+  const std::vector<std::pair<Lsn, PublishLayers>>& publishes() const { return publishes_; }
+  // Tenants whose creation the log holds: number -> name.
+  const std::map<uint32_t, std::string>& created() const { return created_; }
+  // Branches that records of the log belong to.
+  const std::set<BranchNumbers>& named() const { return named_; }
+  // The greatest series id in any record; 0 if there is none.
+  uint64_t series_id_max() const { return series_id_max_; }
+
+ private:
+  Status TakeBatch(Bytes body);
+  Status TakeDefinitions(Bytes body);
+  Status TakeEdits(Lsn begin, Bytes body);
+
+  std::vector<std::pair<Lsn, PublishLayers>> publishes_;
+  std::map<uint32_t, std::string> created_;
+  std::set<BranchNumbers> named_;
+  uint64_t series_id_max_ = 0;
+};
+
+// The live layers once the publish edits from contents.lsn on are applied to `contents`, by key.
+// The conditions are those of the applier.
+std::map<catalog::LayerKey, catalog::LayerRecord> LiveLayers(const catalog::ImageContents& contents,
+                                                             const LogSurvey& survey);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_LOG_SURVEY_H_

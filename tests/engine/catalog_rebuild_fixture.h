@@ -1,0 +1,192 @@
+// A simulated database with tenants, producers and many series whose catalog is rebuilt: everything
+// a user can ask of it, as text to compare before and after.
+
+#ifndef NEXUS_TESTS_ENGINE_CATALOG_REBUILD_FIXTURE_H_
+#define NEXUS_TESTS_ENGINE_CATALOG_REBUILD_FIXTURE_H_
+
+#include <bit>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/catalog_rebuild.h"
+#include "tests/engine/sim_fixture.h"
+
+namespace nexus::engine {
+
+class CatalogRebuildFixture : public SimDatabaseTest {
+ protected:
+  explicit CatalogRebuildFixture(uint64_t seed = 1) : SimDatabaseTest({}, seed) {
+    // Enough that the log is trimmed and layers hold what it no longer does.
+    options_.memtable_bytes = 256 << 10;
+  }
+
+  Status CreateTenant(const std::string& name) { return world_.RunTask(core_->CreateTenant(name)); }
+  StatusOr<ProducerState> OpenEpoch(const std::string& tenant, ProducerId producer) {
+    return world_.RunTask(core_->OpenProducer(producer, 0, tenant, "main"));
+  }
+
+  StatusOr<std::vector<SeriesId>> Intern(const std::string& tenant,
+                                         const std::vector<std::string>& names) {
+    NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found,
+                           core_->state()->published.Find(tenant, "main"));
+    std::vector<std::string> canonicals;
+    for (const std::string& name : names) {
+      std::vector<Label> labels = {{"name", name}, {"tenant", tenant}};
+      canonicals.push_back(Labels::Make("metric", std::move(labels))->Canonical());
+    }
+    return world_.RunTask(core_->interner()->Intern(found.tenant, std::move(canonicals)));
+  }
+
+  struct Written {
+    Status status;
+    bool duplicate = false;
+  };
+  // Appends a run of `count` samples to each of the series, as one batch, and waits.
+  Written Write(const std::string& tenant, const std::vector<std::string>& names, int64_t first,
+                int count, std::optional<ExactlyOnce> once = std::nullopt) {
+    struct Request : CommitRequest {
+      Request() : CommitRequest(Kind::kBatch, {}, &Done, &Released), encoder({}, {}) {}
+      static void Done(CommitRequest* request, const Status& status) {
+        static_cast<Request*>(request)->status = status;
+      }
+      static void Released(CommitRequest* request) {
+        static_cast<Request*>(request)->released = true;
+      }
+      BatchEncoder encoder;
+      Status status;
+      bool released = false;
+    };
+    auto ids = Intern(tenant, names);
+    if (!ids.ok()) return {ids.status()};
+    Request request;
+    request.tenant = core_->state()->published.Find(tenant, "main")->tenant;
+    request.encoder.SetTarget(request.tenant, {});
+    for (SeriesId id : *ids) {
+      std::vector<int64_t> timestamps;
+      std::vector<double> values;
+      for (int i = 0; i < count; i++) {
+        timestamps.push_back(first + i);
+        // Bits that do not compress, so that log and layers grow.
+        values.push_back(std::bit_cast<double>(
+            (static_cast<uint64_t>(first + i) * 0x9e3779b97f4a7c15ull + id.value) >> 2));
+      }
+      request.encoder.AddSeries(id, timestamps, values);
+    }
+    if (once.has_value()) request.encoder.SetExactlyOnce(*once);
+    request.once = once;
+    request.body = request.encoder.Finish();
+    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
+    world_.RunUntil([&] { return request.released; });
+    return {request.status, request.duplicate};
+  }
+
+  // Everything a user can ask, of all tenants: labels, samples, aggregates, producers. Series by
+  // their ids too: those in layers and log must mean what they meant.
+  std::string Answers() {
+    world_.RunTask(core_->interner()->WaitLoaded());
+    std::string all;
+    for (const std::string& tenant : core_->state()->published.TenantNames()) {
+      all += AnswersOf(tenant);
+    }
+    return all;
+  }
+  std::string AnswersOf(const std::string& tenant);
+
+  // A new process that rebuilds the catalog, and ends. The catalog that was is out of its reach.
+  StatusOr<CatalogRebuildReport> Rebuild(bool without_image = false) {
+    return *RebuildUntil(UINT64_MAX, sim::CrashKind::kProcessKill, without_image);
+  }
+  // The same with a crash after `steps`: nullopt if that came first.
+  std::optional<StatusOr<CatalogRebuildReport>> RebuildUntil(uint64_t steps, sim::CrashKind kind,
+                                                             bool without_image = false) {
+    world_.Boot();
+    CatalogRebuildHooks hooks;
+    hooks.directory = world_.ScratchDirectory();
+    hooks.adopt = [this, folder = hooks.directory] { world_.lmdb().OnSynced(folder); };
+    CatalogRebuildOptions rebuild;
+    rebuild.without_image = without_image;
+    if (steps != UINT64_MAX) world_.CrashAfterSteps(steps, kind);
+    auto report = world_.TryRunTask(
+        RebuildCatalog(world_.environment(), options_, rebuild, std::move(hooks)));
+    world_.CancelScheduledCrash();
+    if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
+    return report;
+  }
+
+  void FlipBitIn(const std::string& path) {
+    world_.disk().FlipBit(path, world_.disk().ReadDurable(path)->size() / 2, 3);
+  }
+};
+
+namespace rebuild_fixture_internal {
+
+inline std::string Line(const std::string& name, const std::vector<std::string>& values) {
+  std::string line = "label " + name + ":";
+  for (const std::string& value : values) line += " " + value;
+  return line + "\n";
+}
+
+inline std::string Samples(StatusOr<std::unique_ptr<Cursor>> cursor) {
+  if (!cursor.ok()) return cursor.status().ToString() + "\n";
+  std::string out;
+  SeriesChunk chunk;
+  while (true) {
+    StatusOr<bool> more = (*cursor)->Next(&chunk);
+    if (!more.ok()) return out + more.status().ToString() + "\n";
+    if (!*more) return out;
+    std::string line(chunk.metric);
+    for (const Label& label : *chunk.labels) line += "," + label.name + "=" + label.value;
+    uint64_t hash = 0;
+    for (size_t i = 0; i < chunk.timestamps.size(); i++) {
+      uint64_t bits = std::bit_cast<uint64_t>(chunk.values[i]);
+      hash = (hash ^ static_cast<uint64_t>(chunk.timestamps[i]) ^ bits) * 0x9e3779b97f4a7c15ull;
+    }
+    out += fmt::format("{}: {} samples {:x}\n", line, chunk.timestamps.size(), hash);
+  }
+}
+
+}  // namespace rebuild_fixture_internal
+
+inline std::string CatalogRebuildFixture::AnswersOf(const std::string& tenant) {
+  using rebuild_fixture_internal::Line;
+  using rebuild_fixture_internal::Samples;
+  PublishedState::Found found = *core_->state()->published.Find(tenant, "main");
+  std::string out =
+      fmt::format("tenant {} {} seed {:x}\n", tenant, found.tenant.value, found.identity_seed);
+  ReadView view = *core_->View(tenant, "main");
+  const std::vector<Labels> series = *SeriesLabels(view.index.get(), "", 1'000'000);
+  for (const Labels& labels : series) {
+    std::string canonical = labels.Canonical();
+    SeriesId id = core_->interner()->Find(found.tenant, found.identity_seed, canonical);
+    out += fmt::format("series {} = {}\n", id.value, labels.ToString());
+  }
+  const std::vector<std::string> names = *LabelNames(view.index.get(), "");
+  for (const std::string& name : names) {
+    const std::vector<std::string> values = *LabelValues(view.index.get(), name, "");
+    out += Line(name, values);
+  }
+  SelectQuery select;
+  select.selector = "metric";
+  select.tenant = tenant;
+  out += Samples(MakeSelectCursor(*core_->View(tenant, "main"), select));
+  AggregateQuery aggregate;
+  aggregate.select = select;
+  aggregate.function = AggregateFunction::kMax;
+  aggregate.step_ns = 1000;
+  out += Samples(MakeAggregateCursor(*core_->View(tenant, "main"), aggregate));
+  const ProducerTable& producers = core_->state()->FindBranch(found.tenant, {})->producers;
+  for (uint64_t id = 1; id <= 4; id++) {
+    auto known = producers.Find(ProducerId{id, found.tenant.value});
+    if (!known.has_value()) continue;
+    out += fmt::format("producer {}: epoch {} sequence {} end {}\n", id, known->epoch,
+                       known->last_sequence, known->end.value);
+  }
+  return out;
+}
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_TESTS_ENGINE_CATALOG_REBUILD_FIXTURE_H_

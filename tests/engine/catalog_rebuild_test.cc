@@ -1,0 +1,270 @@
+// A lost catalog comes back: from the newest image, layers and log; from the older image; from the
+// log alone; without an image as far as can be known. Answers are equal before and after.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/log_replay.h"
+#include "tests/engine/catalog_rebuild_fixture.h"
+#include "wal/scan.h"
+
+namespace nexus::engine {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr uint64_t kProducer = 1;
+
+class CatalogRebuildTest : public CatalogRebuildFixture {
+ protected:
+  // Two tenants, series that come and go, numbered batches; flushed often enough that the log
+  // begins behind the first of them, and more in the log than in layers at the end.
+  void Fill(int rounds = 6) {
+    ASSERT_TRUE(Open().ok());
+    ASSERT_TRUE(Append(0, 10).ok());
+    ASSERT_TRUE(CreateTenant("other").ok());
+    ASSERT_TRUE(OpenEpoch("default", Numbered("default")).ok());
+    for (int round = 0; round < rounds; round++) {
+      ASSERT_TRUE(Round(round).ok());
+      ASSERT_TRUE(Flush().ok());
+    }
+    ASSERT_TRUE(Round(rounds).ok());
+  }
+  // The fixture asks for producers by these ids.
+  ProducerId Numbered(const std::string& tenant) {
+    return {kProducer, core_->state()->published.Find(tenant, "main")->tenant.value};
+  }
+  Status Round(int round) {
+    const int64_t at = round * 10'000;
+    const std::string own = "only-" + std::to_string(round);
+    const ProducerId producer = Numbered("default");
+    for (int i = 0; i < 2; i++) {
+      ExactlyOnce once{producer.high, producer.low, 1, ++sequence_};
+      NEXUS_RETURN_IF_ERROR(Write("default", {"always", own}, at + i * 1000, 1000, once).status);
+    }
+    return Write("other", {"always", own}, at, 500).status;
+  }
+  std::string AnswersThenKill() {
+    std::string answers = Answers();
+    Die(sim::CrashKind::kProcessKill);
+    return answers;
+  }
+  void ExpectEqualAnswers(const std::string& before) {
+    Status opened = Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+    EXPECT_EQ(Answers(), before);
+    EXPECT_THAT(Files("quarantine/"), IsEmpty()) << "no layer was forgotten";
+  }
+  bool LogBeginsBehind(Lsn lsn) {
+    wal::LogScan scan = ScanTheLog();
+    return !scan.from_the_beginning() && scan.segments.front().base > lsn;
+  }
+  wal::LogScan ScanTheLog() {
+    world_.Boot();
+    auto scan =
+        world_.RunTask(wal::ScanLog(world_.environment(), "/db/wal", wal::Witness{}, nullptr));
+    world_.Crash(sim::CrashKind::kProcessKill);
+    return *std::move(scan);
+  }
+
+  uint64_t sequence_ = 0;
+};
+
+TEST_F(CatalogRebuildTest, AnswersAreEqualBeforeAndAfter) {
+  Fill();
+  const std::string before = AnswersThenKill();
+  ASSERT_TRUE(LogBeginsBehind(Lsn{1})) << "else the log alone would do";
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->image, Files(".image").back());
+  EXPECT_EQ(report->tenants, 2u);
+  EXPECT_GE(report->layers, 10u);
+  EXPECT_GE(report->series, 12u);
+  EXPECT_EQ(report->producers, 1u);
+  EXPECT_THAT(report->damage, IsEmpty());
+  EXPECT_THAT(report->unknown, IsEmpty());
+  ExpectEqualAnswers(before);
+}
+
+TEST_F(CatalogRebuildTest, NumberedBatchesAreStillKnown) {
+  Fill();
+  AnswersThenKill();
+  ASSERT_TRUE(Rebuild().ok());
+  ASSERT_TRUE(Open().ok());
+  const ProducerId producer = Numbered("default");
+  for (uint64_t sequence : {uint64_t{1}, sequence_}) {
+    ExactlyOnce once{producer.high, producer.low, 1, sequence};
+    Written again = Write("default", {"always"}, 0, 10, once);
+    EXPECT_TRUE(again.status.ok()) << again.status;
+    EXPECT_TRUE(again.duplicate) << sequence;
+  }
+  ExactlyOnce next{producer.high, producer.low, 1, sequence_ + 1};
+  Written fresh = Write("default", {"always"}, 900'000, 10, next);
+  EXPECT_TRUE(fresh.status.ok()) << fresh.status;
+  EXPECT_FALSE(fresh.duplicate);
+}
+
+TEST_F(CatalogRebuildTest, DatabaseLivesOnAndNeverUsesAnIdAgain) {
+  Fill();
+  uint64_t next_id = core_->state()->next_series_id;
+  AnswersThenKill();
+  ASSERT_TRUE(Rebuild().ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ((*Intern("default", {"new"}))[0].value, next_id);
+  for (int round = 7; round < 12; round++) {
+    ASSERT_TRUE(Round(round).ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  const std::string before = Answers();
+  ASSERT_TRUE(Close().ok());
+  ExpectEqualAnswers(before);
+}
+
+TEST_F(CatalogRebuildTest, OlderImageServesWhenTheNewestIsDamaged) {
+  Fill();
+  const std::string before = AnswersThenKill();
+  const std::vector<std::string> images = Files(".image");
+  ASSERT_EQ(images.size(), 2u);
+  FlipBitIn(images.back());
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->image, images.front());
+  ASSERT_EQ(report->damage.size(), 1u);
+  EXPECT_THAT(report->damage.front(), HasSubstr(images.back()));
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(Answers(), before);
+}
+
+TEST_F(CatalogRebuildTest, LogThatIsWholeNeedsNoImage) {
+  options_.log_segment_bytes = 1 << 20;
+  Fill(2);
+  const std::string before = AnswersThenKill();
+  ASSERT_FALSE(LogBeginsBehind(Lsn{1}));
+  for (const std::string& image : Files(".image")) FlipBitIn(image);
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->image, "");
+  EXPECT_THAT(report->unknown, IsEmpty());
+  EXPECT_EQ(report->damage.size(), 2u);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(Answers(), before);
+}
+
+TEST_F(CatalogRebuildTest, DatabaseThatHoldsNothingYetIsRebuiltToo) {
+  ASSERT_TRUE(Open().ok());
+  const std::string before = AnswersThenKill();
+  ASSERT_TRUE(Rebuild().ok());
+  ExpectEqualAnswers(before);
+}
+
+TEST_F(CatalogRebuildTest, WithoutImagesItRefusesAndListsWhatCannotBeKnown) {
+  Fill();
+  AnswersThenKill();
+  for (const std::string& image : Files(".image")) FlipBitIn(image);
+  Status refused = Rebuild().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  const std::string message(refused.message());
+  EXPECT_THAT(message, HasSubstr("--without-image"));
+  EXPECT_THAT(message, HasSubstr("the name of tenant 1: it becomes \"tenant-1\""));
+  EXPECT_THAT(message, HasSubstr("producers that sent nothing since LSN"));
+  EXPECT_THAT(message, HasSubstr("settings"));
+  EXPECT_THAT(message, HasSubstr("retired"));
+}
+
+TEST_F(CatalogRebuildTest, WithoutImagesSeriesAndSamplesComeBackOnRequest) {
+  Fill();
+  std::string before = AnswersThenKill();
+  for (const std::string& image : Files(".image")) FlipBitIn(image);
+  auto report = Rebuild(/*without_image=*/true);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->unknown, Not(IsEmpty()));
+  Status opened = Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  // The tenant has another name: all else is as it was, producers included, for the log holds
+  // batches of them.
+  for (size_t at = before.find("tenant other "); at != std::string::npos;) {
+    before.replace(at, 12, "tenant tenant-1");
+    at = before.find("tenant other ", at);
+  }
+  EXPECT_EQ(Answers(), before);
+  ASSERT_TRUE(Flush().ok());
+  EXPECT_EQ(Answers(), before);
+}
+
+TEST_F(CatalogRebuildTest, LayerThatIsMissingIsNamedAndNothingIsChanged) {
+  Fill();
+  const std::string before = AnswersThenKill();
+  const std::string layer = Files(".layer").front();
+  const std::string content = *world_.disk().ReadDurable(layer);
+  world_.Boot();
+  ASSERT_EQ(world_.RunTask(world_.environment()->disk()->Unlink(layer)), 0);
+  ASSERT_EQ(world_.RunTask(world_.environment()->disk()->SyncDirectory("/db/layers")), 0);
+  world_.Crash(sim::CrashKind::kProcessKill);
+  Status refused = Rebuild().status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr(layer));
+  world_.disk().WriteDurable(layer, AsBytes(content));
+  ASSERT_TRUE(Rebuild().ok());
+  ExpectEqualAnswers(before);
+}
+
+TEST_F(CatalogRebuildTest, DamagedLogIsReportedWithItsWayOut) {
+  Fill();
+  AnswersThenKill();
+  wal::LogScan scan = ScanTheLog();
+  const wal::SegmentScan& last = scan.confirmed.back();
+  world_.disk().FlipBit(last.path, (last.data_begin + last.data_end) / 2, 1);
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->damage.size(), 1u);
+  EXPECT_THAT(report->damage.front(), HasSubstr("nexus wal replay"));
+  Status opened = Open();
+  EXPECT_TRUE(absl::IsDataLoss(opened)) << opened;
+  LogReplayOptions replay;
+  replay.skip_damaged = true;
+  CatalogHooks hooks = BootHooks();
+  auto replayed =
+      world_.RunTask(ReplayLog(world_.environment(), options_, replay, std::move(hooks)));
+  world_.Crash(sim::CrashKind::kProcessKill);
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  EXPECT_TRUE(Open().ok());
+  EXPECT_EQ((*Intern("default", {"always"}))[0], (SeriesId{2}));
+}
+
+TEST_F(CatalogRebuildTest, FolderInUseIsRefused) {
+  Fill(1);
+  CatalogRebuildHooks hooks;
+  hooks.directory = world_.ScratchDirectory();
+  options_.lock_wait_ms = 10;
+  auto report = world_.RunTask(RebuildCatalog(world_.environment(), options_, {}, hooks));
+  EXPECT_TRUE(absl::IsFailedPrecondition(report.status())) << report.status();
+  EXPECT_THAT(std::string(report.status().message()), HasSubstr("in use"));
+}
+
+TEST_F(CatalogRebuildTest, CrashAtAnyStepLosesNothing) {
+  Fill(3);
+  const std::string before = AnswersThenKill();
+  int crashes = 0;
+  for (uint64_t step = 1;; step += 3) {
+    auto kind = step % 2 == 0 ? sim::CrashKind::kProcessKill : sim::CrashKind::kPowerCut;
+    auto report = RebuildUntil(step, kind);
+    if (report.has_value()) {
+      ASSERT_TRUE(report->ok()) << report->status();
+      break;
+    }
+    crashes++;
+    if (step % 5 != 0) continue;
+    // The old catalog serves as if nothing had happened.
+    Status opened = Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+    ASSERT_EQ(Answers(), before) << "step " << step;
+    Die(kind);
+  }
+  EXPECT_GT(crashes, 20);
+  ExpectEqualAnswers(before);
+}
+
+}  // namespace
+}  // namespace nexus::engine
