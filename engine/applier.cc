@@ -10,16 +10,17 @@ namespace nexus::engine {
 
 Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
   Status failed;
-  Status status = ApplyRecord(kind, begin, end, body, &failed);
+  Status status = ApplyRecord(kind, begin, end, body, Edits::kAll, &failed);
   return status.ok() ? failed : status;
 }
 
-Status Applier::Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
+Status Applier::Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits) {
   Status failed;
-  return ApplyRecord(kind, begin, end, body, &failed);
+  return ApplyRecord(kind, begin, end, body, edits, &failed);
 }
 
-Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Status* failed) {
+Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits,
+                            Status* failed) {
   Status status;
   switch (kind) {
     case RecordKind::kBatch:
@@ -29,7 +30,7 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Sta
       status = ApplyDefinitions(body);
       break;
     case RecordKind::kEdit:
-      status = ApplyEdits(body, failed);
+      status = ApplyEdits(body, edits, failed);
       break;
     default:
       return FailedPrecondition(
@@ -86,7 +87,7 @@ Status Applier::ApplyDefinitions(Bytes body) {
 
 // `failed` becomes the first failure of an edit's expectation: that edit changes nothing, those
 // beside it stand.
-Status Applier::ApplyEdits(Bytes body, Status* failed) {
+Status Applier::ApplyEdits(Bytes body, Edits which, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(body));
   for (const Edit& edit : edits) {
     if (const auto* branch = std::get_if<CreateBranch>(&edit)) {
@@ -94,6 +95,9 @@ Status Applier::ApplyEdits(Bytes body, Status* failed) {
           "branch \"{}\" cannot be made by this nexus: the log was written by a newer release",
           branch->name);
     }
+    const bool of_producers =
+        std::holds_alternative<OpenProducer>(edit) || std::holds_alternative<ForgetProducers>(edit);
+    if (which == (of_producers ? Edits::kShape : Edits::kProducers)) continue;
     failed->Update(std::visit([this](const auto& e) { return ApplyEdit(e); }, edit));
   }
   return OkStatus();

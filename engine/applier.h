@@ -29,11 +29,15 @@ class Applier {
  public:
   Applier(DatabaseState* state, Interner* interner) : state_(state), interner_(interner) {}
 
+  // Which edits of an edit record: replay applies the database's shape before any batch, and what
+  // concerns producers in its place among their batches.
+  enum class Edits : uint8_t { kAll, kShape, kProducers };
+
   // Applies the record at [begin, end).
   Status Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body);
   // The same for a record of a log that is replayed: an edit that fails is no error, for it failed
   // when it was new as well, and its requester was told.
-  Status Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body);
+  Status Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits);
 
   // The open file of a layer that a publish edit is about to name, so that it can be read at once.
   void PrepareLayer(const catalog::LayerKey& key, std::shared_ptr<const layer::LayerReader> reader);
@@ -42,10 +46,10 @@ class Applier {
   uint64_t applied_batches() const { return applied_batches_; }
 
  private:
-  Status ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Status* failed);
+  Status ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits, Status* failed);
   Status ApplyBatch(Lsn begin, Lsn end, Bytes body);
   Status ApplyDefinitions(Bytes body);
-  Status ApplyEdits(Bytes body, Status* failed);
+  Status ApplyEdits(Bytes body, Edits which, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
   // Refused before it comes here.

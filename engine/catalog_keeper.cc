@@ -3,6 +3,7 @@
 #include "engine/catalog_keeper.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "catalog/image.h"
@@ -21,6 +22,9 @@ constexpr int64_t kRetryPauseNs = 1'000'000'000;
 constexpr size_t kImagesKept = 2;
 // Silent producers forgotten at one checkpoint, of each branch: 320 KB of an edit.
 constexpr size_t kForgottenMax = 10'000;
+// After opening nobody is forgotten for so long, and then only by a clock that agrees so far with
+// the monotonic one.
+constexpr int64_t kSilenceGraceNs = 3'600'000'000'000;
 
 template <typename T>
 void PutInFront(std::vector<T>* target, std::vector<T> front) {
@@ -45,6 +49,8 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
 CatalogKeeper::CatalogKeeper(DatabaseState* state, Committer* committer)
     : state_(state),
       committer_(committer),
+      begun_ns_(state->environment->MonotonicNanos()),
+      begun_wall_ns_(state->environment->WallNanos()),
       tick_(this, [](io::RunNode* node) { static_cast<Tick*>(node)->keeper->wake_.Set(); }) {}
 
 bool CatalogKeeper::HasChanges() const {
@@ -140,7 +146,14 @@ std::vector<Edit> CatalogKeeper::SilentProducers() const {
   return edits;
 }
 
+bool CatalogKeeper::CanJudgeSilence() const {
+  const int64_t open_for = state_->environment->MonotonicNanos() - begun_ns_;
+  const int64_t wall = state_->environment->WallNanos() - begun_wall_ns_;
+  return open_for >= kSilenceGraceNs && std::abs(wall - open_for) <= kSilenceGraceNs;
+}
+
 io::Task<void> CatalogKeeper::ForgetSilentProducers() {
+  if (!CanJudgeSilence()) co_return;
   std::vector<Edit> edits = SilentProducers();
   if (edits.empty()) co_return;
   // What is not forgotten now is at the next checkpoint.

@@ -63,6 +63,9 @@ class CatalogKeeper {
   io::Task<Status> WriteImage();
   io::Task<Status> RemoveOldImages();
   io::Task<Status> TrimLog();
+  // Whether the wall clock tells how long a producer has been silent: not soon after opening, when
+  // those that are about to write again have had no chance, nor once it has jumped.
+  bool CanJudgeSilence() const;
   // Not part of the above: it writes to the log.
   io::Task<void> ForgetSilentProducers();
   std::vector<Edit> SilentProducers() const;
@@ -70,6 +73,8 @@ class CatalogKeeper {
 
   DatabaseState* const state_;
   Committer* const committer_;
+  const int64_t begun_ns_;  // monotonic
+  const int64_t begun_wall_ns_;
   std::vector<Lsn> images_;
   Tick tick_;
   io::Event wake_;

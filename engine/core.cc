@@ -121,6 +121,9 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
     co_return InvalidArgument("tenant name \"{}\": 1 to 64 of letters, digits, _ . - are allowed",
                               name);
   }
+  for (const auto& [number, tenant] : state_.tenants) {
+    if (tenant->record.name == name) co_return AlreadyExists("tenant \"{}\" exists", name);
+  }
   uint32_t number = next_tenant_number_;
   if (!state_.tenants.empty()) number = std::max(number, state_.tenants.rbegin()->first + 1);
   next_tenant_number_ = number + 1;

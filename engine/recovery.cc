@@ -273,10 +273,11 @@ Lsn Recovery::LowestSealed() const {
 io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
   Lsn catalog_applied = state_->catalog->meta().applied;
   options.from = catalog_applied;
-  NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(false, options));
-  // Batches that are in layers still count for their producers.
+  NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(Pass::kShape, options));
+  // Batches that are in layers still count for their producers. What the catalog counted already
+  // counts once: a sequence is taken once, and who was forgotten in between is forgotten again.
   options.from = std::min(LowestSealed(), catalog_applied);
-  NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(true, options));
+  NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(Pass::kBatches, options));
   state_->applied = std::max(catalog_applied, std::min(scan_.end, options.to));
   report_->replayed_batches = applier_->applied_batches();
   report_->replayed_samples = applier_->applied_samples();
@@ -284,9 +285,10 @@ io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
   co_return OkStatus();
 }
 
-// Edits and definitions first (`batches` false), then batches: so a batch meets the sealed LSN that
-// a later publish edit gave its branch.
-io::Task<Status> Recovery::ReplayKinds(bool batches, wal::CursorOptions options) {
+// Edits and definitions first, then batches: so a batch meets the sealed LSN that a later publish
+// edit gave its branch. What opens and forgets producers goes with their batches.
+io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
+  const bool batches = pass == Pass::kBatches;
   wal::LogCursor cursor(state_->environment, scan_, options);
   while (true) {
     auto records = co_await cursor.Next();
@@ -294,14 +296,17 @@ io::Task<Status> Recovery::ReplayKinds(bool batches, wal::CursorOptions options)
     if (records->empty()) co_return OkStatus();
     for (const wal::RecordView& record : *records) {
       auto kind = static_cast<RecordKind>(record.kind);
-      if ((kind == RecordKind::kBatch) != batches) continue;
-      Status status = applier_->Replay(kind, record.begin, record.end, record.body);
+      if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
+      Status status =
+          applier_->Replay(kind, record.begin, record.end, record.body,
+                           batches ? Applier::Edits::kProducers : Applier::Edits::kShape);
       if (options.skip_damaged && absl::IsDataLoss(status)) {
         state_->unusable_records++;
         continue;
       }
       NEXUS_CO_RETURN_IF_ERROR(
           Annotate(status, fmt::format("replaying the log at LSN {}", record.begin.value)));
+      if (batches && kind == RecordKind::kEdit) continue;  // counted in the pass before
       report_->replayed_records++;
       report_->replayed_bytes += record.body.size();
     }

@@ -61,7 +61,8 @@ class Recovery {
   io::Task<Status> CheckCatalogMayBeMissing();
   io::Task<StatusOr<std::vector<std::string>>> UnlistedFiles();
   io::Task<Status> CleanUpFile(std::string name);
-  io::Task<Status> ReplayKinds(bool batches, wal::CursorOptions options);
+  enum class Pass : uint8_t { kShape, kBatches };
+  io::Task<Status> ReplayKinds(Pass pass, wal::CursorOptions options);
   Lsn LowestSealed() const;
   io::Task<Status> OpenLayers();
   io::Task<Status> Bootstrap();

@@ -81,10 +81,11 @@ void Server::OnAccept(std::unique_ptr<io::Stream> stream) {
                      stream->peer(), connections_.size()));
     return;
   }
-  auto gone = [this](Connection* connection, std::string_view why) { OnGone(connection, why); };
+  const uint64_t number = next_connection_++;
+  auto gone = [this, number](Connection*, std::string_view why) { OnGone(number, why); };
   auto connection = std::make_unique<Connection>(service_, std::move(stream), &factory_, gone);
   Connection* added = connection.get();
-  connections_.emplace(added, std::move(connection));
+  connections_.emplace(number, std::move(connection));
   added->Start();
 }
 
@@ -145,9 +146,10 @@ std::unique_ptr<Session> Server::MakeSession(Protocol protocol, Transport* trans
   }
 }
 
-void Server::OnGone(Connection* connection, std::string_view why) {
-  log_(LogLevel::kDebug, fmt::format("{}: closed: {}", connection->peer(), why));
-  connections_.erase(connection);
+void Server::OnGone(uint64_t number, std::string_view why) {
+  auto gone = connections_.find(number);
+  log_(LogLevel::kDebug, fmt::format("{}: closed: {}", gone->second->peer(), why));
+  connections_.erase(gone);
   if (connections_.empty()) empty_.Pulse();
 }
 

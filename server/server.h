@@ -68,7 +68,7 @@ class Server : private io::AcceptHandler {
   // Says in the peer's protocol that there are too many connections.
   void TurnAway(Protocol protocol, Transport* transport);
   std::unique_ptr<Session> MakeSession(Protocol protocol, Transport* transport);
-  void OnGone(Connection* connection, std::string_view why);
+  void OnGone(uint64_t number, std::string_view why);
   void Sweep();
   void ArmSweep();
 
@@ -77,7 +77,9 @@ class Server : private io::AcceptHandler {
   const Log log_;
   const SessionFactory factory_;
   std::unique_ptr<io::Listener> listener_;
-  std::map<Connection*, std::unique_ptr<Connection>> connections_;
+  // In the order they came, which is the order they are ended in.
+  std::map<uint64_t, std::unique_ptr<Connection>> connections_;
+  uint64_t next_connection_ = 1;
   SweepTimer sweep_;
   io::Event empty_;
 };

@@ -86,6 +86,9 @@ io::Task<Status> SegmentStore::OpenFirst(LogScan* scan) {
   if (made.ok()) made = co_await MakeFirst();
   if (made.ok()) {
     MoveTail(scan);
+  } else if (!absl::IsResourceExhausted(made) && !absl::IsPermissionDenied(made)) {
+    // The tail must not be shown where it stands without need: a power cut may yet take it.
+    co_return made;
   } else {
     // Replay reads the tail where it is; its segments stay until the owner trims, which it does
     // when it has replayed.

@@ -216,5 +216,37 @@ TEST_F(ExactlyOnceTest, SilentProducersAreForgottenAtACheckpoint) {
   EXPECT_EQ(OpenEpoch(1)->last_sequence, 0u);
 }
 
+// Another tenant, never flushed, has the whole log read again: also the batches of before.
+TEST_F(ExactlyOnceTest, ForgettingIsReplayedInItsPlaceAmongTheBatches) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(world_.RunTask(core_->CreateTenant("other")).ok());
+  ASSERT_TRUE(OpenEpoch(1).ok());
+  for (uint64_t sequence : {1u, 2u, 3u}) ASSERT_TRUE(Send(1, sequence).ok());
+  world_.RunFor(kProducerSilentNs + 1'000'000'000);
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_EQ(OpenEpoch(1)->last_sequence, 0u);
+  ASSERT_TRUE(Send(1, 1).ok());
+  Die(sim::CrashKind::kPowerCut);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(OpenEpoch(1)->last_sequence, 1u);
+}
+
+TEST_F(ExactlyOnceTest, ClockThatJumpsForgetsNobody) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(OpenEpoch(1).ok());
+  ASSERT_TRUE(Send(1, 1).ok());
+  world_.RunFor(7'200'000'000'000);
+  world_.JumpWallClock(2 * kProducerSilentNs);
+  ASSERT_TRUE(Append(0, 10).ok());
+  ASSERT_TRUE(Flush().ok());
+  EXPECT_EQ(OpenEpoch(1)->last_sequence, 1u);
+  // Opened with the clock as it is now: who is about to write again gets the time for it.
+  Die(sim::CrashKind::kPowerCut);
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(20, 10).ok());
+  ASSERT_TRUE(Flush().ok());
+  EXPECT_EQ(OpenEpoch(1)->last_sequence, 1u);
+}
+
 }  // namespace
 }  // namespace nexus::engine

@@ -22,7 +22,7 @@ uint64_t Oracle::ValueOf(uint64_t batch, size_t index) const {
   return sim::MixBits(sim::MixBits(seed_) ^ (batch << 20 | index));
 }
 
-uint64_t Oracle::Submit(std::vector<Place> places) {
+uint64_t Oracle::Submit(std::vector<Place> places, bool ordered) {
   uint64_t number = batches_.size();
   for (uint32_t i = 0; i < places.size(); i++) {
     writes_[places[i]].push_back({number, i});
@@ -32,6 +32,7 @@ uint64_t Oracle::Submit(std::vector<Place> places) {
   samples_ += places.size();
   Batch batch;
   batch.places = std::move(places);
+  batch.life = ordered ? life_ : 0;
   batches_.push_back(std::move(batch));
   return number;
 }
@@ -41,10 +42,27 @@ void Oracle::Acknowledged(uint64_t batch) {
   batches_[batch].acknowledged_at = ++acknowledgements_;
 }
 
-void Oracle::Refused(uint64_t batch) { batches_[batch].fate = Fate::kRefused; }
+void Oracle::Buffered(uint64_t batch, int64_t now_ns) {
+  if (batches_[batch].fate == Fate::kInFlight) batches_[batch].fate = Fate::kBuffered;
+  batches_[batch].buffered_ns = now_ns;
+}
 
-void Oracle::InDoubt(uint64_t batch) {
-  if (batches_[batch].fate == Fate::kInFlight) batches_[batch].fate = Fate::kInDoubt;
+void Oracle::Refused(uint64_t batch) {
+  if (batches_[batch].fate == Fate::kPresent) {
+    contradiction_ = fmt::format("rule 6: batch {} was refused after it had been seen", batch);
+  }
+  batches_[batch].fate = Fate::kRefused;
+}
+
+void Oracle::InDoubt(uint64_t batch, int64_t durable_before_ns) {
+  Batch& in_doubt = batches_[batch];
+  if (in_doubt.fate == Fate::kBuffered && in_doubt.buffered_ns < durable_before_ns) {
+    in_doubt.fate = Fate::kAcknowledged;
+    in_doubt.acknowledged_at = ++acknowledgements_;
+  }
+  if (in_doubt.fate == Fate::kInFlight || in_doubt.fate == Fate::kBuffered) {
+    in_doubt.fate = Fate::kInDoubt;
+  }
 }
 
 bool Oracle::MustBePresent(const Batch& batch, const Query& query) const {
@@ -71,13 +89,29 @@ std::optional<std::string> Oracle::Judge(uint64_t number, const Evidence& eviden
   }
   // What is read is durable: a batch that was seen stays, even if its acknowledgement never came.
   if (evidence.present.has_value() &&
-      (batch.fate == Fate::kInDoubt || batch.fate == Fate::kInFlight)) {
+      (batch.fate == Fate::kInDoubt || batch.fate == Fate::kInFlight ||
+       batch.fate == Fate::kBuffered)) {
     if (batch.fate == Fate::kInDoubt) decided_present_++;
     batch.fate = Fate::kPresent;
   }
   if (evidence.absent.has_value() && batch.fate == Fate::kInDoubt) {
     decided_absent_++;
     batch.fate = Fate::kAbsent;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Oracle::JudgeOrder(const std::map<uint64_t, Evidence>& evidence) const {
+  std::map<uint64_t, uint64_t> absent;  // the first of each life
+  for (const auto& [number, seen] : evidence) {
+    const Batch& batch = batches_[number];
+    if (batch.life == 0 || batch.fate == Fate::kRefused) continue;
+    if (seen.absent.has_value()) absent.emplace(batch.life, number);
+    if (!seen.present.has_value()) continue;
+    if (auto gap = absent.find(batch.life); gap != absent.end()) {
+      return fmt::format("rule 5: batch {} is there and batch {} before it is not", number,
+                         gap->second);
+    }
   }
   return std::nullopt;
 }
@@ -91,27 +125,26 @@ std::optional<std::string> Oracle::Check(const Query& query,
     }
   }
   std::map<uint64_t, Evidence> evidence;
-  for (uint32_t series = query.series_first; series <= query.series_last; series++) {
-    auto from = writes_.lower_bound({series, query.first});
-    auto to = writes_.upper_bound({series, query.last});
-    for (auto at = from; at != to; ++at) {
-      const auto& [place, writes] = *at;
-      std::optional<Write> shown;
-      if (auto hit = found.find(place); hit != found.end()) {
-        auto known = by_value_.find(hit->second);
-        bool ours = known != by_value_.end() &&
-                    batches_[known->second.batch].places[known->second.index] == place;
-        if (!ours)
-          return fmt::format("rule 2: {} has bits {:#x}, never written there", Shown(place),
-                             hit->second);
-        shown = known->second;
-        found.erase(hit);
+  const auto end = writes_.upper_bound({query.series_last, INT64_MAX});
+  for (auto at = writes_.lower_bound({query.series_first, INT64_MIN}); at != end; ++at) {
+    const auto& [place, writes] = *at;
+    if (place.timestamp < query.first || place.timestamp > query.last) continue;
+    std::optional<Write> shown;
+    if (auto hit = found.find(place); hit != found.end()) {
+      auto known = by_value_.find(hit->second);
+      bool ours = known != by_value_.end() &&
+                  batches_[known->second.batch].places[known->second.index] == place;
+      if (!ours) {
+        return fmt::format("rule 2: {} has bits {:#x}, never written there", Shown(place),
+                           hit->second);
       }
-      for (const Write& write : writes) {
-        if (shown.has_value() && write.batch < shown->batch) continue;  // overwritten: says nothing
-        bool is_shown = shown.has_value() && write.batch == shown->batch;
-        (is_shown ? evidence[write.batch].present : evidence[write.batch].absent) = place;
-      }
+      shown = known->second;
+      found.erase(hit);
+    }
+    for (const Write& write : writes) {
+      if (shown.has_value() && write.batch < shown->batch) continue;  // overwritten: says nothing
+      bool is_shown = shown.has_value() && write.batch == shown->batch;
+      (is_shown ? evidence[write.batch].present : evidence[write.batch].absent) = place;
     }
   }
   if (!found.empty())
@@ -119,7 +152,8 @@ std::optional<std::string> Oracle::Check(const Query& query,
   for (const auto& [number, seen] : evidence) {
     if (std::optional<std::string> wrong = Judge(number, seen, query)) return wrong;
   }
-  return std::nullopt;
+  if (std::optional<std::string> wrong = JudgeOrder(evidence)) return wrong;
+  return contradiction_;
 }
 
 }  // namespace nexus::sim_test

@@ -3,12 +3,15 @@
 // Every sample that the workload writes carries a value of its own, made from the number of its
 // write, so that an observed value tells which batch put it there. Batches enter the log in the
 // order in which they were submitted; of two writes to one series and timestamp the later batch
-// wins.
+// wins. Where several writers run side by side, each has series of its own.
 //
 // Rules (TESTING section 4): (1) an acknowledged batch is there; (2) nothing is there that was not
 // submitted; (3) a batch is there whole or not at all; (4) the first observation that decides about
-// an in-doubt batch decides for ever - also over the next power cut; (6) a refused batch is absent;
-// (7) a query sees every batch acknowledged before it began. Threading: one thread.
+// an in-doubt batch decides for ever - also over the next power cut; (5) a crash takes a suffix of
+// what was submitted in one life, and of what had a buffered acknowledgement only the youngest; (6)
+// a refused batch is absent; (7) a query sees every batch acknowledged before it began. A batch of
+// a client that still retries is in flight, and may come late, but never twice: a second copy would
+// stand above what was written after the first. Threading: one thread.
 
 #ifndef NEXUS_TESTS_SIM_ORACLE_H_
 #define NEXUS_TESTS_SIM_ORACLE_H_
@@ -40,14 +43,20 @@ class Oracle {
   explicit Oracle(uint64_t seed) : seed_(seed) {}
 
   // A batch that is about to be submitted; within it each place is unique. Gives its number.
-  uint64_t Submit(std::vector<Place> places);
+  // `ordered`: it enters the log before what is submitted later in this life of the database.
+  uint64_t Submit(std::vector<Place> places, bool ordered = true);
   // The bits to write at places[index] of a batch: any 64-bit pattern, unique in the run.
   uint64_t ValueOf(uint64_t batch, size_t index) const;
 
   void Acknowledged(uint64_t batch);
+  // It has its place in the log, not more, at this time.
+  void Buffered(uint64_t batch, int64_t now_ns);
   void Refused(uint64_t batch);  // definitely not written
-  // The outcome is unknown (the process died, or the log failed).
-  void InDoubt(uint64_t batch);
+  // The outcome is unknown (the process died, or the log failed). What was buffered before
+  // `durable_before_ns` must have become durable.
+  void InDoubt(uint64_t batch, int64_t durable_before_ns = INT64_MIN);
+  // A life of the database is over; what follows is not ordered behind what it took.
+  void EndLife() { life_++; }
 
   // Everything that a query over `series` within [first, last] returned, checked against the rules;
   // it began when the batches below `submitted_before` were submitted and those of
@@ -69,10 +78,20 @@ class Oracle {
   uint64_t samples() const { return samples_; }
 
  private:
-  enum class Fate : uint8_t { kInFlight, kAcknowledged, kRefused, kInDoubt, kPresent, kAbsent };
+  enum class Fate : uint8_t {
+    kInFlight,
+    kBuffered,
+    kAcknowledged,
+    kRefused,
+    kInDoubt,
+    kPresent,
+    kAbsent
+  };
   struct Batch {
     std::vector<Place> places;
     Fate fate = Fate::kInFlight;
+    uint64_t life = 0;  // 0: not ordered
+    int64_t buffered_ns = 0;
     uint64_t acknowledged_at = 0;  // place in the order of acknowledgements, from 1
   };
   struct Write {
@@ -87,11 +106,15 @@ class Oracle {
 
   bool MustBePresent(const Batch& batch, const Query& query) const;
   std::optional<std::string> Judge(uint64_t number, const Evidence& evidence, const Query& query);
+  // Rule 5, over what one query saw.
+  std::optional<std::string> JudgeOrder(const std::map<uint64_t, Evidence>& evidence) const;
 
   const uint64_t seed_;
   std::vector<Batch> batches_;
   std::map<Place, std::vector<Write>> writes_;  // in submission order
   std::unordered_map<uint64_t, Write> by_value_;
+  uint64_t life_ = 1;
+  std::optional<std::string> contradiction_;  // an outcome that what was seen before forbids
   uint64_t acknowledgements_ = 0;
   uint64_t decided_present_ = 0;
   uint64_t decided_absent_ = 0;

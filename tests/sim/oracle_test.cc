@@ -93,5 +93,48 @@ TEST_F(OracleTest, BatchAcknowledgedAfterTheQueryBeganMayBeMissing) {
   EXPECT_EQ(oracle_.Check(query, {}), std::nullopt);
 }
 
+TEST_F(OracleTest, AHoleInWhatACrashLeftIsFound) {
+  uint64_t first = Submit(kNow);
+  uint64_t second = Submit(kNow + 1);
+  oracle_.InDoubt(first);
+  oracle_.InDoubt(second);
+  oracle_.EndLife();
+  EXPECT_NE(Check(Both(kNow + 1, second)), std::nullopt);
+}
+
+TEST_F(OracleTest, WhatOneLifeLostSaysNothingAboutTheNext) {
+  oracle_.InDoubt(Submit(kNow));
+  oracle_.EndLife();
+  uint64_t second = Submit(kNow + 1);
+  oracle_.Acknowledged(second);
+  EXPECT_EQ(Check(Both(kNow + 1, second)), std::nullopt);
+}
+
+TEST_F(OracleTest, OldBufferedBatchMustBeThere) {
+  uint64_t old = Submit(kNow);
+  uint64_t young = Submit(kNow + 1);
+  oracle_.Buffered(old, 100);
+  oracle_.Buffered(young, 200);
+  oracle_.InDoubt(old, 150);
+  oracle_.InDoubt(young, 150);
+  EXPECT_EQ(Check(Both(kNow, old)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt);
+}
+
+TEST_F(OracleTest, SecondCopyOfAnOverwrittenBatchIsFound) {
+  uint64_t first = oracle_.Submit({{0, kNow}, {1, kNow}}, /*ordered=*/false);
+  uint64_t second = oracle_.Submit({{0, kNow}, {1, kNow}}, /*ordered=*/false);
+  oracle_.Acknowledged(first);
+  oracle_.Acknowledged(second);
+  EXPECT_NE(Check(Both(kNow, first)), std::nullopt);
+}
+
+TEST_F(OracleTest, RefusedAfterItWasSeenIsFound) {
+  uint64_t batch = Submit(kNow);
+  EXPECT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  oracle_.Refused(batch);
+  EXPECT_NE(Check(Both(kNow, batch)), std::nullopt);
+}
+
 }  // namespace
 }  // namespace nexus::sim_test

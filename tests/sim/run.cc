@@ -1,37 +1,58 @@
-// The workload. See run.h.
+// The run. See run.h.
 
 #include "tests/sim/run.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
-#include "base/check.h"
 #include "engine/batch.h"
+#include "tests/sim/clients.h"
+#include "tests/sim/life.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/workload.h"
 
 namespace nexus::sim_test {
 namespace {
 
 using engine::CommitRequest;
-using engine::DatabaseCore;
+using sim::Fault;
 using sim::Stream;
 
 constexpr char kFolder[] = "/db";
-constexpr uint32_t kSeries = 24;
-constexpr int64_t kSecondNs = 1'000'000'000;
-// Timestamps come from a window this long in seconds, so that places are written again and out of
-// order.
-constexpr int64_t kTimestamps = 400;
-// Within how many steps of an opening a crash strikes: recovery of these small databases takes
-// about 300.
-constexpr uint64_t kRecoverySteps = 400;
+// A buffered acknowledgement is at most 100 ms from durable; then come the write and the sync.
+constexpr int64_t kBufferedNs = 150'000'000;
+// Openings that faults may spoil before one without.
+constexpr int kFaultyOpenings = 4;
+// How long the calm phase waits for the clients: they notice a silent connection after half a
+// minute.
+constexpr int64_t kDrainNs = 300 * kSecondNs;
+
+// Choices by seed, which keep count of the faults that hit.
+class CountingChoices : public sim::SeededChoices {
+ public:
+  explicit CountingChoices(uint64_t seed) : SeededChoices(seed) {}
+  bool Chance(Stream stream, uint32_t per_million) override {
+    const bool hit = SeededChoices::Chance(stream, per_million);
+    if (hit) hits_[static_cast<size_t>(stream)]++;
+    return hit;
+  }
+  uint64_t hits(Fault fault) const { return hits_[static_cast<size_t>(sim::StreamOf(fault))]; }
+
+ private:
+  std::array<uint64_t, sim::kStreamCount> hits_{};
+};
 
 class Run {
  public:
-  explicit Run(const RunOptions& options);
+  Run(const Scenario& scenario, const RunOptions& options);
+  ~Run();
   RunResult Execute();
 
  private:
@@ -53,8 +74,6 @@ class Run {
     const uint64_t number_;
   };
 
-  uint64_t Choose(uint64_t n) { return world_.choices()->Choose(Stream::kWorkload, n); }
-  bool OneIn(uint64_t n) { return Choose(n) == n - 1; }
   void Trace(std::string_view line) {
     if (options_.trace_sink) options_.trace_sink(line);
   }
@@ -62,58 +81,138 @@ class Run {
     if (!result_.violation.has_value()) result_.violation = std::move(what);
   }
   bool failed() const { return result_.violation.has_value(); }
+  void Count(std::string_view what, uint64_t n = 1);
+  bool Has(Fault fault) const;
 
-  void Tune();
-  // False if the world crashed meanwhile, or the run has failed.
-  bool Open(std::optional<sim::CrashKind> crash_within);
-  bool Intern();
-  void OpenSurely();
-  void CloseCleanly();
-  void DropDead();
+  void OpenSurely(const std::vector<int64_t>& nested);
+  enum class Opened : uint8_t { kYes, kNo, kNoByFault };
+  Opened TryOpen(std::optional<int64_t> crash_within);
+  void EndLife();
   void Crash(sim::CrashKind kind);
-  void Operate();
-  void DoAppend();
-  std::vector<Place> ChoosePlaces();
-  void DoFlush();
-  void DoQuery();
-  void CheckAll(std::string_view when);
-  void CheckRange(Oracle::Query query);
+  void CloseCleanly();
+  void ReopenIfLogFailed();
 
+  void Operate(const Op& op);
+  void Restart(const Op& op);
+  void DoAppend(const Op& op);
+  void DoClientAppend(const Op& op);
+  void DoQuery(const Op& op);
+  void DoTenant(int64_t number);
+  void SetFaults(bool on);
+  void Calm();
+  void Damage();
+
+  void CheckAll(std::string_view when);
+  void CheckTenants();
+  // `damaged`: an error that names a file is right, too.
+  void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false);
+
+  const Scenario scenario_;
   const RunOptions options_;
+  CountingChoices choices_;
   sim::World world_;
   Options tuned_;
   Oracle oracle_;
   RunResult result_;
-  std::unique_ptr<DatabaseCore> core_;
-  std::vector<SeriesId> ids_;
+  std::unique_ptr<Clients> clients_;
+  std::unique_ptr<Life> life_;
   std::vector<std::unique_ptr<Append>> appends_;
-  std::vector<uint64_t> unknown_;  // appends that ended with the log's failure
-  std::unique_ptr<io::TaskScope> background_;
+  std::vector<uint64_t> unknown_;   // appends that ended with the log's failure
+  std::vector<uint64_t> buffered_;  // acknowledged as such in this life
+  bool log_failed_ = false;         // in this life
+  // Number: known to be there. In doubt ones are not in it.
+  std::set<int64_t> tenants_;
 };
 
-sim::Options WorldOptions(const RunOptions& options) {
+sim::Options WorldOptions(const Scenario& scenario, const RunOptions& options) {
   sim::Options world;
   world.trace_sink = options.trace_sink;
-  world.faults[sim::Fault::kGarbageSector] = 100'000;
-  world.faults[sim::Fault::kShortRead] = 10'000;
-  world.faults[sim::Fault::kInterrupted] = 10'000;
+  world.faults = scenario.faults;
+  world.mask = options.mask;
   return world;
 }
 
-Run::Run(const RunOptions& options)
-    : options_(options), world_(options.seed, WorldOptions(options)), oracle_(options.seed) {}
+constexpr const char* kBuckets[] = {"operations",
+                                    "appends",
+                                    "appends acknowledged",
+                                    "appends acknowledged as buffered",
+                                    "appends refused",
+                                    "appends whose log failed",
+                                    "appends of new series",
+                                    "batches of clients acknowledged",
+                                    "batches of clients answered as duplicates",
+                                    "queries",
+                                    "queries with data",
+                                    "queries over memtable and layers",
+                                    "flushes",
+                                    "tenants created",
+                                    "power cuts",
+                                    "process kills",
+                                    "crashes within recovery",
+                                    "crashes within a recovery after one",
+                                    "clean closes",
+                                    "openings that faults spoilt",
+                                    "reopenings after the log failed",
+                                    "full disks",
+                                    "damaged files",
+                                    "queries that met damage",
+                                    "in-doubt batches found present",
+                                    "in-doubt batches found absent"};
+
+constexpr Fault kCountedFaults[] = {
+    Fault::kWriteError,      Fault::kNoSpace,        Fault::kQuota,
+    Fault::kReadOnlyError,   Fault::kShortWrite,     Fault::kShortRead,
+    Fault::kInterrupted,     Fault::kSyncError,      Fault::kDirectorySyncError,
+    Fault::kMetadataError,   Fault::kSlowOperation,  Fault::kGarbageSector,
+    Fault::kClockJump,       Fault::kConnectRefused, Fault::kConnectionReset,
+    Fault::kConnectionSilent};
+
+std::string FaultBucket(Fault fault) { return fmt::format("faults: {}", sim::FaultName(fault)); }
+
+Run::Run(const Scenario& scenario, const RunOptions& options)
+    : scenario_(scenario),
+      options_(options),
+      choices_(scenario.seed),
+      world_(&choices_, scenario.seed, WorldOptions(scenario, options)),
+      oracle_(scenario.seed) {
+  for (const char* bucket : kBuckets) result_.exercised[bucket] = 0;
+  tuned_.directory = kFolder;
+  tuned_.catalog_bytes_max = 64 << 20;
+  ApplyTunables(scenario_, &tuned_);
+  clients_ = std::make_unique<Clients>(&world_, &oracle_, scenario_.clients());
+}
+
+Run::~Run() {
+  if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
+  life_.reset();
+  clients_.reset();
+}
+
+void Run::Count(std::string_view what, uint64_t n) {
+  auto bucket = result_.exercised.find(what);
+  NEXUS_CHECK(bucket != result_.exercised.end());
+  bucket->second += n;
+}
+
+bool Run::Has(Fault fault) const { return scenario_.faults[fault] > 0 && options_.mask.Has(fault); }
 
 void Run::Append::Done(CommitRequest* request, const Status& status) {
   auto* self = static_cast<Append*>(request);
-  Oracle& oracle = self->owner_->oracle_;
-  if (status.ok()) {
-    oracle.Acknowledged(self->number_);
-    self->owner_->result_.acknowledged++;
+  Run* run = self->owner_;
+  if (status.ok() && request->buffered) {
+    run->oracle_.Buffered(self->number_, run->world_.now_ns());
+    run->buffered_.push_back(self->number_);
+    run->Count("appends acknowledged as buffered");
+  } else if (status.ok()) {
+    run->oracle_.Acknowledged(self->number_);
+    run->Count("appends acknowledged");
   } else if (absl::IsUnavailable(status)) {
     // The log failed. What became of the batch shows at the next opening, not before.
-    self->owner_->unknown_.push_back(self->number_);
+    run->unknown_.push_back(self->number_);
+    run->Count("appends whose log failed");
   } else {
-    oracle.Refused(self->number_);
+    run->oracle_.Refused(self->number_);
+    run->Count("appends refused");
   }
 }
 
@@ -122,273 +221,409 @@ void Run::Append::Release(CommitRequest* request) {
   std::erase_if(self->owner_->appends_, [&](const auto& append) { return append.get() == self; });
 }
 
-// Settings small enough that everything that can happen does.
-void Run::Tune() {
-  auto pick = [&](std::initializer_list<uint64_t> values) {
-    return values.begin()[world_.choices()->Choose(Stream::kTunable, values.size())];
-  };
-  tuned_.directory = kFolder;
-  tuned_.memtable_bytes = pick({4 << 20, 256 << 10, 1 << 20});
-  tuned_.log_segment_bytes = pick({1 << 20, 64 << 10, 256 << 10});
-  tuned_.log_bytes_max = pick({4 << 20, 128 << 10});
-  tuned_.flush_interval_ms = static_cast<int64_t>(pick({3'600'000, 500}));
-  tuned_.page_cache_bytes = pick({1 << 20, 0});
-  tuned_.reserve_bytes = pick({0, 1 << 20});
-  tuned_.catalog_bytes_max = 64 << 20;
+void Run::SetFaults(bool on) {
+  world_.options()->mask = on ? options_.mask : sim::FaultMask::None();
+  // What is normal life on any disk stays.
+  for (Fault fault : {Fault::kGarbageSector, Fault::kShortRead, Fault::kInterrupted}) {
+    world_.options()->mask.Set(fault, options_.mask.Has(fault));
+  }
 }
 
-bool Run::Open(std::optional<sim::CrashKind> crash_within) {
-  io::Environment* environment = world_.Boot();
-  if (crash_within.has_value()) world_.CrashAfterSteps(Choose(kRecoverySteps), *crash_within);
-  engine::CatalogHooks hooks;
-  hooks.directory = world_.ScratchDirectory();
-  world_.lmdb().Restore(hooks.directory);
-  hooks.after_commit = [this, folder = hooks.directory](Lsn) { world_.lmdb().OnCommit(folder); };
-  hooks.after_sync = [this, folder = hooks.directory](Lsn) { world_.lmdb().OnSynced(folder); };
-  auto opened = world_.TryRunTask(DatabaseCore::Open(environment, tuned_, std::move(hooks)));
-  if (!opened.has_value()) return false;
-  if (!opened->ok()) {
-    Fail(fmt::format("open failed: {}", FromAbsl(opened->status().message())));
-    return false;
+// Whether an error tells of what the world injects, other than damage to data.
+bool IsByFault(std::string_view message) {
+  for (std::string_view reason :
+       {"Input/output error", "No space left", "quota exceeded", "Read-only file system"}) {
+    if (message.find(reason) != std::string_view::npos) return true;
   }
-  core_ = std::move(**opened);
-  background_ = std::make_unique<io::TaskScope>(environment->executor());
-  return Intern();
+  return false;
 }
 
-bool Run::Intern() {
-  std::vector<std::string> labels;
-  for (uint32_t series = 0; series < kSeries; series++) {
-    auto made = Labels::Make("metric", {{"series", fmt::format("{:02}", series)}});
-    NEXUS_CHECK(made.ok());
-    labels.push_back(made->Canonical());
+// `crash_within`: a crash after so many steps; an odd number is a power cut.
+Run::Opened Run::TryOpen(std::optional<int64_t> crash_within) {
+  world_.Boot();
+  if (crash_within.has_value()) {
+    world_.CrashAfterSteps(
+        static_cast<uint64_t>(*crash_within / 2),
+        *crash_within % 2 == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
   }
-  auto ids = world_.TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
-  if (!ids.has_value()) return false;
-  if (!ids->ok()) {
-    Fail(fmt::format("interning failed: {}", FromAbsl(ids->status().message())));
-    return false;
-  }
-  ids_ = std::move(**ids);
-  return true;
+  life_ = std::make_unique<Life>(&world_);
+  std::optional<Status> opened = life_->Open(tuned_, clients_->count() > 0);
+  world_.CancelScheduledCrash();
+  if (!opened.has_value() || !world_.alive()) return Opened::kNo;
+  if (opened->ok()) return Opened::kYes;
+  const std::string message(FromAbsl(opened->message()));
+  Trace("== open failed: " + message);
+  if (!IsByFault(message)) Fail(fmt::format("open failed: {}", message));
+  return Opened::kNoByFault;
 }
 
 // Opens, with crashes on the way: recovery must bear them at any step.
-void Run::OpenSurely() {
-  while (!failed()) {
-    std::optional<sim::CrashKind> crash_within;
-    if (OneIn(3))
-      crash_within = OneIn(2) ? sim::CrashKind::kProcessKill : sim::CrashKind::kPowerCut;
-    bool opened = Open(crash_within);
-    world_.CancelScheduledCrash();
-    if (opened && world_.alive()) return;
-    if (!failed()) result_.crashes_in_recovery++;
-    DropDead();
+void Run::OpenSurely(const std::vector<int64_t>& nested) {
+  int crashes = 0;
+  for (int64_t crash : nested) {
+    if (crash == 0 || failed()) continue;
+    // Opening may end before the crash is due: then it is over, and the process dies.
+    if (TryOpen(crash) == Opened::kNo) {
+      Count(crashes++ == 0 ? "crashes within recovery" : "crashes within a recovery after one");
+    }
+    EndLife();
   }
+  for (int i = 0; !failed(); i++) {
+    if (i == kFaultyOpenings) {
+      SetFaults(false);
+      world_.disk().SetCapacity(sim::Options().capacity_bytes);
+    }
+    const Opened opened = TryOpen(std::nullopt);
+    if (opened == Opened::kYes) break;
+    Count("openings that faults spoilt");
+    if (i >= kFaultyOpenings) Fail("the database does not open after the faults have stopped");
+    EndLife();
+  }
+  SetFaults(true);
 }
 
 // Destroys what belonged to an incarnation that is over: the frames, then what they refer to.
-void Run::DropDead() {
+void Run::EndLife() {
   if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
-  background_.reset();
-  core_.reset();
+  life_.reset();
+  const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
+  const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
   for (const auto& append : appends_) oracle_.InDoubt(append->number());
-  appends_.clear();
+  for (uint64_t number : buffered_) oracle_.InDoubt(number, durable_before);
   for (uint64_t number : unknown_) oracle_.InDoubt(number);
+  appends_.clear();
+  buffered_.clear();
   unknown_.clear();
-  ids_.clear();
+  log_failed_ = false;
+  oracle_.EndLife();
 }
 
 void Run::Crash(sim::CrashKind kind) {
-  Trace(kind == sim::CrashKind::kPowerCut ? "== power cut" : "== kill");
-  (kind == sim::CrashKind::kPowerCut ? result_.power_cuts : result_.kills)++;
+  Count(kind == sim::CrashKind::kPowerCut ? "power cuts" : "process kills");
   world_.Crash(kind);
-  DropDead();
+  EndLife();
 }
 
 void Run::CloseCleanly() {
-  Trace("== close");
-  result_.clean_closes++;
-  world_.RunTask(background_->Join());
-  Status closed = world_.RunTask(core_->Close());
-  if (!closed.ok()) Fail(fmt::format("close failed: {}", FromAbsl(closed.message())));
-  if (!appends_.empty())
+  Count("clean closes");
+  world_.disk().SetCapacity(sim::Options().capacity_bytes);
+  const bool may_fail =
+      log_failed_ || life_->log_failed() || world_.options()->mask.Has(Fault::kWriteError);
+  Status closed = life_->Close();
+  if (!closed.ok() && !may_fail) {
+    Fail(fmt::format("close failed: {}", FromAbsl(closed.message())));
+  }
+  if (!appends_.empty()) {
     Fail("an append was neither acknowledged nor refused when the database closed");
-  world_.RunOnLoop([&] { core_.reset(); });
-  world_.Crash(sim::CrashKind::kProcessKill);
-  DropDead();
+  }
+  // After a clean end nothing that was buffered is in doubt.
+  if (closed.ok()) {
+    for (uint64_t number : buffered_) oracle_.InDoubt(number, INT64_MAX);
+  }
+  EndLife();
 }
 
-// A scrape (one instant, many series), a run of one series, or a scatter; each place once.
-std::vector<Place> Run::ChoosePlaces() {
+void Run::ReopenIfLogFailed() {
+  if (!life_->log_failed()) return;
+  log_failed_ = true;
+  Trace("== reopen, the log has failed");
+  Count("reopenings after the log failed");
+  life_->Close().IgnoreError();
+  EndLife();
+  OpenSurely({});
+  CheckAll("after the log had failed");
+}
+
+std::vector<Place> PlacesOf(const Op& op) {
+  const auto [form, series, start, count, buffered] = op.arguments;
   std::set<Place> places;
-  int64_t start = static_cast<int64_t>(Choose(kTimestamps));
-  uint64_t form = Choose(3);
-  uint64_t count = 1 + Choose(form == 0 ? kSeries : 40);
-  auto series = static_cast<uint32_t>(Choose(kSeries));
-  for (uint64_t i = 0; i < count; i++) {
-    Place place;
-    place.series = form == 0   ? static_cast<uint32_t>(i)
-                   : form == 1 ? series
-                               : static_cast<uint32_t>(Choose(kSeries));
-    int64_t second = form == 0   ? start
-                     : form == 1 ? start + static_cast<int64_t>(i)
-                                 : static_cast<int64_t>(Choose(kTimestamps));
-    place.timestamp = second * kSecondNs;
-    places.insert(place);
+  sim::Rng rng(sim::MixBits(static_cast<uint64_t>(series * kTimestamps + start)));
+  for (int64_t i = 0; i < count; i++) {
+    int64_t number = series;
+    int64_t second = start;
+    switch (form) {
+      case kScrape:
+        number = i % kSeries;
+        break;
+      case kRun:
+        second = start + i;
+        break;
+      case kFresh:
+        number = kFirstFresh + (series + i % 3) % kFreshSeries;
+        second = start + i / 3;
+        break;
+      default:
+        number = static_cast<int64_t>(rng.Below(kSeries));
+        second = static_cast<int64_t>(rng.Below(kTimestamps));
+    }
+    places.insert({static_cast<uint32_t>(number), second * kSecondNs});
   }
   return {places.begin(), places.end()};
 }
 
-void Run::DoAppend() {
-  std::vector<Place> places = ChoosePlaces();
-  uint64_t number = oracle_.Submit(places);
-  Trace(fmt::format("== append {} of {} samples", number, places.size()));
+void Run::DoAppend(const Op& op) {
+  const std::vector<Place> places = PlacesOf(op);
+  if (places.empty()) return;
+  std::vector<uint32_t> series;
+  for (const Place& place : places) {
+    if (std::find(series.begin(), series.end(), place.series) == series.end()) {
+      series.push_back(place.series);
+    }
+  }
+  std::optional<Status> interned = life_->Intern(series);
+  if (!interned.has_value() || !interned->ok()) {
+    // The catalog could not be asked; nothing was submitted.
+    if (!world_.options()->mask.Has(Fault::kWriteError)) Fail("interning failed");
+    return;
+  }
+  const uint64_t number = oracle_.Submit(places);
   auto append = std::make_unique<Append>(this, number);
   std::vector<engine::SeriesSample> samples;
   for (size_t i = 0; i < places.size(); i++) {
-    samples.push_back({ids_[places[i].series], places[i].timestamp,
+    samples.push_back({life_->IdOf(places[i].series), places[i].timestamp,
                        std::bit_cast<double>(oracle_.ValueOf(number, i))});
   }
   append->encoder.Add(samples);
   append->body = append->encoder.Finish();
+  append->buffered = op.arguments[4] != 0;
+  append->deadline_ns =
+      world_.environment()->MonotonicNanos() + tuned_.admission_timeout_ms * 1'000'000;
   CommitRequest* request = append.get();
   appends_.push_back(std::move(append));
-  result_.appends++;
-  world_.RunOnLoop([&] { core_->committer()->Submit(request); });
+  Count("appends");
+  if (op.arguments[0] == kFresh) Count("appends of new series");
+  world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
 }
 
-io::Task<void> FlushInBackground(DatabaseCore* core) {
-  // What a flush may fail with is the disk's doing; the oracle judges what is there.
-  (co_await core->Flush()).IgnoreError();
-}
-
-void Run::DoFlush() {
-  Trace("== flush");
-  result_.flushes++;
-  world_.RunOnLoop([&] { background_->Spawn(FlushInBackground(core_.get())); });
-}
-
-void Run::CheckRange(Oracle::Query query) {
-  query.acknowledged_at_start = oracle_.acknowledgements();
-  auto view = core_->View("default", "main");
-  if (!view.ok()) return Fail(fmt::format("view failed: {}", FromAbsl(view.status().message())));
-  SelectQuery select;
-  std::string choice;
-  for (uint32_t series = query.series_first; series <= query.series_last; series++) {
-    choice += fmt::format("{}{:02}", choice.empty() ? "" : "|", series);
+void Run::DoClientAppend(const Op& op) {
+  if (clients_->count() == 0) return;
+  const int64_t client = op.arguments[0] % clients_->count();
+  const auto series =
+      static_cast<uint32_t>(kFirstClientSeries + client * kClientStride + op.arguments[1]);
+  std::vector<Place> places;
+  for (int64_t i = 0; i < op.arguments[3]; i++) {
+    places.push_back({series, (op.arguments[2] + i) * kSecondNs});
   }
-  select.selector = fmt::format("metric{{series=~\"{}\"}}", choice);
+  if (!places.empty()) clients_->Append(client, std::move(places));
+}
+
+std::string SelectorOf(uint32_t first, uint32_t last) {
+  if (last > kFirstFresh) return "metric";
+  std::string choice;
+  for (uint32_t series = first; series <= last; series++) {
+    choice += (choice.empty() ? "" : "|") + SeriesText(series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", choice);
+}
+
+void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged) {
+  query.acknowledged_at_start = oracle_.acknowledgements();
+  auto failure = [&](const Status& status) {
+    if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
+    Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
+  };
+  auto view = life_->core()->View("default", "main");
+  if (!view.ok()) return failure(view.status());
+  SelectQuery select;
+  select.selector = SelectorOf(query.series_first, query.series_last);
   select.range = {query.first, query.last};
   select.limits.deadline_ms = 0;
   auto cursor = engine::MakeSelectCursor(std::move(*view), select);
-  if (!cursor.ok())
-    return Fail(fmt::format("query failed: {}", FromAbsl(cursor.status().message())));
+  if (!cursor.ok()) return failure(cursor.status());
   std::vector<Observed> observed;
   SeriesChunk chunk;
-  while (true) {
+  for (int64_t chunks = 1;; chunks++) {
     StatusOr<bool> more = (*cursor)->Next(&chunk);
-    if (!more.ok()) return Fail(fmt::format("query failed: {}", FromAbsl(more.status().message())));
+    if (!more.ok()) return failure(more.status());
     if (!*more) break;
-    auto series = static_cast<uint32_t>(std::stoul(chunk.labels->front().value));
+    const auto series = static_cast<uint32_t>(std::stoul(chunk.labels->front().value));
     for (size_t i = 0; i < chunk.timestamps.size(); i++) {
       observed.push_back({{series, chunk.timestamps[i]}, std::bit_cast<uint64_t>(chunk.values[i])});
     }
     // What others do meanwhile must not show in this cursor.
-    if (OneIn(4)) world_.RunFor(static_cast<int64_t>(Choose(2'000'000)));
+    if (pause > 0 && chunks % pause == 0) world_.RunFor(pause * 300'000);
   }
-  result_.queries++;
-  if (!observed.empty()) result_.queries_with_data++;
+  Count("queries");
+  if (!observed.empty()) Count("queries with data");
   const QueryStatistics& statistics = (*cursor)->statistics();
-  if (statistics.layers > 0 && statistics.memtables > 0) result_.queries_spanning++;
+  if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
   if (auto wrong = oracle_.Check(query, observed)) Fail(std::move(*wrong));
 }
 
-void Run::DoQuery() {
+void Run::DoQuery(const Op& op) {
   Oracle::Query query;
-  query.series_first = static_cast<uint32_t>(Choose(kSeries));
-  query.series_last = std::min(kSeries - 1, query.series_first + static_cast<uint32_t>(Choose(6)));
-  query.first = static_cast<int64_t>(Choose(kTimestamps)) * kSecondNs;
-  query.last = query.first + static_cast<int64_t>(Choose(kTimestamps)) * kSecondNs;
-  Trace(fmt::format("== query series {} to {}", query.series_first, query.series_last));
-  CheckRange(query);
+  query.series_first = static_cast<uint32_t>(op.arguments[0]);
+  query.series_last =
+      static_cast<uint32_t>(std::min(kSeries - 1, op.arguments[0] + op.arguments[1]));
+  query.first = op.arguments[2] * kSecondNs;
+  query.last = query.first + op.arguments[3] * kSecondNs;
+  CheckRange(query, op.arguments[4]);
+}
+
+void Run::DoTenant(int64_t number) {
+  auto created = world_.TryRunTask(life_->core()->CreateTenant(fmt::format("tenant{}", number)));
+  NEXUS_CHECK(created.has_value());
+  if (created->ok() || absl::IsAlreadyExists(*created)) tenants_.insert(number);
+  if (created->ok()) Count("tenants created");
+  if (tenants_.contains(number) && !created->ok() && !absl::IsAlreadyExists(*created) &&
+      absl::IsNotFound(*created)) {
+    Fail("rule 1: a tenant is lost");
+  }
+}
+
+void Run::CheckTenants() {
+  for (int64_t number : tenants_) {
+    auto view = life_->core()->SourcesOf(fmt::format("tenant{}", number), "main");
+    if (!view.ok()) Fail(fmt::format("rule 1: {}", FromAbsl(view.status().message())));
+  }
 }
 
 void Run::CheckAll(std::string_view when) {
   if (failed()) return;
   Trace(fmt::format("== check {}", when));
-  CheckRange({0, kSeries - 1, INT64_MIN, INT64_MAX, 0});
+  CheckTenants();
+  CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
   if (failed()) result_.violation = fmt::format("{}: {}", when, *result_.violation);
 }
 
-void Run::Operate() {
-  switch (Choose(20)) {
-    case 0:
-    case 1:
-    case 2:
-      DoQuery();
+void Run::Restart(const Op& op) {
+  switch (op.kind) {
+    case OpKind::kKill:
+      Crash(sim::CrashKind::kProcessKill);
       break;
-    case 3:
-      DoFlush();
-      break;
-    case 4:
-      world_.RunFor(static_cast<int64_t>(Choose(2 * kSecondNs)));
-      break;
-    case 5:
-    case 6:
-    case 7:
-      world_.RunFor(static_cast<int64_t>(Choose(5'000'000)));
-      break;
-    case 8:
-      if (OneIn(4)) {
-        Crash(OneIn(2) ? sim::CrashKind::kProcessKill : sim::CrashKind::kPowerCut);
-        OpenSurely();
-        CheckAll("after a crash");
-      } else if (OneIn(6)) {
-        CloseCleanly();
-        OpenSurely();
-        CheckAll("after a clean close");
-      }
+    case OpKind::kPowerCut:
+      Crash(sim::CrashKind::kPowerCut);
       break;
     default:
-      DoAppend();
+      CloseCleanly();
+  }
+  OpenSurely({op.arguments[0], op.arguments[1]});
+  CheckAll(fmt::format("after a {}", OpName(op.kind)));
+}
+
+void Run::Operate(const Op& op) {
+  if (options_.trace_sink) Trace("== " + ToText(op));
+  Count("operations");
+  switch (op.kind) {
+    case OpKind::kAppend:
+      return DoAppend(op);
+    case OpKind::kClientAppend:
+      return DoClientAppend(op);
+    case OpKind::kQuery:
+      return DoQuery(op);
+    case OpKind::kFlush:
+      Count("flushes");
+      return life_->FlushInBackground();
+    case OpKind::kSync:
+      return life_->SyncInBackground();
+    case OpKind::kTenant:
+      return DoTenant(op.arguments[0]);
+    case OpKind::kWait:
+      return world_.RunFor(op.arguments[0]);
+    case OpKind::kKill:
+    case OpKind::kPowerCut:
+    case OpKind::kClose:
+      return Restart(op);
+    case OpKind::kJump:
+      return world_.JumpWallClock(op.arguments[0] * kSecondNs);
+    case OpKind::kFillDisk:
+      Count("full disks");
+      return world_.disk().SetCapacity(world_.disk().used_bytes() +
+                                       static_cast<uint64_t>(op.arguments[0]));
+    case OpKind::kFreeDisk:
+      return world_.disk().SetCapacity(sim::Options().capacity_bytes);
+  }
+}
+
+// Faults have stopped: everything drains and everything is there.
+void Run::Calm() {
+  SetFaults(false);
+  Trace("== calm");
+  world_.disk().SetCapacity(sim::Options().capacity_bytes);
+  ReopenIfLogFailed();
+  SetFaults(false);
+  const int64_t patience = world_.now_ns() + kDrainNs;
+  while (!failed() && clients_->waiting() > 0 && world_.now_ns() < patience) {
+    world_.RunFor(kSecondNs / 10);
+  }
+  if (!failed() && clients_->waiting() > 0) {
+    Fail(fmt::format("rule 10: {} batches of clients were never answered", clients_->waiting()));
+  }
+  // Kill, reopen, read, power cut: what was read must still be there.
+  for (OpKind kind : {OpKind::kKill, OpKind::kPowerCut}) {
+    if (failed()) return;
+    Restart({kind, {}});
+    SetFaults(false);
+  }
+  if (failed()) return;
+  Status flushed = world_.RunTask(life_->core()->Flush());
+  if (!flushed.ok()) Fail(fmt::format("flush failed: {}", FromAbsl(flushed.message())));
+  CheckAll("after the last flush");
+  if (!failed()) Restart({OpKind::kClose, {}});
+  SetFaults(false);
+}
+
+// Rule 8: with damaged layers, right data or DataLoss.
+void Run::Damage() {
+  std::vector<std::string> layers;
+  for (const std::string& path : world_.disk().VisibleFiles()) {
+    if (path.find("/layers/") != std::string::npos) layers.push_back(path);
+  }
+  if (layers.empty()) return;
+  CloseCleanly();
+  const uint64_t hits = 1 + choices_.Choose(Stream::kWorkload, 3);
+  for (uint64_t i = 0; i < hits; i++) {
+    const std::string& path = layers[choices_.Choose(Stream::kWorkload, layers.size())];
+    const uint64_t offset = world_.disk().FlipRandomBit(path);
+    Trace(fmt::format("== damage {} at {}", path, offset));
+    if (choices_.Choose(Stream::kWorkload, 3) == 0) world_.disk().MakeUnreadable(path, offset);
+    Count("damaged files");
+  }
+  world_.Boot();
+  life_ = std::make_unique<Life>(&world_);
+  std::optional<Status> opened = life_->Open(tuned_, /*serve=*/false);
+  NEXUS_CHECK(opened.has_value());
+  if (!opened->ok()) {
+    if (!absl::IsDataLoss(*opened))
+      Fail(fmt::format("open failed: {}", FromAbsl(opened->message())));
+    return;
+  }
+  for (uint32_t series = 0; series < kSeries && !failed(); series++) {
+    CheckRange({series, series, INT64_MIN, INT64_MAX, 0}, 0, /*damaged=*/true);
   }
 }
 
 RunResult Run::Execute() {
-  Tune();
-  OpenSurely();
-  for (; !failed() && result_.operations < options_.operations; result_.operations++) Operate();
-  // Kill, reopen, read, power cut: what was read must still be there.
-  if (!failed()) {
-    Crash(sim::CrashKind::kProcessKill);
-    OpenSurely();
-    CheckAll("after the last kill");
+  OpenSurely({});
+  bool whole = true;
+  for (const Op& op : scenario_.ops) {
+    if (failed()) break;
+    if (world_.now_ns() >= options_.until_ns) {
+      whole = false;
+      break;
+    }
+    ReopenIfLogFailed();
+    if (!failed()) Operate(op);
+    result_.operations++;
+    if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   }
-  if (!failed()) {
-    Crash(sim::CrashKind::kPowerCut);
-    OpenSurely();
-    CheckAll("after the last power cut");
-  }
-  if (!failed()) {
-    Status flushed = world_.RunTask(core_->Flush());
-    if (!flushed.ok()) Fail(fmt::format("flush failed: {}", FromAbsl(flushed.message())));
-    CheckAll("after the last flush");
-  }
-  if (!failed()) {
-    CloseCleanly();
-    OpenSurely();
-    CheckAll("at the end");
-  }
+  if (whole && !failed()) Calm();
+  if (whole && !failed() && scenario_.seed % 4 == 0) Damage();
+  if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   result_.trace_hash = world_.trace_hash();
-  result_.decided_present = oracle_.decided_present();
-  result_.decided_absent = oracle_.decided_absent();
-  DropDead();
+  result_.end_ns = world_.now_ns();
+  Count("batches of clients acknowledged", clients_->acknowledged());
+  Count("batches of clients answered as duplicates", clients_->duplicates());
+  Count("in-doubt batches found present", oracle_.decided_present());
+  Count("in-doubt batches found absent", oracle_.decided_absent());
+  for (Fault fault : kCountedFaults) result_.exercised[FaultBucket(fault)] = choices_.hits(fault);
   return result_;
 }
 
 }  // namespace
 
-RunResult RunSeed(const RunOptions& options) { return Run(options).Execute(); }
+RunResult RunScenario(const Scenario& scenario, const RunOptions& options) {
+  return Run(scenario, options).Execute();
+}
 
 }  // namespace nexus::sim_test

@@ -1,54 +1,47 @@
-// Run: one seeded life of a database in the simulated world - appends, flushes, queries, power
-// cuts, process kills, crashes within recovery - judged by the oracle.
+// Run: one life of a database in the simulated world, over many crashes - a scenario's operations,
+// what the world makes of them, and the oracle's judgement.
 //
-// A run is a function of its seed and options: the same seed gives the same trace hash. What is
-// rare in real life is made common: memtables of a few hundred kilobytes, segments of 64 KiB, tiny
-// pauses. Threading: one thread.
+// A run is a function of its scenario and options: the same gives the same trace hash. After the
+// operations comes a calm phase without faults: all that waits must drain, and everything that was
+// acknowledged must be there, over a kill, a power cut, a flush and a clean close (rule 10).
+// Threading: one thread.
 
 #ifndef NEXUS_TESTS_SIM_RUN_H_
 #define NEXUS_TESTS_SIM_RUN_H_
 
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "engine/core.h"
-#include "io/sim/world.h"
-#include "tests/sim/oracle.h"
+#include "io/sim/fault.h"
+#include "tests/sim/scenario.h"
 
 namespace nexus::sim_test {
 
 struct RunOptions {
-  uint64_t seed = 1;
-  uint64_t operations = 300;
-  // If set, gets one line for each event of the world and each operation of the workload.
+  // Classes that may hit, of those that the scenario has.
+  sim::FaultMask mask = sim::FaultMask::All();
+  // Ends the run, without its calm phase, at this time of the world.
+  int64_t until_ns = INT64_MAX;
+  // If set, gets one line for each event of the world and each operation.
   std::function<void(std::string_view)> trace_sink;
 };
+
+// What was exercised, by name, and how often. Every name is there, also those that are zero.
+using Exercised = std::map<std::string, uint64_t, std::less<>>;
 
 struct RunResult {
   std::optional<std::string> violation;  // what rule was broken, where
   uint64_t operations = 0;
   uint64_t trace_hash = 0;
-  // What the run exercised.
-  uint64_t appends = 0;
-  uint64_t acknowledged = 0;
-  uint64_t queries = 0;
-  uint64_t queries_with_data = 0;
-  uint64_t queries_spanning = 0;  // over memtable and layers both
-  uint64_t flushes = 0;
-  uint64_t power_cuts = 0;
-  uint64_t kills = 0;
-  uint64_t crashes_in_recovery = 0;
-  uint64_t clean_closes = 0;
-  uint64_t decided_present = 0;
-  uint64_t decided_absent = 0;
+  int64_t end_ns = 0;  // the world's time
+  Exercised exercised;
 };
 
-RunResult RunSeed(const RunOptions& options);
+RunResult RunScenario(const Scenario& scenario, const RunOptions& options = {});
 
 }  // namespace nexus::sim_test
 

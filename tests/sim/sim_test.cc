@@ -9,32 +9,25 @@ namespace nexus::sim_test {
 namespace {
 
 TEST(Simulator, OracleHoldsOverPowerCutsAndKills) {
-  for (uint64_t seed = 1; seed <= 200; seed++) {
-    RunOptions options;
-    options.seed = seed;
-    options.operations = 150;
-    RunResult result = RunSeed(options);
+  for (uint64_t seed = 1; seed <= 100; seed++) {
+    RunResult result = RunScenario(MakeScenario(seed, 200));
     ASSERT_FALSE(result.violation.has_value()) << "seed " << seed << ": " << *result.violation;
   }
 }
 
 TEST(Simulator, SameSeedGivesTheSameTrace) {
-  for (uint64_t seed : {7, 8, 9}) {
-    RunOptions options;
-    options.seed = seed;
-    RunResult first = RunSeed(options);
-    RunResult second = RunSeed(options);
+  for (uint64_t seed : {7u, 8u, 9u}) {
+    const Scenario scenario = MakeScenario(seed, 200);
+    RunResult first = RunScenario(scenario);
+    RunResult second = RunScenario(scenario);
     EXPECT_EQ(first.trace_hash, second.trace_hash) << "seed " << seed;
-    EXPECT_EQ(first.acknowledged, second.acknowledged);
+    EXPECT_EQ(first.exercised, second.exercised);
   }
 }
 
 TEST(Simulator, DifferentSeedsDiffer) {
-  RunOptions options;
-  options.seed = 1;
-  RunResult one = RunSeed(options);
-  options.seed = 2;
-  EXPECT_NE(one.trace_hash, RunSeed(options).trace_hash);
+  EXPECT_NE(RunScenario(MakeScenario(1, 100)).trace_hash,
+            RunScenario(MakeScenario(2, 100)).trace_hash);
 }
 
 }  // namespace

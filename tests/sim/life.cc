@@ -1,0 +1,102 @@
+// Opening, serving, closing. See life.h.
+
+#include "tests/sim/life.h"
+
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "tests/sim/clients.h"
+#include "tests/sim/workload.h"
+
+namespace nexus::sim_test {
+namespace {
+
+constexpr int64_t kStopPatienceNs = 1'000'000'000;
+
+// What these may fail with is the disk's doing; the oracle judges what is there.
+io::Task<void> Flush(engine::DatabaseCore* core) { (co_await core->Flush()).IgnoreError(); }
+io::Task<void> Sync(engine::DatabaseCore* core) { (co_await core->Sync()).IgnoreError(); }
+
+io::Task<void> StopServing(server::Server* server, server::Service* service) {
+  co_await server->Stop(kStopPatienceNs);
+  co_await service->Drain();
+}
+
+}  // namespace
+
+Life::~Life() {
+  server_.reset();
+  service_.reset();
+  background_.reset();
+  core_.reset();
+}
+
+std::optional<Status> Life::Open(const Options& options, bool serve) {
+  io::Environment* environment = world_->environment();
+  engine::CatalogHooks hooks;
+  hooks.directory = world_->ScratchDirectory();
+  world_->lmdb().Restore(hooks.directory);
+  sim::World* world = world_;
+  hooks.after_commit = [world, folder = hooks.directory](Lsn) { world->lmdb().OnCommit(folder); };
+  hooks.after_sync = [world, folder = hooks.directory](Lsn) { world->lmdb().OnSynced(folder); };
+  auto opened =
+      world_->TryRunTask(engine::DatabaseCore::Open(environment, options, std::move(hooks)));
+  if (!opened.has_value()) return std::nullopt;
+  if (!opened->ok()) return opened->status();
+  core_ = std::move(**opened);
+  background_ = std::make_unique<io::TaskScope>(environment->executor());
+  if (serve) Serve();
+  return OkStatus();
+}
+
+void Life::Serve() {
+  service_ = std::make_unique<server::Service>(core_.get(), world_->environment());
+  world_->RunOnLoop([this] {
+    server::ServerOptions options;
+    options.listen = kServerAddress;
+    server_ = std::make_unique<server::Server>(service_.get(), options,
+                                               [](server::LogLevel, std::string_view) {});
+    const Status listens = server_->Listen();
+    NEXUS_CHECK(listens.ok());
+  });
+}
+
+std::optional<Status> Life::Intern(const std::vector<uint32_t>& series) {
+  std::vector<uint32_t> wanted;
+  std::vector<std::string> labels;
+  for (uint32_t number : series) {
+    if (ids_.contains(number)) continue;
+    wanted.push_back(number);
+    labels.push_back(CanonicalOf(number));
+  }
+  if (wanted.empty()) return OkStatus();
+  auto ids = world_->TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
+  if (!ids.has_value()) return std::nullopt;
+  if (!ids->ok()) return ids->status();
+  for (size_t i = 0; i < wanted.size(); i++) ids_[wanted[i]] = (**ids)[i];
+  return OkStatus();
+}
+
+void Life::FlushInBackground() {
+  world_->RunOnLoop([this] { background_->Spawn(Flush(core_.get())); });
+}
+
+void Life::SyncInBackground() {
+  world_->RunOnLoop([this] { background_->Spawn(Sync(core_.get())); });
+}
+
+Status Life::Close() {
+  if (server_ != nullptr) {
+    world_->RunTask(StopServing(server_.get(), service_.get()));
+    world_->RunOnLoop([this] { server_.reset(); });
+  }
+  world_->RunTask(background_->Join());
+  Status closed = world_->RunTask(core_->Close());
+  world_->RunOnLoop([this] { core_.reset(); });
+  return closed;
+}
+
+bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }
+
+}  // namespace nexus::sim_test

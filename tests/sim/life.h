@@ -1,0 +1,61 @@
+// Life: one incarnation of the database under test, with its server, from opening to its end.
+//
+// Failure: Open gives what DatabaseCore::Open gave. After the world has crashed only the destructor
+// may be called. Threading: one thread.
+
+#ifndef NEXUS_TESTS_SIM_LIFE_H_
+#define NEXUS_TESTS_SIM_LIFE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/core.h"
+#include "io/sim/world.h"
+#include "io/task.h"
+#include "server/server.h"
+#include "server/service.h"
+
+namespace nexus::sim_test {
+
+class Life {
+ public:
+  // REQUIRES: the world has booted.
+  explicit Life(sim::World* world) : world_(world) {}
+  // REQUIRES: the world has crashed, or nothing was opened.
+  ~Life();
+  Life(const Life&) = delete;
+  Life& operator=(const Life&) = delete;
+
+  // nullopt if the world crashed on the way. With `serve` a server listens at kServerAddress.
+  std::optional<Status> Open(const Options& options, bool serve);
+  // Gives the series that have none their ids; nullopt if the world crashed.
+  std::optional<Status> Intern(const std::vector<uint32_t>& series);
+  // REQUIRES: interned.
+  SeriesId IdOf(uint32_t series) const { return ids_.at(series); }
+  void FlushInBackground();
+  void SyncInBackground();
+  // Ends the server and the database in order, then the process. REQUIRES: no crash is scheduled.
+  Status Close();
+
+  engine::DatabaseCore* core() { return core_.get(); }
+  // The log has failed and the database must be opened again.
+  bool log_failed() const;
+
+ private:
+  void Serve();
+
+  sim::World* const world_;
+  std::unique_ptr<engine::DatabaseCore> core_;
+  std::unique_ptr<server::Service> service_;
+  std::unique_ptr<server::Server> server_;
+  std::unique_ptr<io::TaskScope> background_;
+  std::map<uint32_t, SeriesId> ids_;
+};
+
+}  // namespace nexus::sim_test
+
+#endif  // NEXUS_TESTS_SIM_LIFE_H_

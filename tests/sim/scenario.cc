@@ -1,0 +1,177 @@
+// Scenarios from seeds. See scenario.h; their text: scenario_text.cc.
+
+#include "tests/sim/scenario.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+
+#include "io/sim/choice.h"
+#include "tests/sim/workload.h"
+
+namespace nexus::sim_test {
+namespace {
+
+using sim::Fault;
+
+struct Tunable {
+  const char* name;
+  // The first is the commonest.
+  std::vector<int64_t> values;
+  void (*set)(Options* options, int64_t value);
+};
+
+// Small enough that everything that can happen does.
+const std::vector<Tunable>& Tunables() {
+  static const std::vector<Tunable>* tunables = new std::vector<Tunable>{
+      {"memtable_bytes",
+       {4 << 20, 256 << 10, 1 << 20},
+       [](Options* o, int64_t v) { o->memtable_bytes = static_cast<uint64_t>(v); }},
+      {"log_segment_bytes",
+       {1 << 20, 64 << 10, 256 << 10},
+       [](Options* o, int64_t v) { o->log_segment_bytes = static_cast<uint64_t>(v); }},
+      {"log_bytes_max",
+       {4 << 20, 128 << 10},
+       [](Options* o, int64_t v) { o->log_bytes_max = static_cast<uint64_t>(v); }},
+      {"flush_interval_ms",
+       {3'600'000, 500},
+       [](Options* o, int64_t v) { o->flush_interval_ms = v; }},
+      {"page_cache_bytes",
+       {1 << 20, 0},
+       [](Options* o, int64_t v) { o->page_cache_bytes = static_cast<uint64_t>(v); }},
+      {"reserve_bytes",
+       {0, 1 << 20},
+       [](Options* o, int64_t v) { o->reserve_bytes = static_cast<uint64_t>(v); }},
+      {"admission_timeout_ms",
+       {30'000, 200},
+       [](Options* o, int64_t v) { o->admission_timeout_ms = v; }},
+      {"clients", {0, 1, 2, 3}, nullptr},
+  };
+  return *tunables;
+}
+
+// What may go wrong and pass again. What damages data for good has tests of its own.
+constexpr Fault kPassingFaults[] = {
+    Fault::kWriteError,         Fault::kNoSpace,        Fault::kQuota,
+    Fault::kReadOnlyError,      Fault::kShortWrite,     Fault::kSyncError,
+    Fault::kDirectorySyncError, Fault::kMetadataError,  Fault::kSlowOperation,
+    Fault::kClockJump,          Fault::kConnectRefused, Fault::kConnectionReset,
+    Fault::kConnectionSilent};
+
+// Of a run, each kind of operation has this share.
+struct Share {
+  OpKind kind;
+  uint64_t weight;
+};
+constexpr Share kShares[] = {
+    {OpKind::kAppend, 210}, {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
+    {OpKind::kFlush, 25},   {OpKind::kSync, 10},          {OpKind::kTenant, 4},
+    {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
+    {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
+    {OpKind::kFreeDisk, 6}};
+
+OpKind DrawKind(sim::Rng* rng) {
+  uint64_t total = 0;
+  for (const Share& share : kShares) total += share.weight;
+  uint64_t drawn = rng->Below(total);
+  for (const Share& share : kShares) {
+    if (drawn < share.weight) return share.kind;
+    drawn -= share.weight;
+  }
+  return OpKind::kWait;
+}
+
+// Crashes within the recovery that follows: none, one or two, each after so many steps; odd ones
+// are power cuts.
+int64_t DrawNested(sim::Rng* rng) {
+  return rng->Below(3) == 0 ? static_cast<int64_t>(1 + rng->Below(2 * kRecoverySteps)) : 0;
+}
+
+Op DrawOp(sim::Rng* rng) {
+  auto below = [rng](int64_t n) {
+    return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
+  };
+  Op op;
+  op.kind = DrawKind(rng);
+  auto& a = op.arguments;
+  switch (op.kind) {
+    case OpKind::kAppend: {
+      const int64_t form = below(8) == 0 ? kFresh : below(kForms - 1);
+      a = {form, below(form == kFresh ? kFreshSeries : kSeries), below(kTimestamps),
+           1 + below(form == kScrape ? kSeries : 40), below(6) == 0 ? 1 : 0};
+      break;
+    }
+    case OpKind::kClientAppend:
+      a = {below(kClientsMax), below(kClientSeries), below(kTimestamps), 1 + below(12)};
+      break;
+    case OpKind::kQuery:
+      a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
+      break;
+    case OpKind::kTenant:
+      a = {below(8)};
+      break;
+    case OpKind::kWait:
+      a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
+      break;
+    case OpKind::kKill:
+    case OpKind::kPowerCut:
+    case OpKind::kClose:
+      a = {DrawNested(rng), DrawNested(rng)};
+      break;
+    case OpKind::kJump:
+      a = {below(40'000) - 20'000};
+      break;
+    case OpKind::kFillDisk:
+      a = {below(256 << 10)};
+      break;
+    case OpKind::kFlush:
+    case OpKind::kSync:
+    case OpKind::kFreeDisk:
+      break;
+  }
+  return op;
+}
+
+}  // namespace
+
+int64_t Scenario::clients() const {
+  auto found = tunables.find("clients");
+  return found == tunables.end() ? 0 : std::clamp<int64_t>(found->second, 0, kClientsMax);
+}
+
+Scenario MakeScenario(uint64_t seed, uint64_t operations) {
+  Scenario scenario;
+  scenario.seed = seed;
+  sim::Rng settings(sim::MixBits(seed));
+  for (const Tunable& tunable : Tunables()) {
+    const uint64_t drawn = settings.Below(tunable.values.size() + 1);
+    scenario.tunables[tunable.name] = tunable.values[drawn % tunable.values.size()];
+  }
+  scenario.faults[Fault::kGarbageSector] = 100'000;
+  scenario.faults[Fault::kShortRead] = 10'000;
+  scenario.faults[Fault::kInterrupted] = 10'000;
+  // Half of the runs have crashes alone. The others have some of the faults, so that one that is
+  // frequent does not hide what another would have met.
+  const bool faulty = settings.Below(2) == 1;
+  for (Fault fault : kPassingFaults) {
+    constexpr uint32_t kRates[] = {300, 3'000, 20'000};
+    const uint32_t rate = kRates[settings.Below(std::size(kRates))];
+    if (settings.Below(4) == 0 && faulty) scenario.faults[fault] = rate;
+  }
+  for (uint64_t i = 0; i < operations; i++) {
+    sim::Rng rng(sim::MixBits(seed ^ sim::MixBits(i + 1)));
+    scenario.ops.push_back(DrawOp(&rng));
+  }
+  return scenario;
+}
+
+void ApplyTunables(const Scenario& scenario, Options* options) {
+  for (const Tunable& tunable : Tunables()) {
+    auto found = scenario.tunables.find(tunable.name);
+    if (found != scenario.tunables.end() && tunable.set != nullptr) {
+      tunable.set(options, found->second);
+    }
+  }
+}
+
+}  // namespace nexus::sim_test
