@@ -2,8 +2,6 @@
 
 #include "base/planted.h"
 
-#include <cstdlib>
-
 #include "base/check.h"
 
 namespace nexus {
@@ -23,27 +21,21 @@ const PlantedBug* Find(std::string_view name) {
   return nullptr;
 }
 
-const PlantedBug*& Current() {
-  static const PlantedBug* current = [] {
-    const char* asked = std::getenv("NEXUS_PLANT");
-    return asked == nullptr ? nullptr : Find(asked);
-  }();
-  return current;
-}
+const PlantedBug* current = nullptr;
 
 }  // namespace
 
 std::span<const PlantedBug> PlantedBugs() { return kBugs; }
 
 bool Plant(std::string_view name) {
-  Current() = Find(name);
-  return Current() != nullptr;
+  current = Find(name);
+  return current != nullptr;
 }
 
 bool IsPlanted(std::string_view name) {
   // A name that is not in the list could never be turned on.
   NEXUS_CHECK(Find(name) != nullptr);
-  return Current() != nullptr && Current()->name == name;
+  return current != nullptr && current->name == name;
 }
 
 #else

@@ -22,8 +22,7 @@ struct PlantedBug {
 
 // All of this build; none but with --config=planted.
 std::span<const PlantedBug> PlantedBugs();
-// Turns one on; false if there is none of this name. The environment variable NEXUS_PLANT does it
-// for programs that have no such option.
+// Turns one on; false if there is none of this name.
 bool Plant(std::string_view name);
 
 #ifdef NEXUS_PLANTED_BUGS

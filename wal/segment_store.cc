@@ -235,8 +235,9 @@ io::Task<void> SegmentStore::MakeSegmentAhead() {
 
 io::Task<void> SegmentStore::MakeSpare() {
   StatusOr<std::string> path = co_await CreateSpare(options_.segment_bytes);
-  if (path.ok()) spares_.push_back(*std::move(path));
-  NoteMade(path.status());
+  const Status made = path.status();
+  if (made.ok()) spares_.push_back(*std::move(path));
+  NoteMade(made);
 }
 
 std::string SegmentStore::TakeSpare() {
