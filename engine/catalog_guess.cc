@@ -22,7 +22,7 @@ class Guesser {
 
   StatusOr<CatalogGuess> Run() {
     guess_.contents.database = remains_.database;
-    guess_.contents.lsn = remains_.log_begin;
+    guess_.contents.lsn = LogBegin();
     guess_.contents.next_series_id = remains_.log.series_id_max() + 1;
     NEXUS_RETURN_IF_ERROR(ReadSeeds());
     ListLayers();
@@ -33,6 +33,15 @@ class Guesser {
   }
 
  private:
+  Lsn LogBegin() const {
+    if (!remains_.scan.segments.empty()) return remains_.scan.segments.front().base;
+    Lsn end = remains_.scan.end;
+    for (const layer::LayerSummary& layer : remains_.layers) {
+      end = std::max(end, layer.identity.order_high.lsn);
+    }
+    return end;
+  }
+
   Status ReadSeeds() {
     for (const layer::LayerSummary& layer : remains_.layers) {
       const layer::LayerIdentity& identity = layer.identity;
@@ -59,11 +68,11 @@ class Guesser {
       catalog::LayerRecord record = LayerRecordOf(layer);
       guess_.contents.open_count = std::max(guess_.contents.open_count, record.open_count);
       if (published.contains(record.key()) || inputs.contains(layer.identity.key())) continue;
-      const bool in_log = record.low.lsn >= remains_.log_begin;
-      if (in_log && !remains_.log_damaged) continue;
+      if (remains_.scan.damage.empty() && LogHolds(remains_.scan, layer)) continue;
       Lsn& sealed = sealed_[{record.tenant.value, record.branch.value}];
-      // What the log may hold too is replayed: the same samples twice are read once.
-      if (!in_log) sealed = std::max(sealed, record.high.lsn);
+      // What the log holds a part of is replayed, too: the same samples twice are read once.
+      const bool older = record.low.lsn < guess_.contents.lsn;
+      if (older) sealed = std::max(sealed, record.high.lsn);
       guess_.contents.layers.push_back(std::move(record));
     }
   }
@@ -119,7 +128,7 @@ class Guesser {
   }
 
   void DescribeUnknown() {
-    const uint64_t since = remains_.log_begin.value;
+    const uint64_t since = guess_.contents.lsn.value;
     if (invented_ > kNamesListedMax) {
       guess_.unknown.push_back(fmt::format("{} more such names", invented_ - kNamesListedMax));
     }

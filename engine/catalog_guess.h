@@ -4,8 +4,9 @@
 // The guess stands for the moment at which the log begins: replaying the whole log on top of it
 // gives the present. So it lists the layers that were published before, and invents only what no
 // edit of the log makes: the names of older tenants and branches. Layer files that no publish edit
-// names and whose samples the log still holds are of a flush that did not end: they are left out,
+// names and whose records the log still holds are of a flush that did not end: they are left out,
 // and replay writes them anew - unless the log is damaged, when such a file may be all there is.
+// With a log that is lost altogether the guess stands behind every layer.
 // Layers that another one names as its input are left out as well. Threading: pure functions.
 
 #ifndef NEXUS_ENGINE_CATALOG_GUESS_H_
@@ -20,6 +21,7 @@
 #include "catalog/image.h"
 #include "engine/log_survey.h"
 #include "layer/layer.h"
+#include "wal/scan.h"
 
 namespace nexus::engine {
 
@@ -27,9 +29,8 @@ namespace nexus::engine {
 struct Remains {
   DatabaseId database;
   std::vector<layer::LayerSummary> layers;  // every layer file of the database
-  LogSurvey log;
-  Lsn log_begin;
-  bool log_damaged = false;
+  wal::LogScan scan;
+  LogSurvey log;  // what the records of the scan say
 };
 
 struct CatalogGuess {

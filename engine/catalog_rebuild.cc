@@ -45,16 +45,6 @@ StatusOr<Definitions> NextSeries(layer::SeriesCursor* cursor, TenantId tenant,
   return definitions;
 }
 
-// Header and footer of one layer file of the database.
-StatusOr<layer::LayerSummary> ReadSummary(io::Disk* disk, const std::string& path,
-                                          DatabaseId database) {
-  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file, io::OpenFileBlocking(disk, path));
-  layer::LayerExpectation expected;
-  expected.database = database;
-  NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
-  return reader->summary();
-}
-
 class CatalogRebuild {
  public:
   CatalogRebuild(io::Environment* environment, Options options, CatalogRebuildOptions rebuild,
@@ -168,9 +158,8 @@ class CatalogRebuild {
     Remains remains;
     NEXUS_CO_ASSIGN_OR_RETURN(remains.layers, co_await ReadSummaries());
     remains.database = state_.database;
+    remains.scan = scan_;
     remains.log = survey_;
-    remains.log_begin = scan_.segments.empty() ? scan_.end : scan_.segments.front().base;
-    remains.log_damaged = !scan_.damage.empty();
     auto random = [this] { return state_.environment->random()->Next(); };
     NEXUS_CO_ASSIGN_OR_RETURN(CatalogGuess guess, GuessCatalog(remains, random));
     if (!rebuild_.without_image) {
@@ -194,9 +183,7 @@ class CatalogRebuild {
     for (const io::DirectoryEntry& entry : entries) {
       if (!layer::ParseLayerFileName(entry.name).ok()) continue;
       std::string path = io::JoinPath(state_.folder.layers, entry.name);
-      auto read = [this, path] {
-        return ReadSummary(state_.environment->disk(), path, state_.database);
-      };
+      auto read = [this, path] { return ReadLayerSummary(state_, path); };
       auto summary = co_await state_.environment->executor()->Run(io::Lane::kWorker, read);
       if (!summary.ok()) {
         co_return DataLoss("{}; restore the file from a backup, or move it out of the folder",

@@ -169,6 +169,11 @@ catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
   return record;
 }
 
+bool LogHolds(const wal::LogScan& log, const layer::LayerSummary& summary) {
+  return !log.segments.empty() && summary.identity.order_low.lsn >= log.segments.front().base &&
+         summary.identity.order_high.lsn <= log.end;
+}
+
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
   return io::JoinPath(state.folder.layers,
                       fmt::format("{:08x}-{:016x}.tmp", state.open_count, sequence));
@@ -192,13 +197,14 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
   return layer::LayerReader::Open(*std::move(file), state.pages.get(), expected);
 }
 
-StatusOr<Lsn> LowestLsnOfLayerFile(const DatabaseState& state, const std::string& path) {
+StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
+                                               const std::string& path) {
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
                          io::OpenFileBlocking(state.environment->disk(), path));
   layer::LayerExpectation expected;
   expected.database = state.database;
   NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
-  return reader->summary().identity.order_low.lsn;
+  return reader->summary();
 }
 
 io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,

@@ -16,6 +16,7 @@
 #include "engine/state.h"
 #include "io/task.h"
 #include "layer/layer.h"
+#include "wal/scan.h"
 
 namespace nexus::engine {
 
@@ -29,6 +30,10 @@ io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
 // What the catalog lists of a layer.
 catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary);
 
+// True if every record that a layer was written from is still in the log: then a file of it that
+// nothing lists is of a flush that did not end, and is of no use.
+bool LogHolds(const wal::LogScan& log, const layer::LayerSummary& summary);
+
 // "layers/<open count in hex>-<sequence in hex>.tmp": where a layer is until it is whole.
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 
@@ -37,9 +42,9 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
     const DatabaseState& state, const catalog::LayerRecord& record);
 
-// Where in the log the oldest sample of an unlisted layer file stands. Blocks. DataLoss or
+// Header and footer of a layer file that may be listed nowhere. Blocks. DataLoss or
 // FailedPrecondition if the file is no layer of this database.
-StatusOr<Lsn> LowestLsnOfLayerFile(const DatabaseState& state, const std::string& path);
+StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state, const std::string& path);
 
 }  // namespace nexus::engine
 

@@ -384,10 +384,9 @@ io::Task<Status> Recovery::CleanUpFile(std::string name) {
   std::string path = io::JoinPath(state_->folder.layers, name);
   bool held_by_log = name.ends_with(".tmp");
   if (!held_by_log) {
-    auto lowest = [state = state_, path] { return LowestLsnOfLayerFile(*state, path); };
-    StatusOr<Lsn> low = co_await state_->environment->executor()->Run(io::Lane::kWorker, lowest);
-    Lsn log_begin = scan_.segments.empty() ? scan_.end : scan_.segments.front().base;
-    held_by_log = low.ok() && *low >= log_begin;
+    auto read = [state = state_, path] { return ReadLayerSummary(*state, path); };
+    auto summary = co_await state_->environment->executor()->Run(io::Lane::kWorker, read);
+    held_by_log = summary.ok() && LogHolds(scan_, *summary);
   }
   if (!held_by_log) {
     co_return co_await QuarantineFile(

@@ -282,9 +282,10 @@ class FolderScrub {
         NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckStrangeLayer(database_, path));
         continue;
       }
-      auto lowest = [this, path] { return LowestLsnOfLayerFile(state_, path); };
-      StatusOr<Lsn> low = co_await environment_->executor()->Run(io::Lane::kWorker, lowest);
-      if (entry.name.ends_with(".tmp") || (low.ok() && *low >= log_begin_)) {
+      auto read = [this, path] { return ReadLayerSummary(state_, path); };
+      auto summary = co_await environment_->executor()->Run(io::Lane::kWorker, read);
+      const bool in_log = summary.ok() && summary->identity.order_low.lsn >= log_begin_;
+      if (entry.name.ends_with(".tmp") || in_log) {
         pass_.Note(fmt::format("{}: left over from an interrupted flush; the next start removes it",
                                path));
         continue;

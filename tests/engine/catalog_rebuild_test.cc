@@ -193,6 +193,39 @@ TEST_F(CatalogRebuildTest, WithoutImagesSeriesAndSamplesComeBackOnRequest) {
   EXPECT_EQ(Answers(), before);
 }
 
+// The log holds nothing then, so no layer may be taken for one that it can write anew.
+TEST_F(CatalogRebuildTest, LostLogAndImagesCostNoLayer) {
+  Fill();
+  ASSERT_TRUE(Flush().ok());
+  AnswersThenKill();
+  const std::vector<std::string> layers = Files(".layer");
+  ASSERT_FALSE(layers.empty());
+  world_.Boot();
+  for (const char* kind : {".image", ".log"}) {
+    for (const std::string& path : Files(kind)) {
+      ASSERT_EQ(world_.RunTask(world_.environment()->disk()->Unlink(path)), 0);
+    }
+  }
+  for (const char* folder : {"/db", "/db/wal"}) {
+    ASSERT_EQ(world_.RunTask(world_.environment()->disk()->SyncDirectory(folder)), 0);
+  }
+  world_.Crash(sim::CrashKind::kProcessKill);
+  auto report = Rebuild(/*without_image=*/true);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->layers, layers.size());
+  Status opened = Open();
+  EXPECT_TRUE(absl::IsDataLoss(opened)) << "that the log is gone is not hidden: " << opened;
+  LogReplayOptions replay;
+  replay.skip_damaged = true;
+  CatalogHooks hooks = BootHooks();
+  auto replayed =
+      world_.RunTask(ReplayLog(world_.environment(), options_, replay, std::move(hooks)));
+  world_.Crash(sim::CrashKind::kProcessKill);
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(Files("/layers/"), layers);
+}
+
 TEST_F(CatalogRebuildTest, LayerThatIsMissingIsNamedAndNothingIsChanged) {
   Fill();
   const std::string before = AnswersThenKill();
