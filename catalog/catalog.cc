@@ -41,8 +41,9 @@ Status CheckMeta(const Meta& meta, const CatalogOptions& options) {
   if (options.database && meta.database != *options.database) {
     return FailedPrecondition(
         "catalog {} belongs to database {}, not to {}: it was copied here from another one; put "
-        "the right one back, or move it away and run nexus catalog rebuild DIR",
-        options.directory, ToString(meta.database), ToString(*options.database));
+        "the right one back, or run nexus catalog rebuild {}",
+        options.directory, ToString(meta.database), ToString(*options.database),
+        DatabaseDirectory(options.directory));
   }
   uint64_t unknown = meta.features.read_only & ~kKnownReadOnlyFeatures;
   if (options.mode == OpenMode::kOpen && unknown != 0) {

@@ -64,6 +64,7 @@ void AddFlushCommand(CLI::App* app, Invocation* invocation);
 void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);
 void AddWalCommand(CLI::App* app, Invocation* invocation);
 void AddLayerCommand(CLI::App* app, Invocation* invocation);
+void AddCatalogCommand(CLI::App* app, Invocation* invocation);
 
 }  // namespace nexus::server
 

@@ -76,6 +76,7 @@ int Main(int argc, char** argv) {
   AddHealthCheckCommand(&app, &invocation);
   AddWalCommand(&app, &invocation);
   AddLayerCommand(&app, &invocation);
+  AddCatalogCommand(&app, &invocation);
   AddVersionCommand(&app, &invocation);
   AddHelpCommand(&app, &invocation);
   try {

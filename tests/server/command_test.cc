@@ -53,7 +53,8 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
       {"record"},          {"import"},        {"query"},         {"stats"},
       {"flush"},           {"serve"},         {"health-check"},  {"wal"},
       {"wal", "verify"},   {"wal", "dump"},   {"wal", "replay"}, {"layer"},
-      {"layer", "verify"}, {"layer", "dump"}, {"version"},       {"help"}};
+      {"layer", "verify"}, {"layer", "dump"}, {"catalog"},       {"catalog", "rebuild"},
+      {"version"},         {"help"}};
   for (std::vector<std::string> command : commands) {
     if (command.size() == 1) {
       EXPECT_THAT(all, HasSubstr("\n  " + command[0] + " "));
