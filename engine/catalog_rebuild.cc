@@ -218,6 +218,7 @@ class CatalogRebuild {
     NEXUS_CO_RETURN_IF_ERROR(co_await CommitBase());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayers());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLog());
+    ReportUndefined();
     NEXUS_CO_RETURN_IF_ERROR(co_await Check());
     catalog::Catalog* catalog = state_.catalog.get();
     auto sync = [catalog] { return catalog->Sync(); };
@@ -324,6 +325,21 @@ class CatalogRebuild {
       definitions = Definitions();
     }
     co_return co_await AddSeries(std::move(definitions));
+  }
+
+  // Series whose samples the log holds, but nothing their labels: the log with their definition was
+  // trimmed, or is damaged, before they were in a layer.
+  void ReportUndefined() {
+    catalog::SeriesSet undefined = survey_.sampled();
+    undefined.Subtract(survey_.defined());
+    undefined.Subtract(seen_);
+    if (undefined.empty()) return;
+    report_.damage.push_back(fmt::format(
+        "{}: the log holds samples of {} series, the first of id {}, whose labels only the lost "
+        "catalog knew; put a sound catalog/ back from a backup, or give them up with `nexus wal "
+        "replay {} --skip-damaged`",
+        state_.folder.wal, undefined.size(), undefined.ToVector().front().value,
+        state_.folder.root));
   }
 
   io::Task<Status> Check() {

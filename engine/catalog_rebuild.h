@@ -50,7 +50,8 @@ struct CatalogRebuildReport {
   uint64_t layers = 0;  // live; those published later are not counted
   uint64_t series = 0;
   uint64_t producers = 0;
-  // Images that could not be used; the log's damage, with its way out.
+  // Images that could not be used; the log's damage, and samples without labels, with their ways
+  // out.
   std::vector<std::string> damage;
   // Without an image: what could not be known, or was invented.
   std::vector<std::string> unknown;

@@ -32,8 +32,13 @@ Status LogSurvey::TakeBatch(Bytes body) {
   while (sections.Next(&section)) {
     if (section.ids_as_previous_row) continue;
     size_t count = section.ids.coding() == IdCoding::kOne ? 1 : section.sample_count;
+    SeriesId previous;
     for (size_t i = 0; i < count; i++) {
-      series_id_max_ = std::max(series_id_max_, section.ids[i].value);
+      const SeriesId id = section.ids[i];
+      if (id == previous) continue;
+      previous = id;
+      series_id_max_ = std::max(series_id_max_, id.value);
+      sampled_.Add(id);
     }
   }
   return OkStatus();
@@ -45,6 +50,7 @@ Status LogSurvey::TakeDefinitions(Bytes body) {
   for (const catalog::SeriesDefinition& definition : definitions) {
     named_.insert({definition.tenant.value, BranchId{}.value});
     series_id_max_ = std::max(series_id_max_, definition.id.value);
+    defined_.Add(definition.id);
   }
   return OkStatus();
 }

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "catalog/image.h"
+#include "catalog/series_set.h"
 #include "engine/record.h"
 
 namespace nexus::engine {
@@ -40,6 +41,9 @@ class LogSurvey {
   const std::set<BranchNumbers>& named() const { return named_; }
   // The greatest series id in any record; 0 if there is none.
   uint64_t series_id_max() const { return series_id_max_; }
+  // Series that batches name, and that the log defines.
+  const catalog::SeriesSet& sampled() const { return sampled_; }
+  const catalog::SeriesSet& defined() const { return defined_; }
 
  private:
   Status TakeBatch(Bytes body);
@@ -50,6 +54,8 @@ class LogSurvey {
   std::map<uint32_t, std::string> created_;
   std::set<BranchNumbers> named_;
   uint64_t series_id_max_ = 0;
+  catalog::SeriesSet sampled_;
+  catalog::SeriesSet defined_;
 };
 
 // The live layers once the publish edits from contents.lsn on are applied to `contents`, by key.

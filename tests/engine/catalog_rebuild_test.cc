@@ -266,6 +266,36 @@ TEST_F(CatalogRebuildTest, DamagedLogIsReportedWithItsWayOut) {
   EXPECT_EQ((*Intern("default", {"always"}))[0], (SeriesId{2}));
 }
 
+// A series that was made long before its first sample: the log with its definition is trimmed, and
+// no layer has it.
+TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateTenant("other").ok());
+  ASSERT_TRUE(OpenEpoch("default", Numbered("default")).ok());
+  for (int round = 0; round < 6; round++) {
+    ASSERT_TRUE(Round(round).ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  ASSERT_TRUE(Append(0, 10).ok());
+  AnswersThenKill();
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->damage.size(), 1u);
+  EXPECT_THAT(report->damage.front(), HasSubstr("samples of 1 series, the first of id 1"));
+  EXPECT_THAT(report->damage.front(), HasSubstr("nexus wal replay /db --skip-damaged"));
+  LogReplayOptions replay;
+  replay.skip_damaged = true;
+  CatalogHooks hooks = BootHooks();
+  auto replayed =
+      world_.RunTask(ReplayLog(world_.environment(), options_, replay, std::move(hooks)));
+  world_.Crash(sim::CrashKind::kProcessKill);
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  EXPECT_EQ(replayed->undefined_series, 1u);
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Round(7).ok());
+  EXPECT_TRUE(Flush().ok());
+}
+
 TEST_F(CatalogRebuildTest, FolderInUseIsRefused) {
   Fill(1);
   CatalogRebuildHooks hooks;
