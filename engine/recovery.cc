@@ -61,6 +61,7 @@ io::Task<Status> Recovery::Steps() {
   NEXUS_CO_RETURN_IF_ERROR(co_await ReadFolder());
   NEXUS_CO_RETURN_IF_ERROR(co_await OpenCatalog());
   NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog());
+  NEXUS_CO_RETURN_IF_ERROR(CheckCatalogReachesTheLog());
   NEXUS_CO_RETURN_IF_ERROR(scan_.status());
   const Lsn anywhere;
   NEXUS_CO_RETURN_IF_ERROR(co_await StartLog(&scan_, anywhere));
@@ -170,6 +171,19 @@ io::Task<Status> Recovery::CheckCatalogMayBeMissing() {
   co_return FailedPrecondition("{}: catalog {}, run nexus catalog rebuild {}", state_->folder.root,
                                presence_ == catalog::Presence::kMissing ? "missing" : "empty",
                                state_->folder.root);
+}
+
+// A log that begins behind the catalog has lost records - unless an image shows that it was trimmed
+// in good order: then it is the catalog that is not of this time.
+Status Recovery::CheckCatalogReachesTheLog() const {
+  const Lsn applied = state_->catalog->meta().applied;
+  const Lsn log_begin = scan_.before_first.end;
+  const bool reaches = scan_.from_the_beginning() || applied >= log_begin;
+  if (reaches || images_.empty() || images_.back() < log_begin) return OkStatus();
+  return FailedPrecondition(
+      "{}: the catalog is older than the log: it ends at LSN {}, the log begins at {}; was it put "
+      "back from a backup? run nexus catalog rebuild {}",
+      state_->folder.root, applied.value, log_begin.value, state_->folder.root);
 }
 
 io::Task<Status> Recovery::ScanTheLog() {

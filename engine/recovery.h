@@ -59,6 +59,7 @@ class Recovery {
   io::Task<Status> ReadImages();
   io::Task<Status> QuarantineFile(std::string directory, std::string name, std::string why);
   io::Task<Status> CheckCatalogMayBeMissing();
+  Status CheckCatalogReachesTheLog() const;
   io::Task<StatusOr<std::vector<std::string>>> UnlistedFiles();
   io::Task<Status> CleanUpFile(std::string name);
   enum class Pass : uint8_t { kShape, kBatches };

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "engine/log_replay.h"
 #include "tests/engine/catalog_rebuild_fixture.h"
 #include "wal/scan.h"
@@ -294,6 +297,26 @@ TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) 
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Round(7).ok());
   EXPECT_TRUE(Flush().ok());
+}
+
+TEST_F(CatalogRebuildTest, CatalogOlderThanTheLogIsNamedAndReplaced) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(0, 10).ok());
+  ASSERT_TRUE(Flush().ok());
+  std::stringstream old;
+  old << std::ifstream(world_.ScratchDirectory() + "/data.mdb", std::ios::binary).rdbuf();
+  Die(sim::CrashKind::kProcessKill);
+  Fill();
+  const std::string before = AnswersThenKill();
+  CatalogHooks hooks = BootHooks();
+  std::ofstream(hooks.directory + "/data.mdb", std::ios::binary | std::ios::trunc) << old.str();
+  auto opened = world_.RunTask(DatabaseCore::Open(world_.environment(), options_, hooks));
+  world_.Crash(sim::CrashKind::kProcessKill);
+  EXPECT_TRUE(absl::IsFailedPrecondition(opened.status())) << opened.status();
+  EXPECT_THAT(std::string(opened.status().message()), HasSubstr("older than the log"));
+  EXPECT_THAT(std::string(opened.status().message()), HasSubstr("run nexus catalog rebuild /db"));
+  ASSERT_TRUE(Rebuild().ok());
+  ExpectEqualAnswers(before);
 }
 
 TEST_F(CatalogRebuildTest, FolderInUseIsRefused) {
