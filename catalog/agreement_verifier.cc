@@ -15,10 +15,8 @@
 namespace nexus::catalog {
 namespace {
 
-// Entries of a piece. A row has some ten labels; a posting block up to 900 ids, each looked up.
-constexpr size_t kRowsPerStep = 1024;
-constexpr size_t kBlocksPerStep = 16;
-constexpr size_t kSymbolsPerStep = 4096;
+// Look-ups of a piece, some 10 ms: a row has ten labels or so, a posting block up to 900 ids.
+constexpr uint64_t kLookUpsPerStep = 10'000;
 
 enum class Stage : uint8_t { kTables, kRows, kPostings, kSymbols, kSymbolIds, kDone };
 
@@ -90,9 +88,10 @@ class AgreementVerifier::Impl {
 
   template <typename Record, typename KeyOfRecord, typename Use>
   Status CheckTable(Tree tree, KeyOfRecord key_of, Use use);
-  // Entries of a tree behind `at_`, at most `limit`; the next stage after the last.
+  // Entries of a tree behind `at_`, until there were kLookUpsPerStep; the next stage after the
+  // last.
   template <typename Check>
-  Status Walk(Tree tree, size_t limit, Check check);
+  Status Walk(Tree tree, Check check);
   // A payload whose checksum holds; nullopt if it is missing or damaged, `missing` tells which.
   std::optional<std::string_view> Find(Tree tree, std::string_view key, bool* missing) const;
   std::optional<uint64_t> SeedOf(TenantId tenant) const;
@@ -124,6 +123,7 @@ class AgreementVerifier::Impl {
   std::set<std::pair<uint32_t, uint32_t>> branches_;
   // The label of the posting block before, and its last id.
   std::optional<RowLabel> label_before_;
+  uint64_t look_ups_ = 0;  // of the piece
   uint64_t entries_ = 0;
   uint64_t entries_total_ = 0;
 };
@@ -194,13 +194,14 @@ Status AgreementVerifier::Impl::CheckTables() {
 }
 
 template <typename Check>
-Status AgreementVerifier::Impl::Walk(Tree tree, size_t limit, Check check) {
+Status AgreementVerifier::Impl::Walk(Tree tree, Check check) {
   LmdbCursor cursor(*txn_, tree);
   NEXUS_ASSIGN_OR_RETURN(bool here, at_.empty() ? cursor.First() : cursor.SeekAtOrAfter(at_));
   if (here && !at_.empty() && cursor.key() == at_) {
     NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
   }
-  for (size_t seen = 0; here && seen < limit; seen++, entries_++) {
+  look_ups_ = 0;
+  for (; here && look_ups_ < kLookUpsPerStep; look_ups_++, entries_++) {
     at_ = std::string(cursor.key());
     StatusOr<std::string_view> payload = cursor.Payload();
     if (!payload.ok()) {
@@ -233,18 +234,17 @@ std::optional<uint64_t> AgreementVerifier::Impl::SeedOf(TenantId tenant) const {
 
 Status AgreementVerifier::Impl::CheckRows(Reader::State* state) {
   std::vector<RowLabel> labels;
-  NEXUS_RETURN_IF_ERROR(
-      Walk(Tree::kSeries, kRowsPerStep, [&](std::string_view key, std::string_view payload) {
-        KeyReader fields(key);
-        const TenantId tenant{fields.U32()};
-        const SeriesId id{fields.U64()};
-        if (!fields.complete()) {
-          Report(Tree::kSeries, key, {}, "it is no key of a series");
-        } else {
-          CheckRow(state, tenant, id, key, payload, &labels);
-        }
-        return OkStatus();
-      }));
+  NEXUS_RETURN_IF_ERROR(Walk(Tree::kSeries, [&](std::string_view key, std::string_view payload) {
+    KeyReader fields(key);
+    const TenantId tenant{fields.U32()};
+    const SeriesId id{fields.U64()};
+    if (!fields.complete()) {
+      Report(Tree::kSeries, key, {}, "it is no key of a series");
+    } else {
+      CheckRow(state, tenant, id, key, payload, &labels);
+    }
+    return OkStatus();
+  }));
   return FindInPostings(std::move(labels));
 }
 
@@ -279,6 +279,7 @@ void AgreementVerifier::Impl::CheckRow(Reader::State* state, TenantId tenant, Se
   if (SeriesIdentity(*seed, *canonical) != found.identity) {
     return Report(Tree::kSeries, row_key, name, "its identity is not that of its labels");
   }
+  look_ups_ += symbols.size();
   for (const LabelSymbols& label : symbols) labels->push_back({tenant, label, id.value});
   if (visitor_.series) visitor_.series(found, *canonical);
 }
@@ -328,7 +329,7 @@ std::string AgreementVerifier::Impl::TextOf(TenantId tenant, SeriesId id) {
 }
 
 Status AgreementVerifier::Impl::CheckPostings() {
-  return Walk(Tree::kPostings, kBlocksPerStep, [&](std::string_view key, std::string_view payload) {
+  return Walk(Tree::kPostings, [&](std::string_view key, std::string_view payload) {
     return CheckBlock(key, payload);
   });
 }
@@ -352,6 +353,7 @@ Status AgreementVerifier::Impl::CheckBlock(std::string_view key, std::string_vie
   }
   label.id = ids.back();
   label_before_ = label;
+  look_ups_ += ids.size();
   Hash128 identity;
   std::vector<LabelSymbols> symbols;
   for (uint64_t id : ids) {
@@ -372,7 +374,7 @@ Status AgreementVerifier::Impl::CheckBlock(std::string_view key, std::string_vie
 }
 
 Status AgreementVerifier::Impl::CheckSymbols() {
-  return Walk(Tree::kSymbols, kSymbolsPerStep, [&](std::string_view key, std::string_view payload) {
+  return Walk(Tree::kSymbols, [&](std::string_view key, std::string_view payload) {
     KeyReader fields(key);
     const TenantId tenant{fields.U32()};
     const Symbol symbol = fields.U32();
@@ -390,26 +392,25 @@ Status AgreementVerifier::Impl::CheckSymbols() {
 }
 
 Status AgreementVerifier::Impl::CheckSymbolIds() {
-  return Walk(
-      Tree::kSymbolIds, kSymbolsPerStep, [&](std::string_view key, std::string_view payload) {
-        KeyReader fields(key);
-        const TenantId tenant{fields.U32()};
-        const Hash128 identity{fields.U64(), fields.U64()};
-        const std::optional<uint64_t> seed = SeedOf(tenant);
-        if (!seed.has_value()) return OkStatus();
-        if (!fields.complete() || payload.size() != sizeof(Symbol)) {
-          Report(Tree::kSymbolIds, key, {}, "the entry is malformed");
-          return OkStatus();
-        }
-        bool missing = false;
-        const auto symbol = LoadUnaligned<Symbol>(payload.data());
-        const auto string = Find(Tree::kSymbols, SymbolKey(tenant, symbol).view(), &missing);
-        if (missing || (string && SymbolIdentity(*seed, *string) != identity)) {
-          Report(Tree::kSymbolIds, key, {},
-                 fmt::format("symbol {} has not the string that leads to it", symbol));
-        }
-        return OkStatus();
-      });
+  return Walk(Tree::kSymbolIds, [&](std::string_view key, std::string_view payload) {
+    KeyReader fields(key);
+    const TenantId tenant{fields.U32()};
+    const Hash128 identity{fields.U64(), fields.U64()};
+    const std::optional<uint64_t> seed = SeedOf(tenant);
+    if (!seed.has_value()) return OkStatus();
+    if (!fields.complete() || payload.size() != sizeof(Symbol)) {
+      Report(Tree::kSymbolIds, key, {}, "the entry is malformed");
+      return OkStatus();
+    }
+    bool missing = false;
+    const auto symbol = LoadUnaligned<Symbol>(payload.data());
+    const auto string = Find(Tree::kSymbols, SymbolKey(tenant, symbol).view(), &missing);
+    if (missing || (string && SymbolIdentity(*seed, *string) != identity)) {
+      Report(Tree::kSymbolIds, key, {},
+             fmt::format("symbol {} has not the string that leads to it", symbol));
+    }
+    return OkStatus();
+  });
 }
 
 AgreementVerifier::AgreementVerifier(const Catalog* catalog, AgreementVisitor visitor)

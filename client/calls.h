@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "base/mutex.h"
 #include "client/protocol/format.h"
 #include "client/protocol/query.h"
+#include "client/protocol/scrub.h"
 #include "client/session.h"
 
 namespace nexus::client {
@@ -23,6 +25,11 @@ namespace nexus::client {
 // A call that ends, with what came collected.
 class CollectingCall : public Call {
  public:
+  CollectingCall() = default;
+  // `progress` is told what SCRUB_PROGRESS says, on the loop.
+  explicit CollectingCall(std::function<void(const protocol::ScrubProgress&)> progress)
+      : progress_(std::move(progress)) {}
+
   // On the loop, as soon as it is asked.
   void Asked(Session* session, uint64_t number) {
     session_ = session;
@@ -36,10 +43,20 @@ class CollectingCall : public Call {
   // After Wait.
   std::vector<std::string>& strings() { return strings_; }
   std::vector<protocol::Stat>& stats() { return stats_; }
+  protocol::ScrubReply& scrub() { return scrub_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
     if (opcode == protocol::Opcode::kStatsReply) {
       NEXUS_ASSIGN_OR_RETURN(stats_, protocol::DecodeStats(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kScrubReply) {
+      NEXUS_ASSIGN_OR_RETURN(scrub_, protocol::DecodeScrubReply(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kScrubProgress) {
+      NEXUS_ASSIGN_OR_RETURN(protocol::ScrubProgress progress, protocol::DecodeScrubProgress(body));
+      if (progress_) progress_(progress);
       return OkStatus();
     }
     // What is collected is taken as it comes.
@@ -62,6 +79,8 @@ class CollectingCall : public Call {
   uint64_t number_ = 0;
   std::vector<std::string> strings_;
   std::vector<protocol::Stat> stats_;
+  protocol::ScrubReply scrub_;
+  const std::function<void(const protocol::ScrubProgress&)> progress_;
   Status status_;
   Notification finished_;
 };

@@ -197,6 +197,14 @@ StatusOr<std::vector<protocol::Stat>> Client::GetStats(const Scope& scope) {
 
 Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }
 
+StatusOr<protocol::ScrubReply> Client::Scrub(
+    const std::function<void(const protocol::ScrubProgress&)>& progress, const Scope& scope) {
+  auto call = std::make_shared<CollectingCall>(progress);
+  core_->Ask(scope, protocol::Opcode::kScrub, {}, call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->scrub());
+}
+
 Status Client::Ping(int64_t timeout_ms) {
   Scope scope;
   scope.timeout_ms = timeout_ms;

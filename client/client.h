@@ -36,6 +36,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "client/protocol/query.h"
+#include "client/protocol/scrub.h"
 #include "client/write_queue.h"
 
 namespace nexus::client {
@@ -196,6 +197,12 @@ class Client {
   StatusOr<std::vector<protocol::Stat>> GetStats(const Scope& scope = {});
   // Moves all samples in memory to layers.
   Status Flush(const Scope& scope = {});
+  // The physical check of the server's database while it serves: what is damaged, and what was
+  // checked. `progress` may be empty; it is called on a thread of the client and must be quick.
+  // It reads everything there is: give it time. Ends when the connection does. Errors:
+  // FailedPrecondition - a scrub is under way.
+  StatusOr<protocol::ScrubReply> Scrub(
+      const std::function<void(const protocol::ScrubProgress&)>& progress, const Scope& scope);
   Status Ping(int64_t timeout_ms = 5'000);
   ServerInfo server() const;
 

@@ -21,6 +21,7 @@ constexpr int64_t kSilenceNs = 30'000'000'000;
 // What may answer a request but is not its end.
 bool IsPart(Opcode request, Opcode reply) {
   if (request == Opcode::kQuery) return reply == Opcode::kResult;
+  if (request == Opcode::kScrub) return reply == Opcode::kScrubProgress;
   return (request == Opcode::kLabels || request == Opcode::kSeries) && reply == Opcode::kStrings;
 }
 
@@ -38,6 +39,8 @@ Opcode FinalOf(Opcode request) {
       return Opcode::kResultEnd;
     case Opcode::kStats:
       return Opcode::kStatsReply;
+    case Opcode::kScrub:
+      return Opcode::kScrubReply;
     default:
       return Opcode::kDone;
   }
@@ -231,7 +234,8 @@ Status Session::OnFinal(UnderWay under_way, const protocol::FrameHeader& header,
       EndCall(under_way.call, OkStatus(), *end);
       return OkStatus();
     }
-    case Opcode::kStatsReply: {
+    case Opcode::kStatsReply:
+    case Opcode::kScrubReply: {
       auto asked = calls_.find(under_way.call);
       if (asked == calls_.end()) return OkStatus();
       Status status = asked->second->request.call->OnReply(header.opcode, body);

@@ -12,6 +12,7 @@
 #include "engine/core.h"
 #include "engine/cursors.h"
 #include "engine/nexus.h"
+#include "engine/scrub.h"
 #include "io/real.h"
 
 namespace nexus {
@@ -114,6 +115,7 @@ class Database::Implementation {
 
   StatusOr<std::vector<SeriesId>> Intern(std::span<const Labels> labels, std::string_view tenant);
   void Append(WriteBatch batch, const AppendOptions& options, AppendCallback done);
+  StatusOr<ScrubReport> Scrub(const ScrubOptions& options);
   Status Close();
 
   template <typename T>
@@ -139,6 +141,7 @@ class Database::Implementation {
   CondVar changed_;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<bool>* scrub_ ABSL_GUARDED_BY(mutex_) = nullptr;  // stops the one under way
   uint64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
@@ -266,9 +269,37 @@ Status Database::Implementation::Close() {
     MutexLock lock(&mutex_);
     if (closing_) return OkStatus();
     closing_ = true;
+    if (scrub_ != nullptr) scrub_->store(true, std::memory_order_relaxed);
     while (calls_ > 0) changed_.Wait(&mutex_);
   }
   return OnLoop(core_->Close());
+}
+
+// Close ends it, instead of waiting hours for it.
+StatusOr<ScrubReport> Database::Implementation::Scrub(const ScrubOptions& options) {
+  Call call(this);
+  if (!call.open()) return ClosedError();
+  std::atomic<bool> cancel = false;
+  {
+    MutexLock lock(&mutex_);
+    if (scrub_ != nullptr) {
+      return FailedPrecondition("a scrub of this database is under way; wait for it to end");
+    }
+    scrub_ = &cancel;
+  }
+  ScrubOptions watched = options;
+  watched.progress = [&](const Progress& progress) {
+    if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)) {
+      cancel.store(true, std::memory_order_relaxed);
+    }
+    if (options.progress) options.progress(progress);
+  };
+  watched.cancel = &cancel;
+  StatusOr<ScrubReport> report = OnLoop(engine::Scrub(core_.get(), std::move(watched)));
+  MutexLock lock(&mutex_);
+  scrub_ = nullptr;
+  if (closing_ && absl::IsCancelled(report.status())) return ClosedError();
+  return report;
 }
 
 void Database::Implementation::Append(WriteBatch batch, const AppendOptions& options,
@@ -495,6 +526,10 @@ StatusOr<Stats> Database::GetStats() {
   Stats stats = implementation_->OnLoop(implementation_->core()->LoopStats());
   NEXUS_RETURN_IF_ERROR(implementation_->core()->CompleteStats(&stats));
   return stats;
+}
+
+StatusOr<ScrubReport> Database::Scrub(const ScrubOptions& options) {
+  return implementation_->Scrub(options);
 }
 
 const RecoveryReport& Database::recovery() const { return implementation_->core()->recovery(); }

@@ -35,6 +35,7 @@
 #include "base/types.h"
 #include "engine/options.h"
 #include "engine/query.h"
+#include "engine/scrub_report.h"
 
 namespace nexus {
 
@@ -220,6 +221,12 @@ class Database {
   std::vector<std::string> Tenants();
 
   StatusOr<Stats> GetStats();
+  // The physical check, while the database serves: every checksum of layers, log, catalog and
+  // images, every statistic, and that all parts agree. Changes nothing; reads in small pieces.
+  // Damage is in the report, which is then not clean(). Blocks; a Close meanwhile ends it. Errors:
+  // FailedPrecondition - another scrub of it is under way, or it is closing; Cancelled,
+  // DeadlineExceeded. Of a stopped database: `nexus scrub --data DIR`.
+  StatusOr<ScrubReport> Scrub(const ScrubOptions& options = {});
   const RecoveryReport& recovery() const;
 
   // Waits for appends in flight, makes everything durable, writes the closing mark, frees the

@@ -204,11 +204,13 @@ class FolderScrub {
     }
     const std::string way_out =
         fmt::format("nexus wal replay {} --skip-damaged keeps what is good", state_.folder.root);
-    for (const wal::Damage& damage : scan->damage) pass_.AddLogDamage(damage, way_out);
     for (const std::string& note : scan->notes) pass_.Note(note);
     log_begin_ = scan->segments.empty() ? scan->end : scan->segments.front().base;
     const bool whole_log = scan->from_the_beginning();
-    if (missing_) JudgeMissingCatalog(*scan);
+    // A rebuilt one that is whole the next start puts in its place.
+    NEXUS_CO_ASSIGN_OR_RETURN(auto rebuilt,
+                              co_await pass_.ListFolder(state_.folder.catalog_rebuilt));
+    if (missing_ && rebuilt.empty()) JudgeMissingCatalog(*scan);
     // Edits and definitions that the catalog does not hold make up what is live. Without either
     // catalog or image only a log from the beginning can tell.
     if (!known_ && whole_log) known_ = true;
@@ -220,20 +222,28 @@ class FolderScrub {
     };
     NEXUS_CO_ASSIGN_OR_RETURN(const std::vector<wal::Damage> damage,
                               co_await pass_.CheckLog(wal::HeldSegments(*scan), apply));
-    // The scan has judged what cannot be read; records that say what they cannot are news.
-    for (const wal::Damage& found : damage) {
-      auto overlaps = [&found](const wal::Damage& known) {
-        return known.path == found.path && known.offset <= found.offset &&
-               (found.lsn < known.until || known.offset == found.offset);
-      };
-      if (std::none_of(scan->damage.begin(), scan->damage.end(), overlaps)) {
-        pass_.AddLogDamage(found, way_out);
-      }
-    }
+    AddLogDamage(scan->damage, damage, way_out);
     if (scan->damage_count == 0) {
       NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLogSeries(labels_));
     }
     co_return co_await CheckLogFiles();
+  }
+
+  // The scan has judged what is damage and what a torn tail; the walk tells the places better. What
+  // the walk alone has found are records that say what they cannot.
+  void AddLogDamage(const std::vector<wal::Damage>& scanned, const std::vector<wal::Damage>& walked,
+                    const std::string& way_out) {
+    auto within = [](const wal::Damage& fine, const wal::Damage& coarse) {
+      return fine.path == coarse.path && coarse.offset <= fine.offset &&
+             (fine.offset == coarse.offset || fine.lsn < coarse.until);
+    };
+    for (const wal::Damage& coarse : scanned) {
+      auto is_within = [&](const wal::Damage& fine) { return within(fine, coarse); };
+      if (std::none_of(walked.begin(), walked.end(), is_within)) {
+        pass_.AddLogDamage(coarse, way_out);
+      }
+    }
+    for (const wal::Damage& fine : walked) pass_.AddLogDamage(fine, way_out);
   }
 
   // As recovery does: a catalog may be missing only where the log alone can rebuild it.

@@ -234,10 +234,16 @@ io::Task<StatusOr<std::vector<Lsn>>> ScrubPass::CheckRoot() {
   for (const io::DirectoryEntry& entry : root) {
     const std::optional<Lsn> image = catalog::ParseImageFileName(entry.name);
     const bool unfinished = entry.name.ends_with(".tmp");
+    const std::string path = io::JoinPath(folder_.root, entry.name);
     if (image.has_value()) {
       images.push_back(*image);
+    } else if (path == folder_.catalog_building || path == folder_.catalog_rebuilt) {
+      Note(fmt::format(
+          "{}: left by a nexus catalog rebuild that was interrupted; the next start, or "
+          "the next rebuild, ends it",
+          path));
     } else if (!IsKnownName(entry.name) && !unfinished) {
-      AddFile(io::JoinPath(folder_.root, entry.name), kUnknown, kWayOut);
+      AddFile(path, kUnknown, kWayOut);
     }
   }
   NEXUS_CO_ASSIGN_OR_RETURN(auto catalog, co_await ListFolder(folder_.catalog));

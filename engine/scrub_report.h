@@ -24,8 +24,8 @@ struct ScrubOptions {
   // No aggregate: GCC 12 destroys aggregate temporaries of co_await expressions twice.
   ScrubOptions() = default;
 
-  // Called on a thread of the database; must not call back into it. Units are bytes read, or
-  // entries of the catalog.
+  // Called after each piece, on a thread of the database; must not call back into it. Units are
+  // bytes read, or entries of the catalog.
   ProgressCallback progress;
   int64_t deadline_ms = 0;                    // from its start; 0 for none
   const std::atomic<bool>* cancel = nullptr;  // set to true from any thread to stop the scrub

@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "base/labels.h"
+#include "client/protocol/scrub.h"
+#include "engine/scrub.h"
+#include "server/scrub_output.h"
 #include "server/stats_figures.h"
 #include "wal/log.h"
 
@@ -21,6 +24,8 @@ using protocol::Opcode;
 constexpr uint32_t kRequestsMax = 1024;
 // What a refused client should wait before it tries again.
 constexpr uint32_t kRetryAfterMs = 100;
+// Often enough for a progress bar, rare enough to cost nothing.
+constexpr int64_t kScrubProgressNs = 200'000'000;
 
 std::string_view RequestName(Opcode opcode) { return protocol::NameOf(opcode); }
 
@@ -98,6 +103,7 @@ BinarySession::BinarySession(Service* service, Transport* transport)
 BinarySession::~BinarySession() {
   ticket_.Drop();
   for (auto& [id, job] : queries_) job->Drop();
+  CancelScrubs();
 }
 
 // ---- Input.
@@ -171,11 +177,13 @@ void BinarySession::OnWritable() {
 
 void BinarySession::OnEnd() {
   ended_ = true;
+  CancelScrubs();
   CloseIfDone();
 }
 
 void BinarySession::OnStopping() {
   ended_ = true;
+  CancelScrubs();
   CloseIfDone();
 }
 
@@ -224,6 +232,8 @@ void BinarySession::Handle(const Frame& frame) {
     case Opcode::kFlush:
       BeginRequest();
       return service_->Spawn(Flush(this, service_, ticket_, frame.header.request_id));
+    case Opcode::kScrub:
+      return HandleScrub(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -556,6 +566,7 @@ void BinarySession::HandleCancel(const Frame& frame) {
   if (!id.ok()) return SendError(frame.header.request_id, protocol::ToErrorReply(id.status()));
   // What has ended already needs no cancelling.
   if (auto found = queries_.find(*id); found != queries_.end()) found->second->Cancel();
+  if (auto found = scrubs_.find(*id); found != scrubs_.end()) found->second->store(true);
   Reply(Opcode::kDone, frame.header.request_id, {});
 }
 
@@ -590,6 +601,46 @@ io::Task<void> BinarySession::Flush(BinarySession* session, Service* service, Ti
     co_return;
   }
   session->Finish(Opcode::kDone, request_id, {});
+}
+
+void BinarySession::HandleScrub(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  auto cancel = std::make_shared<std::atomic<bool>>(false);
+  scrubs_[id] = cancel;
+  BeginRequest();
+  service_->Spawn(Scrub(this, service_, ticket_, id, std::move(cancel)));
+}
+
+// Who asked is gone: nobody wants to know.
+void BinarySession::CancelScrubs() {
+  for (auto& [id, cancel] : scrubs_) cancel->store(true);
+}
+
+io::Task<void> BinarySession::Scrub(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id,
+                                    std::shared_ptr<std::atomic<bool>> cancel) {
+  int64_t told_ns = service->environment()->MonotonicNanos();
+  ScrubOptions options;
+  options.cancel = cancel.get();
+  options.progress = [session, service, ticket, request_id, &told_ns](const Progress& at) {
+    const int64_t now_ns = service->environment()->MonotonicNanos();
+    if (!ticket.alive() || now_ns - told_ns < kScrubProgressNs) return;
+    if (session->transport_->queued_bytes() >= kOutputBytesMax) return;
+    told_ns = now_ns;
+    std::string body;
+    protocol::Encode(protocol::ScrubProgress{std::string(at.activity), at.done, at.total}, &body);
+    session->Reply(Opcode::kScrubProgress, request_id, body);
+  };
+  StatusOr<ScrubReport> report = co_await engine::Scrub(service->core(), options);
+  if (!ticket.alive()) co_return;
+  session->scrubs_.erase(request_id);
+  if (!report.ok()) {
+    session->FinishError(request_id, report.status());
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(ScrubReplyOf(*report), &body);
+  session->Finish(Opcode::kScrubReply, request_id, body);
 }
 
 // ---- Replies.

@@ -10,6 +10,7 @@
 #ifndef NEXUS_SERVER_BINARY_SESSION_H_
 #define NEXUS_SERVER_BINARY_SESSION_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -63,6 +64,8 @@ class BinarySession : public Session {
   void HandleQuery(const protocol::Frame& frame);
   void HandleCancel(const protocol::Frame& frame);
   void HandleCredit(const protocol::Frame& frame);
+  void HandleScrub(const protocol::Frame& frame);
+  void CancelScrubs();
 
   // The session is theirs to touch only while the ticket is alive; they start later, so also at
   // once.
@@ -76,6 +79,8 @@ class BinarySession : public Session {
                                   uint64_t request_id);
   static io::Task<void> Flush(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id);
+  static io::Task<void> Scrub(BinarySession* session, Service* service, Ticket ticket,
+                              uint64_t request_id, std::shared_ptr<std::atomic<bool>> cancel);
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
                       const StatusOr<std::vector<SeriesId>>& ids, const protocol::Ranges& refused);
@@ -113,9 +118,11 @@ class BinarySession : public Session {
 
   std::map<uint32_t, Target> targets_;
   std::map<uint64_t, std::shared_ptr<QueryJob>> queries_;  // by request id
-  std::unique_ptr<BatchRequest> receiving_;                // its body is on the way
-  uint64_t batch_bytes_ = 0;                               // in the database
-  uint32_t requests_ = 0;                                  // begun, without final reply
+  // What stops the scrubs of this connection, by request id.
+  std::map<uint64_t, std::shared_ptr<std::atomic<bool>>> scrubs_;
+  std::unique_ptr<BatchRequest> receiving_;  // its body is on the way
+  uint64_t batch_bytes_ = 0;                 // in the database
+  uint32_t requests_ = 0;                    // begun, without final reply
   std::string frame_;
 };
 

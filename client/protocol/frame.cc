@@ -23,6 +23,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kPing:
     case Opcode::kStats:
     case Opcode::kFlush:
+    case Opcode::kScrub:
     case Opcode::kDone:
       return 0;
     case Opcode::kHello:
@@ -34,6 +35,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kCredit:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
+    case Opcode::kScrubProgress:
       return 256;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
@@ -48,6 +50,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kStatsReply:
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
+    case Opcode::kScrubReply:
     case Opcode::kError:
       return kBodyBytesMax;
   }
@@ -87,6 +90,8 @@ const char* NameOf(Opcode opcode) {
       return "CANCEL";
     case Opcode::kCredit:
       return "CREDIT";
+    case Opcode::kScrub:
+      return "SCRUB";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -103,6 +108,10 @@ const char* NameOf(Opcode opcode) {
       return "RESULT_END";
     case Opcode::kStatsReply:
       return "STATS_REPLY";
+    case Opcode::kScrubProgress:
+      return "SCRUB_PROGRESS";
+    case Opcode::kScrubReply:
+      return "SCRUB_REPLY";
     case Opcode::kError:
       return "ERROR";
   }

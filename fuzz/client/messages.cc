@@ -13,6 +13,7 @@
 #include "client/protocol/handshake.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/scrub.h"
 #include "client/protocol/write.h"
 
 namespace nexus::protocol {
@@ -118,6 +119,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeResultEnd, body);
     case Opcode::kStatsReply:
       return Fuzz(DecodeStats, body);
+    case Opcode::kScrubProgress:
+      return Fuzz(DecodeScrubProgress, body);
+    case Opcode::kScrubReply:
+      return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:
       return Fuzz(DecodeError, body);
     case Opcode::kCancel:
@@ -126,6 +131,7 @@ void FuzzMessage(Opcode opcode, Bytes body) {
     case Opcode::kWriteBatch:
     case Opcode::kStats:
     case Opcode::kFlush:
+    case Opcode::kScrub:
     case Opcode::kDone:
       return;
   }

@@ -23,6 +23,7 @@
 #include "client/protocol/handshake.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/scrub.h"
 #include "client/protocol/write.h"
 #include "tests/client/frames.h"
 
@@ -158,6 +159,26 @@ Vector Statistics() {
   return made;
 }
 
+Vector Scrubbed() {
+  Vector made = Empty(Side::kServer, Opcode::kScrubReply);
+  ScrubReply reply;
+  reply.figures = {{"layers", uint64_t{2}}};
+  reply.finding_count = 3;
+  reply.findings.resize(2);
+  reply.findings[0] = {
+      "/db/layers/a.layer", 128,       "its checksum is wrong", {"up{job=\"a\"}"}, 7,
+      TimeRange{-1, 1000},  "a backup"};
+  reply.findings[1].file = "/db/wal/x";
+  reply.notes = {"one", "two"};
+  Encode(reply, &made.body);
+  made.reads_back = [reply](Bytes body) {
+    auto read = DecodeScrubReply(body);
+    return read.ok() && read->findings == reply.findings && read->finding_count == 3 &&
+           read->notes == reply.notes && std::get<uint64_t>(read->figures[0].value) == 2;
+  };
+  return made;
+}
+
 Vector Cancel() {
   Vector made = Empty(Side::kClient, Opcode::kCancel);
   EncodeCancel(77, &made.body);
@@ -211,6 +232,9 @@ std::map<std::string, Vector> Vectors() {
       {"strings", Strings()},
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
+      {"scrub_progress",
+       Of(kServer, Opcode::kScrubProgress, ScrubProgress{"checking", 5, 10}, DecodeScrubProgress)},
+      {"scrub_reply", Scrubbed()},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };
 }

@@ -12,6 +12,7 @@
 
 #include "batch/batch_encoder.h"
 #include "client/protocol/query.h"
+#include "client/protocol/scrub.h"
 #include "tests/engine/sim_fixture.h"
 
 namespace nexus::server {
@@ -430,6 +431,40 @@ TEST_F(BinarySessionTest, LabelsSeriesStatsAndFlushAnswer) {
     if (stat.name == "layers") found = std::get<uint64_t>(stat.value) == 1;
   }
   EXPECT_TRUE(found);
+}
+
+TEST_F(BinarySessionTest, ScrubAnswersWithItsReportAndOnlyOneRunsAtATime) {
+  Greet();
+  Feed(FrameOf(Opcode::kFlush, 5, {}));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  Feed(FrameOf(Opcode::kScrub, 6, {}) + FrameOf(Opcode::kScrub, 7, {}));
+  std::map<uint64_t, Reply> replies;
+  while (replies.size() < 2) {
+    Reply reply = Next();
+    if (reply.header.opcode == Opcode::kScrubProgress) continue;
+    replies[reply.header.request_id] = reply;
+  }
+  // Either may have come first.
+  const bool first_ran = replies[6].header.opcode == Opcode::kScrubReply;
+  const Reply& ran = first_ran ? replies[6] : replies[7];
+  const Reply& refused = first_ran ? replies[7] : replies[6];
+  ASSERT_EQ(ran.header.opcode, Opcode::kScrubReply);
+  auto report = protocol::DecodeScrubReply(AsBytes(ran.body));
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->finding_count, 0u);
+  ASSERT_EQ(refused.header.opcode, Opcode::kError);
+  auto error = protocol::DecodeError(AsBytes(refused.body));
+  ASSERT_TRUE(error.ok());
+  EXPECT_NE(error->message.find("under way"), std::string::npos) << error->message;
+}
+
+TEST_F(BinarySessionTest, ScrubEndsWithItsConnection) {
+  Greet();
+  Feed(FrameOf(Opcode::kScrub, 6, {}));
+  world_.RunOnLoop([this] { session_.reset(); });
+  world_.RunUntilIdle();
+  EXPECT_TRUE(core_->BeginScrub().ok()) << "the one before has ended";
+  world_.RunOnLoop([this] { core_->EndScrub(); });
 }
 
 TEST_F(BinarySessionTest, DestroyedSessionLeavesItsRequestsToEndByThemselves) {

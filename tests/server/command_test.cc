@@ -49,12 +49,25 @@ TEST_F(NexusCommand, VersionIsPrinted) { EXPECT_THAT(Done({"version"}), StartsWi
 TEST_F(NexusCommand, HelpExplainsEveryCommand) {
   const std::string all = Done({"help"});
   EXPECT_EQ(Done({"--help"}), all);
-  const std::vector<std::vector<std::string>> commands = {
-      {"record"},          {"import"},        {"query"},         {"stats"},
-      {"flush"},           {"serve"},         {"health-check"},  {"wal"},
-      {"wal", "verify"},   {"wal", "dump"},   {"wal", "replay"}, {"layer"},
-      {"layer", "verify"}, {"layer", "dump"}, {"catalog"},       {"catalog", "rebuild"},
-      {"version"},         {"help"}};
+  const std::vector<std::vector<std::string>> commands = {{"record"},
+                                                          {"import"},
+                                                          {"query"},
+                                                          {"stats"},
+                                                          {"flush"},
+                                                          {"scrub"},
+                                                          {"serve"},
+                                                          {"health-check"},
+                                                          {"wal"},
+                                                          {"wal", "verify"},
+                                                          {"wal", "dump"},
+                                                          {"wal", "replay"},
+                                                          {"layer"},
+                                                          {"layer", "verify"},
+                                                          {"layer", "dump"},
+                                                          {"catalog"},
+                                                          {"catalog", "rebuild"},
+                                                          {"version"},
+                                                          {"help"}};
   for (std::vector<std::string> command : commands) {
     if (command.size() == 1) {
       EXPECT_THAT(all, HasSubstr("\n  " + command[0] + " "));
@@ -298,6 +311,45 @@ TEST_F(NexusCommand, DamagedLogIsThreeAndNamesThePlaceAndTheWayOut) {
   Done({"wal", "replay", data_, "--skip-damaged"});
   EXPECT_EQ(Query("later_usage"),
             "{\"metric\":{\"__name__\":\"later_usage\"},\"samples\":[[1800000000000000000,1]]}\n");
+}
+
+TEST_F(NexusCommand, ScrubFindsDamageAtItsPlaceWithoutOpeningOrChangingAnything) {
+  ImportCpu();
+  Done({"flush", "--data", data_});
+  const std::string sound = Done({"scrub", "--data", data_, "--format", "json"});
+  EXPECT_THAT(sound, AllOf(StartsWith("{\"clean\":true,\"finding_count\":0,"),
+                           HasSubstr("\"layers\":1,"), HasSubstr("\"series\":3,")));
+  EXPECT_THAT(Done({"scrub", "--data", data_}), HasSubstr("sound: nothing is damaged"));
+  ASSERT_EQ(DataFiles(".layer").size(), 1u);
+  const std::filesystem::path layer = DataFiles(".layer").front();
+  FlipByte(layer, 100);
+  const std::filesystem::path catalog = std::filesystem::path(data_) / "catalog" / "data.mdb";
+  const std::string pages = FileContent(catalog);
+  for (size_t at = pages.find("cpu_idle"); at != std::string::npos;
+       at = pages.find("cpu_idle", at + 1)) {
+    FlipByte(catalog, at);
+  }
+  const std::string damaged = FileContent(catalog);
+  Result json = Nexus({"scrub", "--data", data_, "--format", "json"});
+  EXPECT_EQ(json.exit, kDamaged) << json.error;
+  EXPECT_THAT(json.out, AllOf(StartsWith("{\"clean\":false,\"finding_count\":2,"),
+                              HasSubstr(layer.filename().string()), HasSubstr("\"offset\":0,"),
+                              HasSubstr("\"first_ns\":1700000000000000000"), HasSubstr("data.mdb"),
+                              HasSubstr("nexus catalog rebuild")));
+  Result table = Nexus({"scrub", "--data", data_});
+  EXPECT_EQ(table.exit, kDamaged);
+  EXPECT_THAT(table.out, AllOf(HasSubstr("DAMAGE " + layer.string() + " at offset 0"),
+                               HasSubstr("samples of 2023-11-14"), HasSubstr("way out: "),
+                               HasSubstr("DAMAGED: 2 places")));
+  EXPECT_EQ(FileContent(catalog), damaged);
+}
+
+TEST_F(NexusCommand, ScrubOfNoDatabaseOrWrongUsageIsTwo) {
+  EXPECT_EQ(Nexus({"scrub", "--data", data_}).exit, kUsage);
+  EXPECT_FALSE(std::filesystem::exists(data_));
+  EXPECT_EQ(Nexus({"scrub"}).exit, kUsage);
+  EXPECT_EQ(Nexus({"scrub", "--data", data_, "--connect", "127.0.0.1:1"}).exit, kUsage);
+  EXPECT_EQ(Nexus({"scrub", "--data", data_, "--format", "csv"}).exit, kUsage);
 }
 
 TEST_F(NexusCommand, FolderInUseNamesItsHolder) {

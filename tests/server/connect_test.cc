@@ -359,5 +359,28 @@ TEST_F(ConnectTest, ImportOutlivesServersThatAreKilledAndStoresEverySampleOnce) 
             fmt::format("{{\"metric\":{{}},\"samples\":[[0,{}]]}}\n", static_cast<double>(sum)));
 }
 
+TEST_F(ConnectTest, ScrubOfARunningServerTellsWhatIsSoundAndWhatIsNot) {
+  Serve();
+  const std::string file = File("many.lp", ManyLines());
+  ASSERT_EQ(Connected({"import", "--format", "influx", file}).exit, kDone);
+  ASSERT_EQ(Connected({"flush"}).exit, kDone);
+  Result sound = Connected({"scrub", "--format", "json"});
+  EXPECT_EQ(sound.exit, kDone) << sound.error;
+  EXPECT_EQ(Figure(sound.out, "samples"), 60'000u);
+  EXPECT_EQ(Figure(sound.out, "series"), 3u);
+  EXPECT_GT(Figure(sound.out, "catalog_pages"), 3u);
+  Result in_use = Nexus({"scrub", "--data", data_});
+  EXPECT_EQ(in_use.exit, kFailed);
+  EXPECT_THAT(in_use.error, HasSubstr("--connect " + address_));
+  const std::filesystem::path layer = DataFiles(".layer").front();
+  FlipByte(layer, static_cast<size_t>(std::filesystem::file_size(layer) / 2));
+  Result damaged = Connected({"scrub"});
+  EXPECT_EQ(damaged.exit, kDamaged) << damaged.error;
+  EXPECT_THAT(damaged.out, AllOf(HasSubstr("DAMAGE " + layer.string() + " at offset "),
+                                 HasSubstr("series ("), HasSubstr("way out: ")));
+  EXPECT_EQ(Connected({"stats"}).exit, kDone) << "it serves on";
+  StopServing();
+}
+
 }  // namespace
 }  // namespace nexus::server
