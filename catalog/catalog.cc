@@ -165,6 +165,7 @@ StatusOr<std::unique_ptr<Catalog>> Catalog::Open(CatalogOptions options) {
     // What a killed process had committed may still be in the page cache alone.
     if (int rc = mdb_env_sync(env->get(), 1); rc != MDB_SUCCESS) return env->Error(rc, "sync");
     meta->synced = meta->applied;
+    if (options.after_sync) options.after_sync(meta->synced);
   }
   auto state = std::make_unique<State>(std::move(options), std::move(env), *meta);
   return std::unique_ptr<Catalog>(new Catalog(std::move(state)));
