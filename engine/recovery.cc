@@ -210,6 +210,7 @@ io::Task<Status> Recovery::ScanTheLog() {
   };
   NEXUS_CO_ASSIGN_OR_RETURN(
       scan_, co_await wal::ScanLog(state_->environment, state_->folder.wal, witness, progress));
+  found_ = scan_;
   for (const std::string& note : scan_.notes) report_->notes.push_back(note);
   report_->torn_tail_bytes = scan_.torn_bytes;
   co_return OkStatus();
@@ -400,7 +401,7 @@ io::Task<Status> Recovery::CleanUpFile(std::string name) {
   if (!held_by_log) {
     auto read = [state = state_, path] { return ReadLayerSummary(*state, path); };
     auto summary = co_await state_->environment->executor()->Run(io::Lane::kWorker, read);
-    held_by_log = summary.ok() && LogHolds(scan_, *summary);
+    held_by_log = summary.ok() && LogHolds(found_, *summary);
   }
   if (!held_by_log) {
     co_return co_await QuarantineFile(

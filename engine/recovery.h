@@ -82,6 +82,9 @@ class Recovery {
   uint64_t image_open_count_ = 0;
   catalog::Presence presence_ = catalog::Presence::kMissing;
   wal::LogScan scan_;
+  // The same as it was found: starting the log gives the records of its tail new LSNs, and layers
+  // that were written before name the old ones.
+  wal::LogScan found_;
   std::unique_ptr<wal::Log> log_;
 };
 
