@@ -158,7 +158,7 @@ inline Database RandomDatabase(RandomSamples* random, AggregateFunction function
   db.sources.resize(1 + random->Below(3));
   for (auto& chunks : db.sources) {
     for (const auto& [id, canonical] : db.canonical) {
-      auto from = static_cast<int64_t>(random->Below(400)) - 200;
+      const int64_t from = random->Around(400);
       auto ts = random->Timestamps(random->Below(200), from, random->OneIn(2) ? 2 : 20);
       if (ts.empty()) continue;
       chunks[id] = random->Cut(ts, random->Numbers(ts.size(), kind), 1 + random->Below(40));
@@ -249,8 +249,11 @@ inline AggregateQuery RandomQuery(RandomSamples* random, AggregateFunction funct
   constexpr int64_t kSteps[] = {0, 1, 7, 100, 5000, std::numeric_limits<int64_t>::max()};
   query.step_ns = kSteps[random->Below(std::size(kSteps))];
   if (random->OneIn(2)) {
-    query.select.range.first = static_cast<int64_t>(random->Below(600)) - 300;
-    query.select.range.last = query.select.range.first + static_cast<int64_t>(random->Below(900));
+    query.select.range.first = random->Around(600);
+    const auto span = static_cast<int64_t>(random->Below(900));
+    if (__builtin_add_overflow(query.select.range.first, span, &query.select.range.last)) {
+      query.select.range.last = std::numeric_limits<int64_t>::max();
+    }
   }
   query.grouped = random->OneIn(2);
   if (query.grouped) {

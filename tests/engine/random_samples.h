@@ -22,6 +22,16 @@ class RandomSamples {
   uint64_t Below(uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random_); }
   bool OneIn(uint64_t n) { return Below(n) == 0; }
 
+  // Within `span` around 0 or, one time in four, at an end of time; 4,000 (200 steps of 20) below
+  // the later one, so that Timestamps has room.
+  int64_t Around(uint64_t span) {
+    const auto offset = static_cast<int64_t>(Below(span));
+    if (!OneIn(4)) return offset - static_cast<int64_t>(span / 2);
+    constexpr int64_t kRoom = 4000;
+    return OneIn(2) ? std::numeric_limits<int64_t>::min() + offset
+                    : std::numeric_limits<int64_t>::max() - kRoom - offset;
+  }
+
   // Timestamps ascend; some stand at the ends of int64.
   std::vector<int64_t> Timestamps(size_t count, int64_t from, uint64_t step_max) {
     std::set<int64_t> ts;

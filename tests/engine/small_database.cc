@@ -138,24 +138,29 @@ void SmallDatabase::Request::Release(CommitRequest* request) {
 }
 
 // Each copy of a numbered batch has values of its own, so what is read tells which was written: the
-// first, if the later one was taken for a duplicate; the last, if nothing was there.
+// first, if a later one was taken for a duplicate; the last, if nothing was there.
 void SmallDatabase::JudgeNumbered(const Request& request) {
-  std::vector<uint64_t>& earlier = attempts_[{request.once->producer_low, request.once->sequence}];
+  std::vector<uint64_t>& copies = copies_[{request.once->producer_low, request.once->sequence}];
   const Status& status = *request.answer;
   if (absl::IsUnavailable(status)) {
     unknown_.push_back(request.batch);
-    earlier.push_back(request.batch);
+    copies.push_back(request.batch);
   } else if (!status.ok()) {
     oracle_.Refused(request.batch);
   } else if (request.duplicate) {
     oracle_.Refused(request.batch);
-    EXPECT_FALSE(earlier.empty()) << "a batch that was never sent before is taken for a duplicate";
-    // Of several earlier copies the check tells which it was.
-    if (earlier.size() == 1) oracle_.Acknowledged(earlier.front());
+    EXPECT_FALSE(copies.empty()) << "a batch that was never sent before is taken for a duplicate";
+    if (copies.size() != 1) return;  // reading tells which it was
+    oracle_.Acknowledged(copies.front());
+    copies_present_.insert(copies.front());
   } else {
-    for (uint64_t lost : earlier) oracle_.Refused(lost);
+    for (uint64_t lost : copies) {
+      EXPECT_FALSE(copies_present_.contains(lost)) << "a numbered batch is written twice";
+      oracle_.Refused(lost);
+    }
+    copies = {request.batch};
     oracle_.Acknowledged(request.batch);
-    earlier = {request.batch};
+    copies_present_.insert(request.batch);
   }
 }
 
@@ -189,8 +194,10 @@ SmallDatabase::Request* SmallDatabase::Send(std::vector<Place> places,
   Request* request = requests_.back().get();
   std::vector<SeriesSample> samples;
   for (size_t i = 0; i < places.size(); i++) {
-    samples.push_back({ids_.at(places[i].series), places[i].timestamp,
-                       std::bit_cast<double>(oracle_.ValueOf(batch, i))});
+    const uint64_t bits = oracle_.ValueOf(batch, i);
+    if (number.has_value()) copy_by_value_[bits] = batch;
+    samples.push_back(
+        {ids_.at(places[i].series), places[i].timestamp, std::bit_cast<double>(bits)});
   }
   request->encoder.Add(samples);
   if (number.has_value()) request->encoder.SetExactlyOnce(*number);
@@ -223,7 +230,7 @@ std::optional<Status> SmallDatabase::AppendOnce(ExactlyOnce number, std::vector<
   Request* request = Send(std::move(places), number);
   std::optional<Status> answer = Await(request);
   if (request != nullptr && !request->answer.has_value()) {
-    attempts_[{number.producer_low, number.sequence}].push_back(request->batch);
+    copies_[{number.producer_low, number.sequence}].push_back(request->batch);
   }
   return answer;
 }
@@ -265,7 +272,11 @@ Status SmallDatabase::Query(uint32_t series_first, uint32_t series_last, int64_t
     if (!more) break;
     const auto series = static_cast<uint32_t>(std::stoul(chunk.labels->front().value));
     for (size_t i = 0; i < chunk.timestamps.size(); i++) {
-      observed.push_back({{series, chunk.timestamps[i]}, std::bit_cast<uint64_t>(chunk.values[i])});
+      const auto bits = std::bit_cast<uint64_t>(chunk.values[i]);
+      observed.push_back({{series, chunk.timestamps[i]}, bits});
+      if (auto copy = copy_by_value_.find(bits); copy != copy_by_value_.end()) {
+        copies_present_.insert(copy->second);
+      }
     }
   }
   if (auto wrong = oracle_.Check(query, observed)) ADD_FAILURE() << *wrong;
@@ -295,6 +306,9 @@ void SmallDatabase::ExpectOnlyKnownFiles() {
       segments--;
     } else if (catalog::ParseImageFileName(name).has_value() && images > 0) {
       images--;
+    } else if (path.starts_with("/db/quarantine/") && name.ends_with(".layer")) {
+      // Left over by a flush, its records moved by one opening and, before that could clean up,
+      // the log trimmed by the next: nothing proves any more that the log holds them.
     } else if (!path.starts_with("/db/layers/") || layers.erase(name) == 0) {
       EXPECT_TRUE(name == "IDENTITY" || name == "lock") << path << " is nobody's";
     }

@@ -12,8 +12,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/batch.h"
@@ -48,7 +50,8 @@ class SmallDatabase {
   std::optional<Status> Append(std::vector<Place> places);
   // The same without waiting for the answer; nullopt if there will be none.
   std::optional<uint64_t> Submit(std::vector<Place> places);
-  // Numbered; sent again under the same number it writes nothing if the first copy is there.
+  // Numbered. Sent again under the same number it must write nothing if an earlier copy is there.
+  // REQUIRES: nothing else is written to these places.
   std::optional<Status> AppendOnce(ExactlyOnce number, std::vector<Place> places);
   std::optional<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch);
   std::optional<Status> Flush();
@@ -115,8 +118,10 @@ class SmallDatabase {
   std::map<uint32_t, SeriesId> ids_;
   std::deque<std::unique_ptr<Request>> requests_;  // of this incarnation
   std::vector<uint64_t> unknown_;                  // their outcome shows at the next opening
-  // Batches sent under each (producer, sequence) whose fate is open.
-  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint64_t>> attempts_;
+  // Of each (producer, sequence), the copies that may be there: none was refused.
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<uint64_t>> copies_;
+  std::map<uint64_t, uint64_t> copy_by_value_;  // bits of a sample, batch
+  std::set<uint64_t> copies_present_;           // acknowledged or read
   uint64_t catalog_changes_ = 0;
 };
 
