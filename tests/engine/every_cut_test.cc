@@ -141,10 +141,10 @@ void ExpectStates(const Census& census, uint64_t states) {
 }
 
 TEST(EngineEveryCut, CreatePowerCut) {
-  ExpectStates(Walk("create", kCreate, CrashKind::kPowerCut, Weight::kLight), 475);
+  ExpectStates(Walk("create", kCreate, CrashKind::kPowerCut, Weight::kLight), 480);
 }
 TEST(EngineEveryCut, CreateKill) {
-  ExpectStates(Walk("create", kCreate, CrashKind::kProcessKill, Weight::kLight), 526);
+  ExpectStates(Walk("create", kCreate, CrashKind::kProcessKill, Weight::kLight), 538);
 }
 TEST(EngineEveryCut, CommitPowerCut) {
   ExpectStates(Walk("commit", kCommit, CrashKind::kPowerCut, Weight::kLight), 188);
@@ -153,10 +153,10 @@ TEST(EngineEveryCut, CommitKill) {
   ExpectStates(Walk("commit", kCommit, CrashKind::kProcessKill, Weight::kLight), 63);
 }
 TEST(EngineEveryCut, FlushPowerCut) {
-  ExpectStates(Walk("flush publish", kFlush, CrashKind::kPowerCut, Weight::kLight), 392);
+  ExpectStates(Walk("flush publish", kFlush, CrashKind::kPowerCut, Weight::kLight), 393);
 }
 TEST(EngineEveryCut, FlushKill) {
-  ExpectStates(Walk("flush publish", kFlush, CrashKind::kProcessKill, Weight::kLight), 129);
+  ExpectStates(Walk("flush publish", kFlush, CrashKind::kProcessKill, Weight::kLight), 128);
 }
 TEST(EngineEveryCut, CheckpointPowerCut) {
   ExpectStates(Walk("checkpoint", kCheckpoint, CrashKind::kPowerCut, Weight::kHeavy), 75);
@@ -165,7 +165,7 @@ TEST(EngineEveryCut, CheckpointKill) {
   ExpectStates(Walk("checkpoint", kCheckpoint, CrashKind::kProcessKill, Weight::kHeavy), 45);
 }
 TEST(EngineEveryCut, RecoverPowerCut) {
-  ExpectStates(Walk("recover", kRecover, CrashKind::kPowerCut, Weight::kHeavy), 135);
+  ExpectStates(Walk("recover", kRecover, CrashKind::kPowerCut, Weight::kHeavy), 110);
 }
 TEST(EngineEveryCut, RecoverKill) {
   ExpectStates(Walk("recover", kRecover, CrashKind::kProcessKill, Weight::kHeavy), 105);

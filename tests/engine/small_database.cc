@@ -29,12 +29,6 @@ std::string SeriesLabels(uint32_t series) {
   return labels->Canonical();
 }
 
-// An oracle that knows lives is told of their end.
-template <typename Oracle>
-void EndLife(Oracle* oracle) {
-  if constexpr (requires { oracle->EndLife(); }) oracle->EndLife();
-}
-
 }  // namespace
 
 SmallDatabase::SmallDatabase(uint64_t seed, sim::Options world)
@@ -114,7 +108,7 @@ void SmallDatabase::ForgetIncarnation() {
   for (uint64_t batch : unknown_) oracle_.InDoubt(batch);
   unknown_.clear();
   ids_.clear();
-  EndLife(&oracle_);
+  oracle_.EndLife();
 }
 
 // ---- Calls.
