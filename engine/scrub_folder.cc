@@ -211,6 +211,7 @@ class FolderScrub {
     NEXUS_CO_ASSIGN_OR_RETURN(auto rebuilt,
                               co_await pass_.ListFolder(state_.folder.catalog_rebuilt));
     if (missing_ && rebuilt.empty()) JudgeMissingCatalog(*scan);
+    JudgeOldCatalog(&*scan);
     // Edits and definitions that the catalog does not hold make up what is live. Without either
     // catalog or image only a log from the beginning can tell.
     if (!known_ && whole_log) known_ = true;
@@ -250,6 +251,27 @@ class FolderScrub {
   void JudgeMissingCatalog(const wal::LogScan& scan) {
     if (scan.from_the_beginning() && images_.empty()) return;
     AddCatalog(DataLoss("the catalog is missing"));
+  }
+
+  // As recovery does: where an image shows that the log was trimmed in good order, it is not the
+  // log that lacks records, but the catalog that is not of this time. It does not tell what is
+  // live.
+  void JudgeOldCatalog(wal::LogScan* scan) {
+    const Lsn log_begin = scan->before_first.end;
+    const bool reaches = scan->from_the_beginning() || applied_ >= log_begin;
+    if (state_.catalog == nullptr || reaches || images_.empty() || images_.back() < log_begin) {
+      return;
+    }
+    AddCatalog(FailedPrecondition(
+        "the catalog is older than the log: it ends at LSN {}, the log begins at {}; was it put "
+        "back from a backup?",
+        applied_.value, log_begin.value));
+    const size_t missing = std::erase_if(scan->damage, [&](const wal::Damage& damage) {
+      return damage.lsn == applied_ && damage.until == log_begin;
+    });
+    scan->damage_count -= missing;
+    known_ = false;
+    labels_ = ScrubLabels();
   }
 
   io::Task<Status> CheckLogFiles() {

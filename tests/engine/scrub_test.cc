@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -194,6 +196,29 @@ TEST_F(ScrubTest, LeftoversThatTheNextStartRemovesAreNotes) {
   ScrubReport report = Stopped();
   EXPECT_TRUE(report.clean()) << Describe(report);
   EXPECT_EQ(report.notes.size(), 1u);
+}
+
+TEST_F(ScrubTest, ACatalogFromABackupIsNamedNotTheLog) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(0, kBatch).ok());
+  ASSERT_TRUE(Flush().ok());
+  std::stringstream old;
+  old << std::ifstream(world_.ScratchDirectory() + "/data.mdb", std::ios::binary).rdbuf();
+  for (int i = 1; i < 20; i++) {
+    for (int j = 0; j < 5; j++) ASSERT_TRUE(Append(i * 10'000 + j * 1000, kBatch).ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  ASSERT_TRUE(Close().ok());
+  CatalogHooks hooks = BootHooks();
+  std::ofstream(hooks.directory + "/data.mdb", std::ios::binary | std::ios::trunc) << old.str();
+  ScrubOptions options;
+  auto report = world_.RunTask(ScrubFolder(world_.environment(), options_, options, hooks));
+  world_.Crash(sim::CrashKind::kProcessKill);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->finding_count, 1u) << Describe(*report);
+  EXPECT_NE(report->findings[0].what.find("older than the log"), std::string::npos);
+  EXPECT_EQ(report->findings[0].way_out, "nexus catalog rebuild /db");
+  EXPECT_EQ(report->layers, 20u) << "each is checked by itself";
 }
 
 TEST_F(ScrubTest, AStoppedDatabaseIsNotChanged) {
