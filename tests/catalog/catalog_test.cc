@@ -130,7 +130,11 @@ TEST_F(CatalogTest, HooksFollowEachCommitAndEachSync) {
   Commit(update);
   ASSERT_TRUE(catalog_->Sync().ok());
   ASSERT_TRUE(catalog_->Sync().ok()) << "nothing to sync is fine";
-  EXPECT_EQ(calls, (std::vector<std::string>{"commit 5", "sync 5"}));
+  // Opening syncs what an earlier process may have left in the page cache alone.
+  EXPECT_EQ(calls, (std::vector<std::string>{"sync 0", "commit 5", "sync 5"}));
+  calls.clear();
+  Open(OpenMode::kOpen);
+  EXPECT_EQ(calls, (std::vector<std::string>{"sync 5"}));
 }
 
 TEST_F(CatalogTest, RecordsComeBackAsTheyWere) {
