@@ -6,111 +6,17 @@
 #ifndef NEXUS_TESTS_SERVER_NEXUS_PROCESS_H_
 #define NEXUS_TESTS_SERVER_NEXUS_PROCESS_H_
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tests/server/process.h"
+
 namespace nexus::server {
-
-struct Result {
-  int exit = -1;  // -1: ended by a signal
-  std::string out;
-  std::string error;
-};
-
-inline std::string FileContent(const std::filesystem::path& path) {
-  std::ostringstream content;
-  content << std::ifstream(path, std::ios::binary).rdbuf();
-  return content.str();
-}
-
-inline void WriteFile(const std::filesystem::path& path, std::string_view content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
-
-// The path of a file to be standard input.
-struct InputPath {
-  std::string path;
-};
-
-// One run of the binary; its output goes to files in `directory`. Killed when destroyed.
-class NexusProcess {
- public:
-  NexusProcess(const std::filesystem::path& directory, const std::vector<std::string>& arguments,
-               std::string_view input)
-      : NexusProcess(directory, arguments, MakeInput(directory, input)) {}
-  NexusProcess(const std::filesystem::path& directory, const std::vector<std::string>& arguments,
-               const InputPath& input) {
-    const std::string run = NewName(directory);
-    out_ = run + ".out";
-    error_ = run + ".error";
-    std::vector<std::string> all = arguments;
-    all.insert(all.begin(), std::getenv("NEXUS_BINARY"));
-    std::vector<char*> argv;
-    for (std::string& argument : all) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, input.path.c_str(), O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, out_.c_str(), O_WRONLY | O_CREAT, 0600);
-    posix_spawn_file_actions_addopen(&files, 2, error_.c_str(), O_WRONLY | O_CREAT, 0600);
-    int failed = posix_spawn(&pid_, all[0].c_str(), &files, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&files);
-    EXPECT_EQ(failed, 0) << "cannot start " << all[0];
-    if (failed != 0) pid_ = 0;
-  }
-  ~NexusProcess() {
-    if (pid_ == 0) return;
-    Signal(SIGKILL);
-    Wait();
-  }
-  NexusProcess(const NexusProcess&) = delete;
-  NexusProcess& operator=(const NexusProcess&) = delete;
-
-  pid_t pid() const { return pid_; }
-  void Signal(int number) const {
-    if (pid_ != 0) kill(pid_, number);
-  }
-  std::string Output() const { return FileContent(out_); }
-  std::string Errors() const { return FileContent(error_); }
-
-  Result Wait() {
-    Result result;
-    int state = 0;
-    if (pid_ == 0 || waitpid(pid_, &state, 0) != pid_) return result;
-    pid_ = 0;
-    if (WIFEXITED(state)) result.exit = WEXITSTATUS(state);
-    result.out = FileContent(out_);
-    result.error = FileContent(error_);
-    return result;
-  }
-
- private:
-  static std::string NewName(const std::filesystem::path& directory) {
-    static int runs = 0;
-    return (directory / ("run" + std::to_string(runs++))).string();
-  }
-  static InputPath MakeInput(const std::filesystem::path& directory, std::string_view input) {
-    std::string path = NewName(directory) + ".in";
-    WriteFile(path, input);
-    return {path};
-  }
-
-  std::string out_;
-  std::string error_;
-  pid_t pid_ = 0;
-};
 
 class NexusCommandTest : public testing::Test {
  public:
@@ -125,7 +31,9 @@ class NexusCommandTest : public testing::Test {
 
  protected:
   Result Nexus(const std::vector<std::string>& arguments, std::string_view input = {}) {
-    return NexusProcess(directory_, arguments, input).Wait();
+    NexusProcess process(directory_, arguments, input);
+    EXPECT_TRUE(process.started()) << "cannot start NEXUS_BINARY";
+    return process.Wait();
   }
   // The same for commands that must succeed: their output.
   std::string Done(const std::vector<std::string>& arguments, std::string_view input = {}) {
