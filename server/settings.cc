@@ -3,6 +3,7 @@
 #include "server/settings.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <limits>
 #include <span>
+#include <sstream>
 #include <utility>
 #include <variant>
 
@@ -351,6 +353,34 @@ Status TakeEntry(const ConfigFile& file, const YAML::Node& key, const YAML::Node
   return Set(*row, value.Scalar(), place, loaded);
 }
 
+// For a parser whose documents are only counted.
+class Unheard : public YAML::EventHandler {
+ public:
+  using Mark = YAML::Mark;
+  using Anchor = YAML::anchor_t;
+  using Style = YAML::EmitterStyle::value;
+  void OnDocumentStart(const Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const Mark&, Anchor) override {}
+  void OnAlias(const Mark&, Anchor) override {}
+  void OnScalar(const Mark&, const std::string&, Anchor, const std::string&) override {}
+  void OnSequenceStart(const Mark&, const std::string&, Anchor, Style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const Mark&, const std::string&, Anchor, Style) override {}
+  void OnMapEnd() override {}
+};
+
+// 0, 1, or 2 for more. Not by YAML::LoadAll: of a comma behind a document yaml-cpp makes one empty
+// document after the other, for ever.
+int CountDocuments(const std::string& text) {
+  std::istringstream input(text);
+  YAML::Parser parser(input);
+  Unheard events;
+  int documents = 0;
+  while (documents < 2 && parser.HandleNextDocument(events)) documents++;
+  return documents;
+}
+
 Status LoadFile(const ConfigFile& file, LoadedSettings* loaded) {
   if (file.text.size() > kConfigBytesMax) {
     return InvalidArgument("{}: {} bytes; a file of settings has at most {}", file.name,
@@ -359,13 +389,15 @@ Status LoadFile(const ConfigFile& file, LoadedSettings* loaded) {
   try {
     // yaml-cpp takes the end of its input for the end of a quoted text whose quote is missing; at
     // the end of a document it reports it.
-    std::vector<YAML::Node> documents = YAML::LoadAll(file.text + "\n...\n");
-    if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) return OkStatus();
-    if (documents.size() > 1 || !documents[0].IsMap()) {
+    const std::string text = file.text + "\n...\n";
+    const int documents = CountDocuments(text);
+    const YAML::Node root = documents == 0 ? YAML::Node() : YAML::Load(text);
+    if (documents <= 1 && root.IsNull()) return OkStatus();
+    if (documents > 1 || !root.IsMap()) {
       return InvalidArgument(
           "{}: must be one YAML mapping of settings, as 'listen: 127.0.0.1:8080'", file.name);
     }
-    for (const auto& entry : documents[0]) {
+    for (const auto& entry : root) {
       NEXUS_RETURN_IF_ERROR(TakeEntry(file, entry.first, entry.second, loaded));
     }
     return OkStatus();

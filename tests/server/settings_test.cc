@@ -41,6 +41,12 @@ std::string Message(const StatusOr<LoadedSettings>& loaded) {
 }
 std::string FileError(std::string text) { return Message(FromFile(std::move(text))); }
 
+TEST(SettingsTest, FileWithACommaBehindItsMappingIsRefused) {
+  for (const char* text : {"{workers: 1},\n", ",", ", workers: 1\n", "workers: 1\n...\n,\n"}) {
+    EXPECT_THAT(FileError(text), HasSubstr("must be one YAML mapping")) << text;
+  }
+}
+
 TEST(SettingsTest, WithoutAnySourceTheDefaultsHold) {
   StatusOr<LoadedSettings> loaded = FromCommandLine({});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
