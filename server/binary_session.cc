@@ -178,6 +178,7 @@ void BinarySession::OnWritable() {
 void BinarySession::OnEnd() {
   ended_ = true;
   CancelScrubs();
+  for (auto& [id, job] : queries_) job->EndCredit();
   CloseIfDone();
 }
 

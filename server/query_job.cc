@@ -53,7 +53,11 @@ io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
 io::Task<void> QueryJob::WaitForRoom() {
   while (!cancel_.load(std::memory_order_relaxed)) {
     if (credit_ > 0 && listener_.has_room()) co_return;
-    co_await wake_.Wait();
+    if (credit_ == 0 && credit_ends_) {
+      Stop();
+    } else {
+      co_await wake_.Wait();
+    }
   }
   // Its end is told by the next part.
   credit_ = std::max<uint64_t>(credit_, 1);
@@ -141,6 +145,7 @@ StatusOr<QueryJob::Part> QueryJob::NextSamples() {
 }
 
 StatusOr<QueryJob::Part> QueryJob::NextStrings() {
+  if (cancel_.load(std::memory_order_relaxed)) return Cancelled("query was cancelled");
   Part part;
   while (part.body.size() < kPartBytes && next_string_ < strings_.size()) {
     protocol::AppendString(strings_[next_string_++], &part.body);

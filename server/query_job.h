@@ -60,6 +60,11 @@ class QueryJob {
     credit_ += frames;
     wake_.Pulse();
   }
+  // No more credit comes: what needs more than there is, is cancelled.
+  void EndCredit() {
+    credit_ends_ = true;
+    wake_.Pulse();
+  }
   void Wake() { wake_.Pulse(); }
 
  private:
@@ -83,6 +88,7 @@ class QueryJob {
   const Question question_;
   const Listener listener_;
   uint64_t credit_;
+  bool credit_ends_ = false;
   std::atomic<bool> cancel_ = false;
   bool dropped_ = false;
   io::Event wake_;

@@ -374,6 +374,30 @@ TEST_F(BinarySessionTest, SlowReaderOfAResultGetsNoMoreThanItsCredit) {
   EXPECT_EQ(samples, 400'000u);
 }
 
+TEST_F(BinarySessionTest, PeerThatEndsItsDirectionGetsWhatItsCreditIsForAndTheEnd) {
+  Greet();
+  for (int64_t at = 0; at < 400'000; at += 2'000) ASSERT_TRUE(Append(at, 2'000).ok());
+  protocol::Query query;
+  query.selector = "metric";
+  std::string body;
+  protocol::Encode(query, &body);
+  Feed(FrameOf(Opcode::kQuery, 7, body));
+  world_.RunFor(1'000'000'000);
+  world_.RunOnLoop([this] { session_->OnEnd(); });
+  world_.RunFor(1'000'000'000);
+  EXPECT_TRUE(transport_->closed);
+  size_t results = 0;
+  while (true) {
+    Reply reply = Next();
+    if (reply.header.opcode != Opcode::kResult) {
+      EXPECT_EQ(reply.header.opcode, Opcode::kError);
+      break;
+    }
+    results++;
+  }
+  EXPECT_GE(results, protocol::kInitialCredit);
+}
+
 TEST_F(BinarySessionTest, CancelledQueryEndsWithItsOwnReply) {
   Greet();
   for (int64_t at = 0; at < 400'000; at += 2'000) ASSERT_TRUE(Append(at, 2'000).ok());
