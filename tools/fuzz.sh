@@ -30,9 +30,11 @@ for target in "${targets[@]}"; do
   name=${target#*:}
   found=.cache/fuzz/$name
   mkdir -p "$found/inputs"
+  words=()
+  [ -f "$package/$name.dict" ] && words=("-dict=$package/$name.dict")
   echo "fuzz: $target for $seconds s"
   if "$binaries/$package/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="$found/" "$found/inputs" "$package/corpus/$name" >"$found/log" 2>&1 </dev/null; then
+    -artifact_prefix="$found/" "${words[@]}" "$found/inputs" "$package/corpus/$name" >"$found/log" 2>&1 </dev/null; then
     sed -nE 's/^stat::(number_of_executed_units|average_exec_per_sec|new_units_added): +/  \1 /p' "$found/log"
   else
     tail -n 40 "$found/log" >&2

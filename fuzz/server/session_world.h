@@ -6,6 +6,7 @@
 #ifndef NEXUS_FUZZ_SERVER_SESSION_WORLD_H_
 #define NEXUS_FUZZ_SERVER_SESSION_WORLD_H_
 
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,22 +51,26 @@ class SessionWorld {
   template <typename SessionType>
   std::string Converse(std::string_view input, size_t piece) {
     KeptOutput transport;
-    std::unique_ptr<Session> session;
-    world_.RunOnLoop([&] { session = std::make_unique<SessionType>(service_.get(), &transport); });
-    auto reads = [&transport] { return !transport.paused || transport.closed; };
-    while (!input.empty() && !transport.closed) {
-      std::string_view part = input.substr(0, piece);
-      input.remove_prefix(part.size());
-      world_.RunOnLoop([&] { session->OnBytes(AsBytes(part)); });
-      if (!reads()) NEXUS_CHECK(world_.RunUntil(reads));
-    }
+    std::unique_ptr<Session> session = Begin<SessionType>(&transport);
+    Feed(session.get(), &transport, input, piece);
     if (!transport.closed) {
       world_.RunOnLoop([&] { session->OnEnd(); });
       auto closed = [&transport] { return transport.closed; };
       if (!closed()) NEXUS_CHECK(world_.RunUntil(closed));
     }
-    session.reset();
+    world_.RunOnLoop([&] { session.reset(); });
     return std::move(transport.output);
+  }
+
+  // A connection that breaks behind the input, with whatever the session has under way then.
+  template <typename SessionType>
+  void Abandon(std::string_view input, size_t piece) {
+    auto transport = std::make_unique<KeptOutput>();
+    std::unique_ptr<Session> session = Begin<SessionType>(transport.get());
+    Feed(session.get(), transport.get(), input, piece);
+    world_.RunOnLoop([&] { session.reset(); });
+    transport.reset();
+    world_.RunUntilIdle();
   }
 
  private:
@@ -77,7 +82,10 @@ class SessionWorld {
     uint64_t queued_bytes() const override { return 0; }
     void Pause() override { paused = true; }
     void Resume() override { paused = false; }
-    void ReceiveInto(MutableBytes) override { NEXUS_CHECK(false); }
+    void ReceiveInto(MutableBytes buffer) override {
+      NEXUS_CHECK(wanted.empty() && !buffer.empty());
+      wanted = buffer;
+    }
     void CloseAfterWrites(std::string_view) override {
       NEXUS_CHECK(!closed);
       closed = true;
@@ -87,7 +95,37 @@ class SessionWorld {
     std::string output;
     bool paused = false;
     bool closed = false;
+    MutableBytes wanted;  // the next bytes go there
   };
+
+  template <typename SessionType>
+  std::unique_ptr<Session> Begin(KeptOutput* transport) {
+    std::unique_ptr<Session> session;
+    world_.RunOnLoop([&] { session = std::make_unique<SessionType>(service_.get(), transport); });
+    return session;
+  }
+
+  // As a connection does: nothing while it is paused, but for what a buffer waits for.
+  void Feed(Session* session, KeptOutput* transport, std::string_view input, size_t piece) {
+    auto reads = [transport] {
+      return !transport->paused || transport->closed || !transport->wanted.empty();
+    };
+    while (!transport->closed) {
+      if (!reads()) NEXUS_CHECK(world_.RunUntil(reads));
+      if (input.empty() || transport->closed) return;
+      std::string_view part = input.substr(0, piece);
+      if (transport->wanted.empty()) {
+        input.remove_prefix(part.size());
+        world_.RunOnLoop([&] { session->OnBytes(AsBytes(part)); });
+        continue;
+      }
+      part = part.substr(0, transport->wanted.size());
+      input.remove_prefix(part.size());
+      std::memcpy(transport->wanted.data(), part.data(), part.size());
+      transport->wanted = transport->wanted.subspan(part.size());
+      if (transport->wanted.empty()) world_.RunOnLoop([&] { session->OnReceived(); });
+    }
+  }
 
   sim::World world_{1};
   std::unique_ptr<engine::DatabaseCore> core_;

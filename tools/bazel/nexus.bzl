@@ -86,7 +86,8 @@ def nexus_fuzz_target(name, srcs, deps = [], data = [], size = "small", **kwargs
     """A libFuzzer binary and the plain test that replays its committed corpus.
 
     Args:
-      name: the target's name; its inputs are the files of corpus/<name>/ beside the BUILD file (at least one).
+      name: the target's name; its inputs are the files of corpus/<name>/ beside the BUILD file (at least one), and
+        <name>.dict there, if it is, has words that the fuzzer puts in.
       srcs: define LLVMFuzzerTestOneInput.
       deps: as for cc_library.
       data: further run-time files.
@@ -98,6 +99,7 @@ def nexus_fuzz_target(name, srcs, deps = [], data = [], size = "small", **kwargs
         srcs = srcs,
         deps = deps,
         alwayslink = True,
+        testonly = True,
         visibility = ["//visibility:private"],
         **kwargs
     )
@@ -105,6 +107,7 @@ def nexus_fuzz_target(name, srcs, deps = [], data = [], size = "small", **kwargs
         name = name,
         deps = [":" + name + "_body"],
         data = data,
+        testonly = True,
         linkopts = ["-fsanitize=fuzzer"],
         # Links with clang only, so that `bazel test //...` must not build it.
         tags = ["fuzz", "manual"],
