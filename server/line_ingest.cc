@@ -140,7 +140,8 @@ void LineIngest::TakeLine(std::string_view text) {
   int64_t timestamp_ns = 0;
   // All of it first: a line is taken whole or not.
   if (!ReadTimestamp(&timestamp_ns) || !NameSeries()) return;
-  lines_++;
+  // A line of strings alone has nothing to store: whether it was read with others must not show.
+  if (!line_series_.empty()) lines_++;
   for (size_t i = 0; i < line_series_.size(); i++) {
     samples_.push_back({line_series_[i], timestamp_ns, line_.fields[i].value});
   }

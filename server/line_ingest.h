@@ -113,7 +113,7 @@ class LineIngest {
 
   // OK, or the first refusal.
   const Status& status() const { return status_; }
-  // Lines whose samples are stored; blank lines and comments are none.
+  // Lines whose samples are stored; blank lines, comments and lines of strings alone are none.
   uint64_t accepted_lines() const { return accepted_lines_; }
   // Lines that could not be read.
   uint64_t rejected_lines() const { return rejected_lines_; }

@@ -85,6 +85,13 @@ TEST_F(TextSessionTest, EveryPieceSizeGivesTheSame) {
   }
 }
 
+TEST_F(TextSessionTest, ALineOfStringsAloneIsNotCountedWhateverItComesWith) {
+  const std::string text = "m v=1 1\nm s=\"x\" 2\nm s=\"y\" 3";
+  for (size_t piece : {size_t{1000}, size_t{3}}) {
+    EXPECT_THAT(AnswerTo(text, piece), StartsWith("ok 1 0 ")) << piece;
+  }
+}
+
 TEST_F(TextSessionTest, APartialLineWaits) {
   Connect();
   Send("m v=1");
