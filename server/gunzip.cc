@@ -31,6 +31,7 @@ Gunzip::~Gunzip() { inflateEnd(&stream_->z); }
 StatusOr<size_t> Gunzip::Next(std::string_view* input, MutableBytes out) {
   NEXUS_CHECK(!out.empty());
   z_stream* z = &stream_->z;
+  const std::string_view whole = *input;
   constexpr size_t kMost = std::numeric_limits<uInt>::max();
   z->next_out = reinterpret_cast<Bytef*>(out.data());
   const auto room = static_cast<uInt>(std::min(out.size(), kMost));
@@ -38,12 +39,12 @@ StatusOr<size_t> Gunzip::Next(std::string_view* input, MutableBytes out) {
   while (status_.ok() && !input->empty() && z->avail_out > 0) {
     if (complete_ && inflateReset(z) != Z_OK) status_ = InvalidArgument("gzip: cannot go on");
     complete_ = false;
-    const auto given = static_cast<uInt>(std::min(input->size(), kMost));
+    const auto offered = static_cast<uInt>(std::min(input->size(), kMost));
     // zlib does not write to its input.
     z->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input->data()));
-    z->avail_in = given;
+    z->avail_in = offered;
     const int result = inflate(z, Z_NO_FLUSH);
-    input->remove_prefix(given - z->avail_in);
+    input->remove_prefix(offered - z->avail_in);
     if (result == Z_STREAM_END) {
       complete_ = true;
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
@@ -56,8 +57,13 @@ StatusOr<size_t> Gunzip::Next(std::string_view* input, MutableBytes out) {
     const int result = inflate(z, Z_NO_FLUSH);
     if (result == Z_STREAM_END) complete_ = true;
   }
-  if (!status_.ok()) return status_;
-  return size_t{room - z->avail_out};
+  const size_t given = room - z->avail_out;
+  if (status_.ok()) return given;
+  if (given == 0) return status_;
+  // What stands before the damage comes first, so that it does not depend on how the stream was
+  // cut; the damage is told by the next call, which must come.
+  if (input->empty()) *input = whole.substr(whole.size() - 1);
+  return given;
 }
 
 }  // namespace nexus::server

@@ -24,7 +24,8 @@ class Gunzip {
   Gunzip& operator=(const Gunzip&) = delete;
 
   // Takes bytes off the front of `input` and writes what they stand for: how many bytes. Less than
-  // `out` has room for only if all input was taken. REQUIRES: `out` is not empty.
+  // `out` has room for only if all input was taken, or the stream is damaged behind them: some
+  // input is left then, and the next call fails. REQUIRES: `out` is not empty.
   StatusOr<size_t> Next(std::string_view* input, MutableBytes out);
   // What was given so far is whole: at least one member, and none begun.
   bool complete() const { return complete_; }

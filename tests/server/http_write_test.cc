@@ -107,6 +107,18 @@ TEST_F(HttpWriteTest, BrokenGzipIsRefusedAndTheConnectionLives) {
   EXPECT_EQ(AskOne(Get("/health")).status, 200);
 }
 
+TEST_F(HttpWriteTest, LinesBeforeTheDamageOfGzipAreStoredHoweverItComes) {
+  std::string body = Gzip("m v=1 1\nm v=2 2\nm v=3 3\n");
+  body[body.size() - 5] = static_cast<char>(body[body.size() - 5] ^ 1);
+  const std::string request = Post(body, "/write", "Content-Encoding: gzip\r\n");
+  for (size_t piece : {request.size(), size_t{1}}) {
+    Connect();
+    Feed(session_.get(), &transport_, request, piece);
+    world_.RunUntilIdle();
+    EXPECT_THAT(transport_.output, HasSubstr("\"accepted\":3")) << piece;
+  }
+}
+
 TEST_F(HttpWriteTest, OtherEncodingsAreRefused) {
   EXPECT_EQ(AskOne(Post("x", "/write", "Content-Encoding: br\r\n")).status, 415);
   EXPECT_EQ(AskOne(Post("m v=1 1", "/write", "Content-Encoding: identity\r\n")).status, 204);
