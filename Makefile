@@ -19,7 +19,9 @@ QUIET := $(shell [ -t 2 ] || echo --noshow_progress)
 
 # Real recordings that some tests read if they are there; a test without them says so. Never part of the build.
 SHARED := $(wildcard $(abspath ../shared))
-TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
+# In CI each commit is tried with seeds of its own.
+SEED_OF_COMMIT := $(if $(CI),$(shell printf '%d' "0x0$$(git rev-parse --short=8 HEAD 2>/dev/null)"))
+TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SEED_OF_COMMIT),--test_env=NEXUS_FIRST_SEED=$(SEED_OF_COMMIT)) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
 
 .PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim soak bench install
 

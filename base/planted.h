@@ -29,7 +29,8 @@ bool Plant(std::string_view name);
 bool IsPlanted(std::string_view name);
 #define NEXUS_PLANTED(name) ::nexus::IsPlanted(name)
 #else
-#define NEXUS_PLANTED(name) false
+inline constexpr bool kNothingPlanted = false;
+#define NEXUS_PLANTED(name) ::nexus::kNothingPlanted
 #endif
 
 }  // namespace nexus

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace nexus::client {
 namespace {
@@ -65,6 +66,7 @@ const Write* WriteQueue::Next(int64_t now_ns) const {
 void WriteQueue::Sent(uint64_t request_id) {
   Write* write = queue_[sent_].get();
   if (!write->buffered) {
+    if (NEXUS_PLANTED("client-renumbers") && write->request_id != 0) write->sequence = 0;
     if (write->sequence == 0) write->sequence = next_sequence_++;
     write->batch->SetExactlyOnce({producer_.high, producer_.low, epoch_, write->sequence});
   }

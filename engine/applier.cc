@@ -6,6 +6,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/planted.h"
+
 namespace nexus::engine {
 
 Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
@@ -146,6 +148,7 @@ void Applier::DropSealed(BranchState* branch, Lsn sealed) {
 }
 
 Status Applier::ApplyEdit(const CreateTenant& edit) {
+  if (NEXUS_PLANTED("edit-applied-twice")) state_->tenants.erase(edit.id.value);
   for (const auto& [number, tenant] : state_->tenants) {
     if (number == edit.id.value || tenant->record.name == edit.name) {
       return AlreadyExists("tenant \"{}\" exists", edit.name);
@@ -160,6 +163,7 @@ Status Applier::ApplyEdit(const CreateTenant& edit) {
   main.tenant = edit.id;
   main.name = "main";
   state_->AddBranch(tenant, main);
+  if (NEXUS_PLANTED("tenant-not-persisted")) return OkStatus();
   state_->pending_update.tenants.push_back(record);
   state_->pending_update.branches.push_back(main);
   return OkStatus();

@@ -42,6 +42,9 @@ class Applier {
   // The open file of a layer that a publish edit is about to name, so that it can be read at once.
   void PrepareLayer(const catalog::LayerKey& key, std::shared_ptr<const layer::LayerReader> reader);
 
+  // Takes PrepareLayer back: the edit was refused.
+  void ForgetLayer(const catalog::LayerKey& key) { prepared_.erase(key); }
+
   uint64_t applied_samples() const { return applied_samples_; }
   uint64_t applied_batches() const { return applied_batches_; }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/planted.h"
 #include "catalog/image.h"
 #include "io/file_util.h"
 
@@ -168,6 +169,7 @@ io::Task<Status> CatalogKeeper::DoCommit() {
   update.segments = state_->delta.Cut();
   // Producers alone are no reason for a commit: the log has them.
   state_->TakeChangedProducers(&update.producers);
+  if (NEXUS_PLANTED("producers-not-persisted")) update.producers.clear();
   catalog::Catalog* catalog = state_->catalog.get();
   const catalog::Update* committing = &update;
   auto commit = [catalog, committing] { return catalog->Commit(*committing); };
@@ -203,6 +205,7 @@ io::Task<Status> CatalogKeeper::DoPersist() {
     NEXUS_CO_RETURN_IF_ERROR(co_await DoCommit());
   }
   catalog::Catalog* catalog = state_->catalog.get();
+  if (NEXUS_PLANTED("trim-before-catalog-sync")) co_return OkStatus();
   auto sync = [catalog] { return catalog->Sync(); };
   co_return co_await state_->environment->executor()->Run(io::Lane::kCatalog, sync);
 }
@@ -250,9 +253,11 @@ io::Task<Status> CatalogKeeper::TrimLog() {
   Lsn below = std::min(images_.front(), state_->catalog->meta().synced);
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
+      if (NEXUS_PLANTED("trim-ignores-memtable")) continue;
       if (std::optional<Lsn> oldest = branch->OldestUnflushed()) below = std::min(below, *oldest);
     }
   }
+  if (NEXUS_PLANTED("trim-before-catalog-sync")) below = state_->applied;
   co_return co_await committer_->log()->Trim(below);
 }
 

@@ -6,6 +6,8 @@
 #include <span>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace nexus::engine {
 namespace {
 
@@ -179,6 +181,9 @@ bool Committer::AdmitFront(Queue* queue) {
     return true;
   }
   in_flight_.Push(request);
+  if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
+    applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
+  }
   in_flight_bytes_ += request->body.size();
   if (request->once.has_value()) ProducersOf(*request)->Admit(*request->once);
   if (request->buffered) request->done(request, OkStatus());
@@ -198,10 +203,12 @@ bool Committer::AnswerOrRefuse(Queue* queue) {
       producers == nullptr ? NotFound("branch {} does not exist", request->branch.value)
                            : producers->Judge(*request->once);
   if (verdict.ok() && *verdict == ProducerTable::Verdict::kNew) return false;
+  if (verdict.ok() && NEXUS_PLANTED("duplicate-applied")) return false;
   queue->Pop();
   request->duplicate = verdict.ok();
   Status status = verdict.status();
-  if (verdict.ok() && *verdict == ProducerTable::Verdict::kInFlight) {
+  if (verdict.ok() && *verdict == ProducerTable::Verdict::kInFlight &&
+      !NEXUS_PLANTED("duplicate-acknowledged-early")) {
     if (write_status_.ok()) {
       in_flight_.Push(request);
       return true;
@@ -224,8 +231,10 @@ void Committer::AnswerDuplicate(CommitRequest* request) const {
 Status Committer::AppendDefinitions() {
   std::span<const catalog::SeriesDefinition> definitions = interner_->undefined();
   auto request = std::make_unique<DefinitionsRequest>(EncodeDefinitions(definitions));
-  NEXUS_RETURN_IF_ERROR(AppendToLog(request.get()));
-  interner_->MarkDefined(definitions.size());
+  Status appended = AppendToLog(request.get());
+  if (appended.ok() || NEXUS_PLANTED("definitions-lost"))
+    interner_->MarkDefined(definitions.size());
+  NEXUS_RETURN_IF_ERROR(appended);
   in_flight_bytes_ += request->body.size();
   in_flight_.Push(request.release());
   return OkStatus();
@@ -270,10 +279,16 @@ void Committer::OnFailed(Status reason) {
   write_status_ =
       Unavailable("the log failed: {}; nothing more is written, reads go on; reopen the database",
                   FromAbsl(reason.message()));
-  Status unknown = Unavailable(
-      "outcome unknown, retry with the same sequence: the log failed ({}); reopen the database "
-      "first",
-      FromAbsl(reason.message()));
+  Status unknown = NEXUS_PLANTED("log-failure-acknowledged")
+                       ? OkStatus()
+                       : Unavailable(
+                             "outcome unknown, retry with the same sequence: the log failed ({}); "
+                             "reopen the database "
+                             "first",
+                             FromAbsl(reason.message()));
+  if (NEXUS_PLANTED("log-failure-told-as-refusal")) {
+    unknown = ResourceExhausted("the log has no room");
+  }
   while (!in_flight_.empty()) {
     CommitRequest* request = in_flight_.Pop();
     if (!request->buffered || request->duplicate) request->done(request, unknown);
@@ -307,6 +322,12 @@ void Committer::ArmDeadline() {
   executor->StartTimer(&deadline_, batches_.front()->deadline_ns);
 }
 
-void Committer::Stop() { state_->environment->executor()->CancelTimer(&deadline_); }
+io::Task<void> Committer::Stop() {
+  // At least once: who waits may have been resumed within Pump or by the log, and destroys both.
+  do {
+    co_await state_->environment->executor()->Yield();
+  } while (pump_.scheduled);
+  state_->environment->executor()->CancelTimer(&deadline_);
+}
 
 }  // namespace nexus::engine

@@ -80,8 +80,9 @@ class Committer : public wal::LogObserver {
   void Start(std::unique_ptr<wal::Log> log);
   // From now on refuses every request with `reason` (closing; no space for a log segment).
   void Refuse(Status reason);
-  // REQUIRES: nothing is submitted afterwards.
-  void Stop();
+  // Returns when nothing of it, or of the log, is on the stack or scheduled any more. REQUIRES:
+  // nothing is submitted afterwards.
+  io::Task<void> Stop();
 
   // Queues a request. It is done from a later turn of the loop.
   void Submit(CommitRequest* request);

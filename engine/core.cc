@@ -198,7 +198,7 @@ io::Task<Status> DatabaseCore::Close() {
     Status closed = co_await committer_.log()->Close();
     if (status.ok()) status = closed;
   }
-  committer_.Stop();
+  co_await committer_.Stop();
   lock_.reset();
   co_return status;
 }
@@ -225,7 +225,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   stats.durable_lsn = state_.applied;
   stats.catalog_lsn = state_.catalog->meta().synced;
   stats.open_count = state_.open_count;
-  stats.appended_batches = applier_.applied_batches() - recovery_.replayed_batches;
+  stats.appended_batches = appended_batches();
   stats.appended_samples = applier_.applied_samples() - recovery_.replayed_samples;
   stats.flushes = flusher_.flushes();
   if (wal::Log* log = committer_.log(); log != nullptr) {

@@ -55,6 +55,10 @@ class DatabaseCore {
   Interner* interner() { return &interner_; }
   CatalogKeeper* keeper() { return &keeper_; }
   DatabaseState* state() { return &state_; }
+  // Applied since opening, without what replay applied again.
+  uint64_t appended_batches() const {
+    return applier_.applied_batches() - recovery_.replayed_batches;
+  }
   const RecoveryReport& recovery() const { return recovery_; }
 
   // See the methods of nexus.h with these names.

@@ -69,6 +69,7 @@ class Flusher {
   Oldest FindOldestSealed() const;
   io::Task<Status> WriteSealed();
   io::Task<Status> FlushOne(Oldest oldest);
+  io::Task<void> DropUnpublished(PublishLayers edit);
   io::Task<StatusOr<Edit>> WriteOne(Oldest oldest, SealedMemtable sealed);
   io::Task<void> Attempt(Oldest oldest);
 

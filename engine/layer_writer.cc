@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/planted.h"
 #include "catalog/label_index.h"
 #include "engine/flush_cursor.h"
 #include "io/file_util.h"
@@ -146,6 +147,7 @@ io::Task<Status> WriteFile(DatabaseState* state, LayerEncoder* encoder, TenantId
     NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(file.get(), offset, AsBytes(*bytes)));
     offset += bytes->size();
   }
+  if (NEXUS_PLANTED("layer-not-synced")) co_return OkStatus();
   co_return co_await io::SyncFile(file.get());
 }
 
@@ -227,7 +229,9 @@ io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
   layer.record = LayerRecordOf(encoder.summary());
   std::string path = io::JoinPath(state->folder.layers, layer.record.file_name);
   NEXUS_CO_RETURN_IF_ERROR(co_await io::Rename(disk, temporary, path));
-  status = co_await io::SyncDirectory(disk, state->folder.layers);
+  if (!NEXUS_PLANTED("layer-name-not-synced")) {
+    status = co_await io::SyncDirectory(disk, state->folder.layers);
+  }
   if (status.ok()) {
     auto open = [state, record = &layer.record] { return OpenLayerFile(*state, *record); };
     auto reader = co_await state->environment->executor()->Run(io::Lane::kWorker, open);

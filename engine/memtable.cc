@@ -8,6 +8,8 @@
 #include <limits>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace nexus::engine {
 namespace {
 
@@ -147,6 +149,7 @@ void Memtable::Stage(const SectionView& section, size_t first, size_t count) {
     LinkStaged(batch, section.values + first, samples, ordinal, ref);
     first += samples;
     count -= samples;
+    if (NEXUS_PLANTED("batch-half-applied")) return;
   }
 }
 

@@ -7,6 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace nexus::engine {
 namespace {
 
@@ -225,6 +227,7 @@ size_t SeriesReader::MergeTwo(size_t used) {
     int64_t time_a = a.timestamps[at_a];
     int64_t time_b = b.timestamps[at_b];
     bool take_b = time_b <= time_a;  // of equal times the newer wins
+    if (NEXUS_PLANTED("older-wins")) take_b = time_b < time_a;
     timestamps[count] = take_b ? time_b : time_a;
     values[count] = take_b ? b.values[at_b] : a.values[at_a];
     at_a += time_a <= time_b;

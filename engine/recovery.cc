@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "catalog/catalog.h"
 #include "engine/catalog_folder.h"
 #include "engine/image_files.h"
@@ -64,7 +65,9 @@ io::Task<Status> Recovery::Steps() {
   NEXUS_CO_RETURN_IF_ERROR(CheckCatalogReachesTheLog());
   NEXUS_CO_RETURN_IF_ERROR(scan_.status());
   const Lsn anywhere;
-  NEXUS_CO_RETURN_IF_ERROR(co_await StartLog(&scan_, anywhere));
+  Status started = co_await StartLog(&scan_, anywhere);
+  if (absl::IsResourceExhausted(started)) started = co_await StartLogInReserve(started);
+  NEXUS_CO_RETURN_IF_ERROR(started);
   NEXUS_CO_RETURN_IF_ERROR(co_await LoadCatalog());
   const wal::CursorOptions everything;
   NEXUS_CO_RETURN_IF_ERROR(co_await Replay(everything));
@@ -232,6 +235,17 @@ io::Task<Status> Recovery::StartLog(wal::LogScan* scan, Lsn base_above) {
   co_return OkStatus();
 }
 
+// The log's tail cannot be written again for lack of space: what is set aside for flushes will do,
+// and is set aside again once there is space.
+io::Task<Status> Recovery::StartLogInReserve(Status why) {
+  Status released = co_await io::Unlink(state_->environment->disk(), state_->folder.reserve);
+  if (!released.ok()) co_return why;
+  NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog());
+  NEXUS_CO_RETURN_IF_ERROR(scan_.status());
+  const Lsn anywhere;
+  co_return co_await StartLog(&scan_, anywhere);
+}
+
 io::Task<Status> Recovery::LoadCatalog() {
   struct Loaded {
     std::vector<catalog::TenantRecord> tenants;
@@ -288,10 +302,12 @@ Lsn Recovery::LowestSealed() const {
 io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
   Lsn catalog_applied = state_->catalog->meta().applied;
   options.from = catalog_applied;
+  if (NEXUS_PLANTED("edit-applied-twice")) options.from = Lsn{};
   NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(Pass::kShape, options));
   // Batches that are in layers still count for their producers. What the catalog counted already
   // counts once: a sequence is taken once, and who was forgotten in between is forgotten again.
   options.from = std::min(LowestSealed(), catalog_applied);
+  if (NEXUS_PLANTED("replay-from-the-catalog")) options.from = catalog_applied;
   NEXUS_CO_RETURN_IF_ERROR(co_await ReplayKinds(Pass::kBatches, options));
   state_->applied = std::max(catalog_applied, std::min(scan_.end, options.to));
   report_->replayed_batches = applier_->applied_batches();
@@ -326,6 +342,10 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
       report_->replayed_bytes += record.body.size();
     }
     if (batches) NEXUS_CO_RETURN_IF_ERROR(co_await flusher_->MakeRoomDuringReplay());
+    if (!batches && NEXUS_PLANTED("flush-in-replay-jumps-over-edits")) {
+      state_->applied = scan_.end;
+      NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Persist());
+    }
     if (!batches && state_->delta.full()) NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Commit());
     if (batches) ReportProgress("replaying the log", cursor.bytes_done(), cursor.bytes_total());
   }

@@ -60,6 +60,7 @@ class Recovery {
   io::Task<Status> QuarantineFile(std::string directory, std::string name, std::string why);
   io::Task<Status> CheckCatalogMayBeMissing();
   Status CheckCatalogReachesTheLog() const;
+  io::Task<Status> StartLogInReserve(Status why);
   io::Task<StatusOr<std::vector<std::string>>> UnlistedFiles();
   io::Task<Status> CleanUpFile(std::string name);
   enum class Pass : uint8_t { kShape, kBatches };

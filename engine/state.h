@@ -162,6 +162,8 @@ struct DatabaseState {
   PublishedState published;
 
   BranchState* FindBranch(TenantId tenant, BranchId branch);
+  // Whether a layer waits in `pending_update` for the next commit.
+  bool AddedSinceCommit(const catalog::LayerRecord& record) const;
   // True if the catalog or what is applied lists a layer under this file name.
   bool ListsLayerFile(std::string_view file_name) const;
   // A branch with an empty memtable, published.

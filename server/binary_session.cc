@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/labels.h"
+#include "base/planted.h"
 #include "client/protocol/scrub.h"
 #include "engine/scrub.h"
 #include "server/scrub_output.h"
@@ -432,6 +433,7 @@ void BinarySession::HandleBatch(const Frame& frame) {
     return SendError(frame.header.request_id, protocol::ToErrorReply(status));
   }
   request->buffered = (frame.header.flags & protocol::kFlagBuffered) != 0;
+  if (NEXUS_PLANTED("server-acks-buffered")) request->buffered = true;
   request->deadline_ns = service_->AdmissionDeadline();
   BeginRequest();
   batch_bytes_ += request->buffer.size;

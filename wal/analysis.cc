@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "io/file_util.h"
 
 namespace nexus::wal {
@@ -120,7 +121,7 @@ void LogAnalysis::TakeFrame(const SegmentReader::Step& step) {
   const FrameHeader& frame = *step.frame;
   SegmentScan& segment = segments_.back();
   bool missing = hash_known_ ? frame.previous != at_.last_hash : bad_pending_;
-  if (missing) {
+  if (missing && !NEXUS_PLANTED("stale-frame-accepted")) {
     AddGap(frame.lsn);
   } else if (bad_pending_) {
     // The hash of the frame before proves that nothing was between.
@@ -327,6 +328,7 @@ void LogAnalysis::DescribeNext(LogScan* scan) const {
     scan->cuts.push_back({segment.sequence, segment.end(), segment.last_hash});
   }
   uint64_t above = std::max({chain_.range_end, durable_, Lsn{1}}).value;
+  if (NEXUS_PLANTED("log-below-applied")) above = 1;
   scan->next_base = Lsn{AlignUp(above, io::kSectorBytes)};
 }
 

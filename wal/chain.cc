@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/planted.h"
 #include "io/file_util.h"
 
 namespace nexus::wal {
@@ -99,6 +100,7 @@ bool AnyBelow(const std::vector<SegmentFile>& files, uint64_t sequence) {
 }
 
 void LearnCuts(const SegmentHeader& header, std::map<uint64_t, Cut>* cuts) {
+  if (NEXUS_PLANTED("cut-forgotten")) return;
   const Predecessor& before = header.predecessor;
   if (before.kind == Predecessor::Kind::kClosed) {
     cuts->try_emplace(before.sequence, Cut{before.sequence, before.end, before.hash});

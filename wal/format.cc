@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/planted.h"
 
 namespace nexus::wal {
 namespace {
@@ -186,7 +187,10 @@ void FinishFrame(FrameHeader* header, uint64_t seed, std::byte* at) {
 std::optional<FrameHeader> DecodeFrameHeader(const std::byte* bytes, uint64_t seed, uint32_t epoch,
                                              Lsn place) {
   if (LoadUnaligned<uint32_t>(bytes) != kFrameMagic) return std::nullopt;
-  if (LoadUnaligned<uint64_t>(bytes + 16) != place.value) return std::nullopt;
+  if (LoadUnaligned<uint64_t>(bytes + 16) != place.value &&
+      !NEXUS_PLANTED("stale-frame-accepted")) {
+    return std::nullopt;
+  }
   FrameHeader header;
   header.hash = LoadUnaligned<uint64_t>(bytes + 56);
   if (header.hash != XxHash64(Bytes(bytes, kFrameHeaderBytes - 8), seed)) return std::nullopt;
@@ -201,8 +205,12 @@ std::optional<FrameHeader> DecodeFrameHeader(const std::byte* bytes, uint64_t se
   header.body_hash = LoadUnaligned<uint64_t>(bytes + 48);
   if ((version_and_kind & 0xffff00ff) != kFormatVersion) return std::nullopt;
   if (header.kind == 0 || header.kind > kSegmentStartKind) return std::nullopt;
+  if (NEXUS_PLANTED("stale-frame-accepted")) {
+    header.epoch = epoch;
+    header.lsn = place;
+  }
   if (header.epoch != epoch || header.length > kRecordBytesMax) return std::nullopt;
-  if (header.durable > place) return std::nullopt;
+  if (header.durable > place && !NEXUS_PLANTED("stale-frame-accepted")) return std::nullopt;
   return header;
 }
 

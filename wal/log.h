@@ -120,11 +120,13 @@ class Log {
   // holds from now on - which gives those records new, higher LSNs. Nobody can have built on the
   // old ones: no layer, image or catalog vouches for them.
   //
-  // If the new segment cannot be created (no space, read-only file system), the log opens without
-  // one: writable() says why, appends are refused with that, `scan` stays as it was, and the log
-  // heals by itself. Errors: DataLoss if the scan found damage; FailedPrecondition for options that
-  // do not fit the folder; InvalidArgument for options out of range; the error of a failed sync or
-  // directory operation. `environment` and `observer` outlive the log.
+  // If the new segment cannot be created (no space, read-only file system) and there are no records
+  // to write again, the log opens without one: writable() says why, appends are refused with that,
+  // `scan` ends where it is confirmed, and the log heals by itself. Errors: DataLoss if the scan
+  // found damage; ResourceExhausted or PermissionDenied if the unconfirmed tail cannot be written
+  // again; FailedPrecondition for options that do not fit the folder; InvalidArgument for options
+  // out of range; the error of a failed sync or directory operation. On an error `scan` is out of
+  // date: scan again. `environment` and `observer` outlive the log.
   static io::Task<StatusOr<std::unique_ptr<Log>>> Start(io::Environment* environment,
                                                         LogOptions options, LogScan* scan,
                                                         LogObserver* observer);

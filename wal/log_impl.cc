@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace nexus::wal {
 namespace {
@@ -20,11 +21,37 @@ Status RoundStatus(const Round& round) {
   const std::string& path = round.segment->path;
   if (round.result < 0) return ErrnoStatus(static_cast<int>(-round.result), "write", path);
   if (static_cast<uint64_t>(round.result) != round.buffer.size()) {
+    if (NEXUS_PLANTED("short-write-accepted")) return OkStatus();
     return Unavailable("write {}: {} of {} bytes at offset {}", path, round.result,
                        round.buffer.size(), round.offset);
   }
-  if (round.sync_result < 0) return ErrnoStatus(static_cast<int>(-round.sync_result), "sync", path);
+  if (round.sync_result < 0 && !NEXUS_PLANTED("sync-error-ignored"))
+    return ErrnoStatus(static_cast<int>(-round.sync_result), "sync", path);
   return OkStatus();
+}
+
+// Planted bugs.
+
+// True if a sync was submitted once more after it had failed.
+bool RetrySync(Round* round) {
+  if (round->kind == io::FileOp::Kind::kSync) {
+    round->sync_result = round->result;
+    round->result = static_cast<int64_t>(round->buffer.size());
+    round->kind = io::FileOp::Kind::kWriteThenSync;
+    return false;
+  }
+  if (round->result < 0 || round->sync_result >= 0) return false;
+  round->kind = io::FileOp::Kind::kSync;
+  round->segment->file->Submit(round);
+  return true;
+}
+
+// True if a write was submitted behind its sync, which did not cover it.
+bool WriteAfterSync(Round* round) {
+  if (round->kind != io::FileOp::Kind::kSync) return false;
+  round->kind = io::FileOp::Kind::kWrite;
+  round->segment->file->Submit(round);
+  return true;
 }
 
 }  // namespace
@@ -295,6 +322,9 @@ void LogImpl::Seal() {
   std::memset(round->memory.data() + round->used, 0, bytes - round->used);
   round->buffer = round->memory.span().first(bytes);
   write_offset_ += bytes;
+  if (NEXUS_PLANTED("tail-sector-rewritten") && bytes > io::kSectorBytes) {
+    write_offset_ -= io::kSectorBytes;
+  }
   queue_.push_back(round);
   seal_due_ = false;
   if (seal_timer_.armed) executor_->CancelTimer(&seal_timer_);
@@ -308,6 +338,8 @@ void LogImpl::SubmitQueued() {
     in_flight_++;
     counts_.rounds++;
     counts_.written_bytes += round->buffer.size();
+    if (NEXUS_PLANTED("ack-on-write")) round->kind = io::FileOp::Kind::kWrite;
+    if (NEXUS_PLANTED("sync-before-write")) round->kind = io::FileOp::Kind::kSync;
     round->segment->file->Submit(round);
   }
 }
@@ -321,6 +353,8 @@ void LogImpl::OnRoundDone(io::FileOp* op) {
     round->segment->file->Submit(round);
     return;
   }
+  if (NEXUS_PLANTED("sync-retried") && RetrySync(round)) return;
+  if (NEXUS_PLANTED("sync-before-write") && WriteAfterSync(round)) return;
   log->in_flight_--;
   round->segment->rounds--;
   round->finished = true;
@@ -342,6 +376,9 @@ void LogImpl::Finish(Round* round) {
     frames_durable_ = first->frames_end;
     records_durable_ = std::max(records_durable_, first->records_end);
     Release(first);
+  }
+  if (NEXUS_PLANTED("watermark-skips-a-hole")) {
+    records_durable_ = std::max(records_durable_, round->records_end);
   }
   store_.SetDurable(frames_durable_);
   SubmitQueued();
@@ -432,12 +469,15 @@ io::Task<Status> LogImpl::Sync() {
 io::Task<Status> LogImpl::Close() {
   closing_ = true;
   Status synced = co_await Sync();
-  if (synced.ok() && !last_is_mark_ && AddMark()) {
-    ScheduleCommit();
-    while (failed_.ok() && !idle()) co_await progress_.Wait();
+  if (synced.ok() && !last_is_mark_ && AddMark()) ScheduleCommit();
+  // A mark may be on its way: this one, or one that the timer has just added.
+  while (commit_scheduled_ || in_flight_ > 0 || (failed_.ok() && !idle())) {
+    if (commit_scheduled_) {
+      co_await executor_->Yield();
+    } else {
+      co_await progress_.Wait();
+    }
   }
-  while (in_flight_ > 0) co_await progress_.Wait();
-  while (commit_scheduled_) co_await executor_->Yield();
   co_await store_.Close();
   co_return failed_;
 }

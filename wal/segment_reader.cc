@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "io/file_util.h"
 
@@ -82,7 +83,8 @@ std::optional<SegmentReader::Step> SegmentReader::TakeFrame(const FrameHeader& h
   } else {
     if (!Holds(at_, header.frame_bytes())) return std::nullopt;
     Bytes padded(WindowAt(at_) + kFrameHeaderBytes, header.frame_bytes() - kFrameHeaderBytes);
-    bool whole = FrameBodyHash(padded, identity_.seed) == header.body_hash;
+    bool whole = FrameBodyHash(padded, identity_.seed) == header.body_hash ||
+                 NEXUS_PLANTED("checksum-by-length");
     step.kind = whole ? Step::Kind::kFrame : Step::Kind::kBad;
     if (whole) step.body = padded.first(header.length);
   }

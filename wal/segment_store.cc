@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "io/file_util.h"
 
 namespace nexus::wal {
@@ -51,6 +52,7 @@ SegmentStore::SegmentStore(io::Environment* environment, const LogOptions& optio
       retry_timer_(this),
       scope_(environment->executor()) {
   uint64_t above = std::max(scan.next_base.value, options.base_above.value + 1);
+  if (NEXUS_PLANTED("lsn-reused")) above = scan.records_end.value;
   next_base_ = Lsn{AlignUp(above, io::kSectorBytes)};
   for (const SegmentScan& segment : scan.segments) unsynced_past_.push_back(segment.path);
   for (const SegmentScan& segment : scan.confirmed) held_.push_back(SegmentOf(segment));
@@ -77,22 +79,29 @@ SegmentStore::~SegmentStore() {
 }
 
 io::Task<Status> SegmentStore::OpenFirst(LogScan* scan) {
-  Status synced = co_await SyncPast();
+  Status synced;
+  if (!NEXUS_PLANTED("tail-applied-before-synced")) synced = co_await SyncPast();
   // A read-only file system is no failure of the past, which cannot change there.
   bool read_only = synced.code() == absl::StatusCode::kPermissionDenied;
   if (!synced.ok() && !read_only) co_return synced;
   NEXUS_CO_ASSIGN_OR_RETURN(tail_, co_await ReadTail(environment_, *scan));
+  if (NEXUS_PLANTED("tail-dropped")) tail_ = Tail();
   Status made = synced;
   if (made.ok()) made = co_await MakeFirst();
   if (made.ok()) {
     MoveTail(scan);
   } else if (!absl::IsResourceExhausted(made) && !absl::IsPermissionDenied(made)) {
-    // The tail must not be shown where it stands without need: a power cut may yet take it.
     co_return made;
+  } else if (!tail_.empty()) {
+    // It may hold what was acknowledged, so it must be shown; and a power cut may yet take it where
+    // it stands (after a failed sync no later one vouches for it), so it must not.
+    co_return Annotate(made, fmt::format("{}: the end of the log, {} bytes, must be written again "
+                                         "before anything is shown; free some space",
+                                         options_.directory, tail_.frame_bytes));
   } else {
-    // Replay reads the tail where it is; its segments stay until the owner trims, which it does
-    // when it has replayed.
-    dead_blocked_ = true;
+    // Frames of the log's own are no loss.
+    scan->segments = scan->confirmed;
+    scan->end = scan->tail_begin;
   }
   NoteMade(made);
   co_return OkStatus();
@@ -141,7 +150,7 @@ io::Task<Status> SegmentStore::SyncPast() {
 }
 
 io::Task<Status> SegmentStore::MakeFirst() {
-  if (!past_synced_) {
+  if (!past_synced_ && !NEXUS_PLANTED("tail-applied-before-synced")) {
     Status synced = co_await SyncPast();
     if (!synced.ok()) {
       // A second attempt would believe a sync that has already told its failure (D3).
@@ -162,7 +171,9 @@ io::Task<Status> SegmentStore::MakeFirst() {
   } else {
     NEXUS_CO_ASSIGN_OR_RETURN(spare, co_await CreateSpare(bytes));
   }
-  co_return co_await MakeSegment(std::move(spare), bytes, past_);
+  Predecessor past = past_;
+  if (NEXUS_PLANTED("appended-to-a-torn-tail")) past.kind = Predecessor::Kind::kOpen;
+  co_return co_await MakeSegment(std::move(spare), bytes, past);
 }
 
 void SegmentStore::StartMaintenance() {
@@ -311,7 +322,9 @@ io::Task<Status> SegmentStore::MakeSegment(std::string spare, uint64_t bytes,
 
   Status made = co_await WriteBeginning(spare, std::move(header), segment.get());
   if (made.ok()) made = co_await io::Rename(disk_, spare, segment->path);
-  if (made.ok()) made = co_await io::SyncDirectory(disk_, options_.directory);
+  if (made.ok() && !NEXUS_PLANTED("segment-name-not-synced")) {
+    made = co_await io::SyncDirectory(disk_, options_.directory);
+  }
   if (!made.ok()) {
     // Under either name it holds no record: its range of LSNs is never given out again.
     co_await disk_->Unlink(spare);
@@ -328,6 +341,7 @@ SegmentHeader SegmentStore::NextHeader(Predecessor predecessor, uint64_t bytes) 
   header.open_count = options_.open_count;
   header.sequence = next_sequence_++;
   header.seed = environment_->random()->Next();
+  if (NEXUS_PLANTED("stale-frame-accepted")) header.seed = 1;
   header.base = next_base_;
   header.segment_bytes = bytes;
   header.wall_ns = environment_->WallNanos();
@@ -362,6 +376,7 @@ io::Task<Status> SegmentStore::WriteBeginning(std::string spare, SegmentHeader h
     EncodeSegmentHeader(header, copy, copies.span().subspan(offset, kHeaderCopyBytes));
   }
   NEXUS_CO_RETURN_IF_ERROR(co_await io::WriteAll(segment->file.get(), 0, copies.span()));
+  if (NEXUS_PLANTED("beginning-not-synced")) co_return OkStatus();
   co_return co_await io::SyncFile(segment->file.get());
 }
 
@@ -390,7 +405,9 @@ io::Task<Status> SegmentStore::GiveUp(std::string path, uint64_t bytes) {
   // An earlier attempt may have come as far as here, and its directory sync have failed.
   bool gone_before = gone.code() == absl::StatusCode::kNotFound;
   if (!gone.ok() && !gone_before) co_return gone;
-  NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk_, options_.directory));
+  if (!NEXUS_PLANTED("recycled-before-durable")) {
+    NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk_, options_.directory));
+  }
   if (!recycle || gone_before) {
     counts_.segments_unlinked++;
     co_return OkStatus();

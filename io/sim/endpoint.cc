@@ -73,8 +73,9 @@ void Network::Endpoint::SendWhatFits() {
     for (size_t i = 0; i < count && sent < room; i++) {
       const Bytes fits = pieces[i].first(std::min<uint64_t>(pieces[i].size(), room - sent));
       // To an end that is closed already they go as far as its kernel, which answers by a reset; to
-      // one that is silent, as far as the window, since nobody says that they were received.
-      if (to->open() || silent_) to->inbox_ += AsString(fits);
+      // one that is silent, as far as the window, since nobody says that they were received. To one
+      // that has been reset they go nowhere, since bytes before them are lost.
+      if ((to->open() || silent_) && !to->reset_on_its_way_) to->inbox_ += AsString(fits);
       sent += fits.size();
     }
     if (!to->open() && count > 0 && !silent_) Reset();

@@ -1,5 +1,6 @@
 // A full disk: writes are refused by name, reads go on, and all is well again once there is room.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/arena.h"
@@ -33,6 +34,49 @@ TEST_F(DiskFullTest, WritesAreRefusedReadsGoOnAndWritingResumesByItself) {
   Die(sim::CrashKind::kPowerCut);
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(*Read(), static_cast<size_t>(acknowledged + kBatch));
+}
+
+// A failed sync, a kill, no space to write the log's tail again: what the tail says can neither be
+// left out, since some of it may have been acknowledged, nor be shown, since a power cut may take
+// it.
+TEST_F(DiskFullTest, NothingIsShownOfATailThatCannotBeWrittenAgain) {
+  ASSERT_TRUE(Open().ok());
+  const sim::OpFilter syncs({sim::Op::kSync}, "/wal/");
+  world_.disk().FailNext(syncs, -EIO);
+  EXPECT_TRUE(absl::IsUnavailable(Append(0, kBatch)));
+  Die(sim::CrashKind::kProcessKill);
+
+  const sim::OpFilter writes({sim::Op::kCreate, sim::Op::kWrite}, "/wal/");
+  world_.disk().FailFrom(writes, 1, -ENOSPC);
+  Status opened = Open();
+  ASSERT_TRUE(absl::IsResourceExhausted(opened)) << opened;
+  EXPECT_THAT(FromAbsl(opened.message()), testing::HasSubstr("free some space"));
+  core_.reset();
+
+  world_.disk().faults()->ClearRules();
+  opened = Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_EQ(*Read(), static_cast<size_t>(kBatch));
+  Die(sim::CrashKind::kPowerCut);
+  opened = Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_EQ(*Read(), static_cast<size_t>(kBatch)) << "what was read stays";
+}
+
+TEST_F(DiskFullTest, TailIsWrittenAgainInTheSpaceSetAside) {
+  options_.reserve_bytes = 1 << 20;
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(0, kBatch).ok());
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Append(0, kBatch).ok());
+  ASSERT_THAT(world_.disk().VisibleFiles(), testing::Contains("/db/reserve"));
+  Die(sim::CrashKind::kProcessKill);
+
+  world_.disk().FailNext(sim::OpFilter({sim::Op::kWrite}, "/wal/"), -ENOSPC);
+  Status opened = Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_EQ(*Read(), static_cast<size_t>(kBatch));
+  EXPECT_TRUE(Append(kBatch, kBatch).ok());
 }
 
 TEST_F(DiskFullTest, FailedFlushKeepsItsSamplesAndIsTriedAgain) {

@@ -93,8 +93,13 @@ Status Life::Close() {
   }
   world_->RunTask(background_->Join());
   Status closed = world_->RunTask(core_->Close());
+  appended_before_close_ = core_->appended_batches();
   world_->RunOnLoop([this] { core_.reset(); });
   return closed;
+}
+
+uint64_t Life::appended_batches() const {
+  return core_ == nullptr ? appended_before_close_ : core_->appended_batches();
 }
 
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }

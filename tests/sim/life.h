@@ -42,6 +42,8 @@ class Life {
   Status Close();
 
   engine::DatabaseCore* core() { return core_.get(); }
+  // Batches that this life put into the database; also after the crash or Close().
+  uint64_t appended_batches() const;
   // The log has failed and the database must be opened again.
   bool log_failed() const;
 
@@ -54,6 +56,7 @@ class Life {
   std::unique_ptr<server::Server> server_;
   std::unique_ptr<io::TaskScope> background_;
   std::map<uint32_t, SeriesId> ids_;
+  uint64_t appended_before_close_ = 0;
 };
 
 }  // namespace nexus::sim_test

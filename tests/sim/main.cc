@@ -7,6 +7,7 @@
 //   --until SECONDS                 ends a run at this time of its world
 //   --mask CLASS,CLASS              faults that may not hit
 //   --trace                         every event, to standard error
+//   --stop                          ends at the first failure
 //   --shrink                        of the first failure, the smallest scenario that fails alike
 //   --plant NAME                    with a planted bug (builds with --config=planted)
 //
@@ -42,6 +43,7 @@ struct Asked {
   std::string plant;
   bool trace = false;
   bool shrink = false;
+  bool stop = false;
   RunOptions options;
 };
 
@@ -112,9 +114,10 @@ int RunSeeds(const Asked& asked) {
     if (result.violation.has_value() || asked.seeds == 1) {
       PrintRun(fmt::format("seed={}", asked.seed + i), result);
     }
+    if (result.violation.has_value() && asked.stop) return 1;
     if (result.violation.has_value() && asked.shrink) {
       PrintShrunk(scenario, asked.options);
-      break;
+      return 1;
     }
   }
   if (asked.seeds > 1) {
@@ -165,6 +168,7 @@ int Main(int argc, char** argv) {
   app.add_option("--mask", asked.mask, "classes of faults that may not hit")->delimiter(',');
   app.add_option("--plant", asked.plant, "with this planted bug, or `list` them");
   app.add_flag("--trace", asked.trace, "print every event to standard error");
+  app.add_flag("--stop", asked.stop, "end at the first failure");
   app.add_flag("--shrink", asked.shrink, "print the smallest scenario that fails as the first one");
   try {
     app.parse(argc, argv);

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "io/sim/choice.h"
 
@@ -154,6 +156,15 @@ std::optional<std::string> Oracle::Check(const Query& query,
   }
   if (std::optional<std::string> wrong = JudgeOrder(evidence)) return wrong;
   return contradiction_;
+}
+
+std::optional<std::string> Oracle::CheckApplied() const {
+  auto may_be_there = [](const Batch& batch) {
+    return batch.fate != Fate::kRefused && batch.fate != Fate::kAbsent;
+  };
+  const auto limit = std::count_if(batches_.begin(), batches_.end(), may_be_there);
+  if (applied_ <= static_cast<uint64_t>(limit)) return std::nullopt;
+  return fmt::format("counted twice: {} batches were applied, of {} at most", applied_, limit);
 }
 
 }  // namespace nexus::sim_test

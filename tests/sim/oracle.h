@@ -11,7 +11,8 @@
 // what was submitted in one life, and of what had a buffered acknowledgement only the youngest; (6)
 // a refused batch is absent; (7) a query sees every batch acknowledged before it began. A batch of
 // a client that still retries is in flight, and may come late, but never twice: a second copy would
-// stand above what was written after the first. Threading: one thread.
+// stand above what was written after the first, and the database would count more batches than
+// there were. Threading: one thread.
 
 #ifndef NEXUS_TESTS_SIM_ORACLE_H_
 #define NEXUS_TESTS_SIM_ORACLE_H_
@@ -70,6 +71,11 @@ class Oracle {
   };
   std::optional<std::string> Check(const Query& query, const std::vector<Observed>& observed);
 
+  // So many batches more were put into the database, replay not counted.
+  void Applied(uint64_t batches) { applied_ += batches; }
+  // What is wrong with that number: there were not so many batches that may be there.
+  std::optional<std::string> CheckApplied() const;
+
   uint64_t batches() const { return batches_.size(); }
   // Number of acknowledgements so far: the clock that queries are ordered by.
   uint64_t acknowledgements() const { return acknowledgements_; }
@@ -116,6 +122,7 @@ class Oracle {
   uint64_t life_ = 1;
   std::optional<std::string> contradiction_;  // an outcome that what was seen before forbids
   uint64_t acknowledgements_ = 0;
+  uint64_t applied_ = 0;
   uint64_t decided_present_ = 0;
   uint64_t decided_absent_ = 0;
   uint64_t samples_ = 0;

@@ -68,7 +68,7 @@ constexpr Share kShares[] = {
     {OpKind::kFlush, 25},   {OpKind::kSync, 10},          {OpKind::kTenant, 4},
     {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
-    {OpKind::kFreeDisk, 6}};
+    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -98,7 +98,10 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kAppend: {
       const int64_t form = below(8) == 0 ? kFresh : below(kForms - 1);
       a = {form, below(form == kFresh ? kFreshSeries : kSeries), below(kTimestamps),
-           1 + below(form == kScrape ? kSeries : 40), below(6) == 0 ? 1 : 0};
+           1 + below(form == kScrape  ? kSeries
+                     : below(16) == 0 ? kBigBatch
+                                      : 40),
+           below(6) == 0 ? 1 : 0};
       break;
     }
     case OpKind::kClientAppend:
@@ -127,6 +130,7 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kFlush:
     case OpKind::kSync:
     case OpKind::kFreeDisk:
+    case OpKind::kScrub:
       break;
   }
   return op;

@@ -42,8 +42,9 @@ enum class OpKind : uint8_t {
   kJump,      // of the wall clock
   kFillDisk,  // leaves `left` bytes
   kFreeDisk,
+  kScrub,  // the physical check, while no fault hits
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kFreeDisk) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kScrub) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {

@@ -30,6 +30,7 @@ const OpForm& FormOf(OpKind kind) {
       {"jump", {"seconds"}},
       {"fill_disk", {"left"}},
       {"free_disk", {}},
+      {"scrub", {}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }

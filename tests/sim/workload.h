@@ -29,6 +29,8 @@ inline constexpr int64_t kClientSeries = 8;
 // Timestamps come from a window this long in seconds, so that places are written again and out of
 // order.
 inline constexpr int64_t kTimestamps = 400;
+// Most batches have a few samples; some have up to so many, several sectors of the log.
+inline constexpr int64_t kBigBatch = 700;
 // Within how many steps of an opening a crash strikes: recovery of these small databases takes
 // about 300.
 inline constexpr uint64_t kRecoverySteps = 400;

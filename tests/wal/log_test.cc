@@ -389,6 +389,17 @@ TEST(LogMark, CloseWritesOne) {
   EXPECT_EQ(scan->durable, last.end);
 }
 
+TEST(LogMark, ClosingWaitsForAMarkThatTheTimerHasJustAdded) {
+  Machine machine;
+  for (int64_t late_ns = -3000; late_ns <= 3000; late_ns += 200) {
+    ASSERT_OK(machine.Open());
+    machine.AppendDurable("x");
+    machine.world.RunFor(machine.options.mark_delay_ns + late_ns);
+    // A write that is still in flight when the log goes would end the test.
+    ASSERT_OK(machine.Close());
+  }
+}
+
 TEST(LogOptionsCheck, OutOfRangeIsRefusedByName) {
   auto refused = [](auto change) {
     Machine machine;
