@@ -201,7 +201,14 @@ uint64_t LmdbTxn::BytesInFile() const {
   return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-int LmdbTxn::Commit() { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
+// LMDB calls a write that was short EIO, of its own accord: a disk that has room for a part of it
+// does that. Nothing refers to those pages yet, so it is as harmless as ENOSPC - unlike a call that
+// failed with EIO, a flush above all, which is known by errno.
+int LmdbTxn::Commit() {
+  errno = 0;
+  const int rc = mdb_txn_commit(std::exchange(txn_, nullptr));
+  return rc == EIO && errno != EIO ? ENOSPC : rc;
+}
 
 LmdbCursor::LmdbCursor(const LmdbTxn& txn, Tree tree) : txn_(txn), tree_(tree) {
   // Fails only for a transaction that is over or a tree that was never opened.

@@ -3,9 +3,11 @@
 #include "catalog/catalog.h"
 
 #include <lmdb.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <thread>
 
 #include "tests/catalog/catalog_fixture.h"
@@ -331,6 +333,41 @@ TEST_F(CatalogTest, FullMapIsResourceExhaustedAndALargerOneHeals) {
   Open(OpenMode::kOpen);
   Commit(update);
   EXPECT_EQ(Postings("__name__", "cpu").size(), 9'999u);
+}
+
+// Bounds how large a file may grow: a write across the bound is short, as on a disk that fills up.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(uint64_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit limit = {bytes, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  ~FileSizeLimit() { EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0); }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_ = {};
+};
+
+TEST_F(CatalogTest, ShortWriteIsAFullDiskAndMayBeTriedAgain) {
+  Create();
+  std::string before = Dump();
+  Update update;
+  update.applied = Lsn{99};
+  for (uint64_t id = 1; id < 2'000; id++) {
+    update.series.push_back(Series(id, "cpu", {{"host", "host" + std::to_string(id)}}));
+  }
+  {
+    FileSizeLimit limit(std::filesystem::file_size(DataFile()) + 3 * 4096 + 100);
+    EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kResourceExhausted,
+                     "No space left on device"));
+  }
+  EXPECT_EQ(Dump(), before);
+  Commit(update);
+  EXPECT_EQ(Postings("__name__", "cpu").size(), 1'999u);
 }
 
 // ---- Labels.
