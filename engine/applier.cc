@@ -100,7 +100,7 @@ Status Applier::ApplyEdits(Bytes body, Edits which, Status* failed) {
     const bool of_producers =
         std::holds_alternative<OpenProducer>(edit) || std::holds_alternative<ForgetProducers>(edit);
     if (which == (of_producers ? Edits::kShape : Edits::kProducers)) continue;
-    failed->Update(std::visit([this](const auto& e) { return ApplyEdit(e); }, edit));
+    failed->Update(std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit));
   }
   return OkStatus();
 }

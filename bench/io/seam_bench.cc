@@ -107,7 +107,7 @@ void MeasureDurableWrites(RealEnvironment* environment, const std::string& folde
     Report(fmt::format("{:2} KiB overwrite, {}", bytes >> 10, what),
            environment->BlockOn(DurableOverwrites(environment, file.get(), part, how)));
   };
-  for (uint64_t bytes : {4 << 10, 64 << 10}) {
+  for (uint64_t bytes : {uint64_t{4} << 10, uint64_t{64} << 10}) {
     measure(bytes, How::kLinked, "linked fdatasync");
     environment->RunOnLoop([&] { environment->disk()->RegisterBuffer(buffer.span()); });
     measure(bytes, How::kLinked, "linked fdatasync, registered buffer");

@@ -185,7 +185,7 @@ TEST_F(DamageTest, ValueInAnotherPlaceIsDataLoss) {
   Fill();
   // Swaps the rows of two series: each is whole, but not where it belongs.
   std::vector<Place> rows;
-  for (uint64_t id : {5, 6}) {
+  for (uint64_t id : {5U, 6U}) {
     const std::string key(SeriesKey(kTenant, SeriesId{id}).view());
     auto found = std::find_if(places_.begin(), places_.end(), [&](const Place& place) {
       return place.tree == Tree::kSeries && place.key == key;
@@ -199,7 +199,7 @@ TEST_F(DamageTest, ValueInAnotherPlaceIsDataLoss) {
   bad.replace(rows[1].offset, rows[1].bytes, good_.substr(rows[0].offset, rows[0].bytes));
   WriteFile(bad);
   Open(OpenMode::kReadOnly);
-  for (uint64_t id : {5, 6}) {
+  for (uint64_t id : {5U, 6U}) {
     EXPECT_EQ(Read().Canonical(kTenant, SeriesId{id}).status().code(), absl::StatusCode::kDataLoss);
   }
 }

@@ -287,7 +287,7 @@ Task<void> BodiesAreReceivedInPlace(Environment* environment) {
   // Big ones, then small ones until the backend may receive ahead, then big ones again; sizes
   // around the buffers of the backends, and nothing at all.
   for (int round = 0; round < 3; round++) {
-    for (size_t bytes : {1 << 20, 16384, 16383, 16385, 0, 65536, 100'000, 3}) {
+    for (size_t bytes : {1U << 20, 16384U, 16383U, 16385U, 0U, 65536U, 100'000U, 3U}) {
       bodies.push_back(Pattern(bytes, bodies.size()));
     }
     for (size_t i = 0; i < 200; i++) bodies.push_back(Pattern(i * 13 % 300, i));

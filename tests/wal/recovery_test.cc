@@ -305,14 +305,14 @@ TEST_F(Recovery, ALastSegmentThatHoldsSomethingIsDamagedWithoutItsHeader) {
       io::Unlink(machine.environment->disk(), machine.Files("segment").back())));
   std::string path = PlaceOf(written[0]).path;
   ASSERT_EQ(machine.Files("segment").back(), path);
-  for (uint64_t copy : {0, 1}) machine.world.disk().FlipBit(path, copy * 4096 + 100, 0);
+  for (uint64_t copy : {0U, 1U}) machine.world.disk().FlipBit(path, copy * 4096 + 100, 0);
   EXPECT_EQ(machine.Open().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(Recovery, ALastSegmentWhoseHeaderCannotBeReadIsDamaged) {
   WriteThree(true);
   std::string last = machine.Files("segment").back();
-  for (uint64_t copy : {0, 1}) machine.world.disk().MakeUnreadable(last, copy * 4096);
+  for (uint64_t copy : {0U, 1U}) machine.world.disk().MakeUnreadable(last, copy * 4096);
   EXPECT_EQ(machine.Open().code(), absl::StatusCode::kDataLoss);
   machine.Crash(CrashKind::kPowerCut);
   machine.Boot();
@@ -324,7 +324,7 @@ TEST_F(Recovery, ALastSegmentWithoutHeaderOrWitnessWasNeverStarted) {
   WriteThree(true);
   std::string last = machine.Files("segment").back();
   ASSERT_NE(last, PlaceOf(written[0]).path);
-  for (uint64_t copy : {0, 1}) machine.world.disk().FlipBit(last, copy * 4096 + 100, 0);
+  for (uint64_t copy : {0U, 1U}) machine.world.disk().FlipBit(last, copy * 4096 + 100, 0);
   StatusOr<LogScan> scan = machine.Scan();
   ASSERT_TRUE(scan.ok());
   ASSERT_OK(scan->status());
@@ -498,7 +498,7 @@ TEST_F(Recovery, TheCursorNoticesWhatWentBadSinceTheScan) {
   ASSERT_GT(scan.segments.size(), 2u);
   for (const AppendResult& record : written) {
     Place place = PlaceOf(record);
-    for (uint64_t byte : {20, 100}) {
+    for (uint64_t byte : {20U, 100U}) {
       Flip(place, byte);
       EXPECT_EQ(machine.RecordsOf(scan).status().code(), absl::StatusCode::kDataLoss);
       Flip(place, byte);

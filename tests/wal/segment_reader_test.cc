@@ -140,10 +140,10 @@ TEST(SegmentReader, WindowsOfAnySizeShowTheSame) {
     if (state % 3 == 0) segment.NextSector();
     if (segment.at() > 480 << 10) break;
   }
-  for (uint64_t damaged : {20'000, 100'001, 250'000}) segment.bytes()[damaged] ^= 4;
+  for (uint64_t damaged : {20'000U, 100'001U, 250'000U}) segment.bytes()[damaged] ^= 4;
   std::string whole = Walk(segment.bytes(), segment.identity);
   EXPECT_THAT(whole, testing::HasSubstr("bad"));
-  for (uint64_t window : {4096, 8192, 12'288, 40'960, 262'144}) {
+  for (uint64_t window : {4096U, 8192U, 12'288U, 40'960U, 262'144U}) {
     EXPECT_EQ(Walk(segment.bytes(), segment.identity, window), whole) << window;
   }
 }
