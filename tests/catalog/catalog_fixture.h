@@ -68,6 +68,12 @@ inline std::vector<uint64_t> Ids(const SeriesSet& set) {
 }
 
 class CatalogTest : public testing::Test {
+ public:
+  ~CatalogTest() override {
+    catalog_.reset();
+    std::filesystem::remove_all(root_);
+  }
+
  protected:
   CatalogTest() {
     root_ = std::filesystem::path(testing::TempDir()) /
@@ -79,11 +85,6 @@ class CatalogTest : public testing::Test {
     options_.database = kDatabase;
     options_.map_bytes = kTestMapBytes;
   }
-  ~CatalogTest() override {
-    catalog_.reset();
-    std::filesystem::remove_all(root_);
-  }
-
   std::string MakeFolder(std::string_view name) {
     std::filesystem::create_directories(root_ / name);
     return (root_ / name).string();
@@ -178,7 +179,7 @@ inline std::string CatalogTest::Dump() {
       for (const std::string& v : values) {
         SeriesSet set;
         EXPECT_TRUE(reader.AddPostings(tenant.id, n, v, &set).ok());
-        out += "\n" + n + "=" + v + ":";
+        out += fmt::format("\n{}={}:", n, v);
         for (uint64_t id : Ids(set)) out += fmt::format(" {}", id);
       }
     }

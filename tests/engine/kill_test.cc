@@ -6,12 +6,12 @@
 // earlier recoveries left; some rounds kill within the child's opening.
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <climits>
+#include <csignal>
 #include <random>
 #include <thread>
 

@@ -5,10 +5,10 @@
 // project). Where that folder is absent the test says so and uses the generator's data.
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>

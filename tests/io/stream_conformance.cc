@@ -628,7 +628,7 @@ Task<void> ManyConnectionsTalkAtOnce(Environment* environment) {
   TaskScope scope(environment->executor());
   for (int i = 0; i < kConnections; i++) {
     scope.Spawn(TalkToEcho(environment->network(), listening.listener->address(),
-                           Pattern(static_cast<size_t>(10 + i * 20), static_cast<uint64_t>(i)),
+                           Pattern(10 + static_cast<size_t>(i) * 20, static_cast<uint64_t>(i)),
                            &right));
   }
   co_await scope.Join();

@@ -72,6 +72,7 @@ class Recovery : public testing::Test {
     return contents;
   }
 
+ public:
   Machine machine;
   std::vector<AppendResult> written;
 };
