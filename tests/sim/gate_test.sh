@@ -4,11 +4,12 @@
 #
 #   gate_test.sh NEXUS_SIM SEEDS
 #
-# The first seed is NEXUS_FIRST_SEED, which CI makes of the commit, or 1. Bazel's shards share the seeds out.
+# The first seed is NEXUS_FIRST_SEED, which CI makes of the commit, or 1. NEXUS_GATE_SEEDS is for slow builds. Bazel's
+# shards share the seeds out.
 set -uo pipefail
 
 sim=$1
-seeds=$2
+seeds=${NEXUS_GATE_SEEDS:-$2}
 first=${NEXUS_FIRST_SEED:-1}
 shards=${TEST_TOTAL_SHARDS:-1}
 shard=${TEST_SHARD_INDEX:-0}
