@@ -159,7 +159,9 @@ Scenario MakeScenario(uint64_t seed, uint64_t operations) {
   const bool faulty = settings.Below(2) == 1;
   for (Fault fault : kPassingFaults) {
     constexpr uint32_t kRates[] = {300, 3'000, 20'000};
-    const uint32_t rate = kRates[settings.Below(std::size(kRates))];
+    uint32_t rate = kRates[settings.Below(std::size(kRates))];
+    // Decided once a connection, of which there are few.
+    if (fault == Fault::kConnectRefused) rate *= 10;
     if (settings.Below(4) == 0 && faulty) scenario.faults[fault] = rate;
   }
   for (uint64_t i = 0; i < operations; i++) {
