@@ -51,7 +51,7 @@ StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
 }  // namespace
 
 SeriesId Interner::Find(TenantId tenant, uint64_t seed, std::string_view canonical) const {
-  return identities_.Find(tenant, catalog::SeriesIdentity(seed, canonical));
+  return FindIdentity(tenant, catalog::SeriesIdentity(seed, canonical));
 }
 
 io::Task<Status> Interner::Load() {
@@ -66,6 +66,7 @@ io::Task<Status> Interner::Load() {
       if (tenant == state_->tenants.end()) continue;
       for (SeriesIdRange range : found.ids) tenant->second->AddIds(range);
     }
+    ids_known_.store(true, std::memory_order_release);
   }
   loaded_.Set();
   co_return load_status_;

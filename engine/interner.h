@@ -10,6 +10,7 @@
 #ifndef NEXUS_ENGINE_INTERNER_H_
 #define NEXUS_ENGINE_INTERNER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -34,11 +35,14 @@ class Interner {
  public:
   explicit Interner(DatabaseState* state) : state_(state) {}
 
-  // The id of a series, or 0 if it is not known (yet). `seed` is the tenant's identity seed.
+  // The id of a series, or 0 if it is not known (yet): until the scan has ended ids that it has
+  // found are not yet those that batches may name. `seed` is the tenant's identity seed. Any
+  // thread.
   SeriesId Find(TenantId tenant, uint64_t seed, std::string_view canonical) const;
 
   // The same by identity.
   SeriesId FindIdentity(TenantId tenant, Hash128 identity) const {
+    if (!ids_known_.load(std::memory_order_acquire)) return SeriesId{};
     return identities_.Find(tenant, identity);
   }
 
@@ -71,6 +75,7 @@ class Interner {
   DatabaseState* const state_;
   catalog::IdentityMap identities_;
   io::Event loaded_;
+  std::atomic<bool> ids_known_ = false;  // the scan has ended well, and its ids are in the tenants
   Status load_status_;
   std::deque<std::vector<catalog::SeriesDefinition>> undefined_;  // a record's worth each
 };

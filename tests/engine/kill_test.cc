@@ -30,26 +30,31 @@ double ValueOf(uint64_t batch, int place) {
 
 class KillTest : public DatabaseTest {
  protected:
+  [[noreturn]] static void EndChild(int code, const Status& why) {
+    std::fprintf(stderr, "child: %s\n", why.ToString().c_str());
+    _exit(code);
+  }
+
   // The child: appends batches from `next` on until it is killed.
   [[noreturn]] void AppendForEver(uint64_t next, int acked_fd) {
     Options options = DefaultOptions();
     options.memtable_bytes = 1 << 20;
     options.lock_wait_ms = 5000;
     auto db = Database::Open(options);
-    if (!db.ok()) {
-      std::fprintf(stderr, "child: %s\n", db.status().ToString().c_str());
-      _exit(3);
-    }
+    if (!db.ok()) EndChild(3, db.status());
     auto id = (*db)->Series("metric", {{"name", "killed"}});
-    if (!id.ok()) _exit(4);
+    if (!id.ok()) EndChild(4, id.status());
     for (uint64_t batch = next;; batch++) {
       WriteBatch write;
       for (int place = 0; place < kSamplesPerBatch; place++) {
         write.Add(*id, static_cast<int64_t>(batch) * kSamplesPerBatch + place,
                   ValueOf(batch, place));
       }
-      if (!(*db)->Append(std::move(write)).ok()) _exit(5);
-      if (batch % 40 == 0 && !(*db)->Flush().ok()) _exit(6);
+      Status appended = (*db)->Append(std::move(write)).status();
+      if (!appended.ok()) EndChild(5, appended);
+      Status flushed;
+      if (batch % 40 == 0) flushed = (*db)->Flush();
+      if (!flushed.ok()) EndChild(6, flushed);
       if (::write(acked_fd, &batch, sizeof(batch)) != sizeof(batch)) _exit(7);
     }
   }
