@@ -243,7 +243,7 @@ TEST_F(Recovery, ABeginningThatIsMissingIsDamageForWhoNeedsIt) {
   machine.Boot();
   std::vector<std::string> segments = machine.Files("segment");
   ASSERT_GT(segments.size(), 3u);
-  for (int i = 0; i < 2; i++) {
+  for (size_t i = 0; i < 2; i++) {
     ASSERT_OK(machine.world.RunTask(io::Unlink(machine.environment->disk(), segments[i])));
   }
   Witness witness;
