@@ -215,7 +215,15 @@ io::Task<Status> Flusher::FlushAll() {
 
 io::Task<Status> Flusher::MakeRoomDuringReplay() {
   SealForMemory();
-  return WriteSealed();
+  if (replay_found_no_space_) co_return OkStatus();
+  Status status = co_await WriteSealed();
+  if (absl::IsResourceExhausted(status)) {
+    bool released = co_await reserve_.Release();
+    if (released) status = co_await WriteSealed();
+  }
+  // Not tried again before the database is open: each try writes a layer up to where space ends.
+  replay_found_no_space_ = absl::IsResourceExhausted(status);
+  co_return replay_found_no_space_ ? OkStatus() : status;
 }
 
 io::Task<Status> Flusher::WriteEverything() {

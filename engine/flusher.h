@@ -42,6 +42,8 @@ class Flusher {
 
   // ---- During replay: layers are written when memory runs short, and published afterwards.
 
+  // On a full disk what is replayed stays in memory - the process before had it there, too - and is
+  // flushed when the database is open and there is space.
   io::Task<Status> MakeRoomDuringReplay();
   // Writes all that is in memory, likewise.
   io::Task<Status> WriteEverything();
@@ -87,6 +89,7 @@ class Flusher {
   int64_t retry_at_ns_ = 0;
   uint64_t flushes_ = 0;
   std::vector<Edit> unpublished_;  // of layers written during replay
+  bool replay_found_no_space_ = false;
 };
 
 }  // namespace nexus::engine

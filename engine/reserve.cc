@@ -29,7 +29,8 @@ io::Task<Status> Reserve::Restore() {
 }
 
 io::Task<bool> Reserve::Release() {
-  if (!held_) co_return false;
+  // One that an earlier opening left on a disk that is full since is not held, but there.
+  if (bytes_ == 0) co_return false;
   held_ = false;
   Status status = co_await io::Unlink(environment_->disk(), path_);
   co_return status.ok();

@@ -22,7 +22,7 @@ class Reserve {
   // Makes the file if the disk keeps at least twice its size free beside it. An existing one is
   // kept.
   io::Task<Status> Restore();
-  // Frees the space. True if there was any.
+  // Frees the space, also of a file that Restore has not seen. True if there was any.
   io::Task<bool> Release();
 
  private:

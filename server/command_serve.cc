@@ -54,6 +54,7 @@ Options EngineOptions(const Settings& settings) {
   options.flush_interval_ms = settings.flush_interval_ms;
   options.log_segment_bytes = settings.log_segment_bytes;
   options.page_cache_bytes = settings.page_cache_bytes;
+  options.reserve_bytes = settings.reserve_bytes;
   options.catalog_bytes_max = settings.catalog_bytes_max;
   options.admission_timeout_ms = settings.admission_timeout_ms;
   options.workers = settings.workers;
@@ -81,6 +82,7 @@ class Serving {
  private:
   Status OpenDatabase();
   Status Listen();
+  void TellAddress();
   void Reload();
   void RecordHost();
 
@@ -160,10 +162,20 @@ Status Serving::Listen() {
   } while (io::RealMonotonicNanos() < deadline &&
            WaitForSignal(100 * kMillisecondNs) != Signal::kStop);
   NEXUS_RETURN_IF_ERROR(status);
-  NEXUS_RETURN_IF_ERROR(environment_->BlockOn(
-      WriteServedAddress(environment_->disk(), loaded_.settings.data, server_->address())));
+  TellAddress();
   logger_->Info("listening", {{"address", server_->address()}});
   return OkStatus();
+}
+
+// A hint for people: a disk too full for it, or gone read-only, is no reason not to serve.
+void Serving::TellAddress() {
+  io::Disk* disk = environment_->disk();
+  Status told =
+      environment_->BlockOn(WriteServedAddress(disk, loaded_.settings.data, server_->address()));
+  if (told.ok()) return;
+  environment_->BlockOn(RemoveServedAddress(disk, loaded_.settings.data)).IgnoreError();
+  logger_->Warning("commands with --data will not be told this server's address",
+                   {{"reason", FromAbsl(told.message())}});
 }
 
 void Serving::Run() {

@@ -96,6 +96,8 @@ constexpr auto kRows = std::to_array<Row>({
      Size{&Settings::log_segment_bytes, 64 * kKiB, kGiB, 64 * kKiB}},
     {"page_cache_bytes", "memory for verified pages of layers",
      Size{&Settings::page_cache_bytes, 0, kTiB}},
+    {"reserve_bytes", "disk space set aside, given up for flushes when the disk is full",
+     Size{&Settings::reserve_bytes, 0, kTiB}},
     {"catalog_bytes_max", "upper bound of the catalog's file",
      Size{&Settings::catalog_bytes_max, kMiB, 16 * kTiB}},
     {"admission_timeout", "how long a write waits for memory or log room before it is refused",
