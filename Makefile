@@ -69,10 +69,10 @@ fuzz: setup  ## each fuzz target for SECONDS=30, starting from its corpus
 sim: build  ## SEEDS=2000 runs of the simulator, from seed FIRST=1
 	@tools/sim.sh $(FIRST) $(SEEDS)
 
-soak: build  ## the release server under kill -9 for SECONDS=30, with clients and the simulator's oracle
+soak: build  ## the release server under kill -9 and on full disks for SECONDS=30, judged by the simulator's oracle
 	@$(BAZEL) build $(QUIET) --config=release //tests/kill_loop:nexus-soak
 	@NEXUS_BINARY="$(CURDIR)/bin/nexus" "$$($(BAZEL) info --config=release bazel-bin 2>/dev/null)/tests/kill_loop/nexus-soak" \
-	  kills --seconds $(SECONDS) --backends uring,posix
+	  all --seconds $(SECONDS) --backends uring,posix
 
 bench: build  ## the benchmarks, as a release build; prints a table of the engine and one of the server
 	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench

@@ -13,6 +13,7 @@ void Totals::Add(const Totals& other) {
   kills_before_an_answer += other.kills_before_an_answer;
   clients_dropped += other.clients_dropped;
   folders += other.folders;
+  full_disks += other.full_disks;
   scrubs += other.scrubs;
   batches += other.batches;
   acknowledged += other.acknowledged;

@@ -31,6 +31,7 @@ struct Totals {
   uint64_t kills_before_an_answer = 0;  // no batch was acknowledged in that life of the server
   uint64_t clients_dropped = 0;
   uint64_t folders = 0;
+  uint64_t full_disks = 0;
   uint64_t scrubs = 0;
   uint64_t batches = 0;
   uint64_t acknowledged = 0;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
@@ -130,29 +131,12 @@ class FolderRun {
     if (judge_.failed()) return judge_.failure();
     Reader reader(&judge_);
     if (!reader.Connect(server_->address())) return judge_.failure();
-    if (Problem problem = JudgeWhole(&reader)) return problem;
+    std::optional<uint64_t> others;
+    if (unique_places_) others = 0;
+    if (Problem problem = CheckWhole(&reader, &judge_, kWriters, others)) return problem;
     if (Problem problem = server_->Stop()) return problem;
     counts_.scrubs++;
     return server_->Scrub();
-  }
-
-  Problem JudgeWhole(Reader* reader) {
-    // Buffered batches become visible.
-    reader->Flush();
-    uint64_t found = 0;
-    for (uint32_t i = 0; i < kWriters; i++) {
-      std::optional<uint64_t> samples = reader->CheckWriter(i, TimeRange{});
-      if (judge_.failed()) return judge_.failure();
-      if (!samples.has_value()) return "the server does not answer, and nobody killed it";
-      found += *samples;
-    }
-    if (!reader->CheckSeriesList()) return judge_.failure();
-    const std::optional<uint64_t> stored = reader->Figure("samples");
-    if (unique_places_ && stored != found) {
-      return fmt::format("a batch counts twice: {} samples are stored, and {} are found",
-                         stored.value_or(0), found);
-    }
-    return std::nullopt;
   }
 
   const KillLoopOptions& options_;

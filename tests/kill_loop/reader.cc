@@ -133,6 +133,26 @@ std::optional<uint64_t> Reader::Figure(const std::string& name) {
   return std::nullopt;
 }
 
+Problem CheckWhole(Reader* reader, Judge* judge, uint32_t writers, std::optional<uint64_t> others) {
+  // Buffered batches become visible.
+  reader->Flush();
+  uint64_t found = 0;
+  for (uint32_t i = 0; i < writers; i++) {
+    const std::optional<uint64_t> samples = reader->CheckWriter(i, TimeRange{});
+    if (judge->failed()) return judge->failure();
+    if (!samples.has_value()) return "the server does not answer, and nobody killed it";
+    found += *samples;
+  }
+  if (!reader->CheckSeriesList()) return judge->failure();
+  const uint64_t stored = reader->Figure("samples").value_or(0);
+  if (others.has_value() && stored != found + *others) {
+    return fmt::format(
+        "a batch counts twice: {} samples are stored ({} in layers), and {} are found", stored,
+        reader->Figure("layer_samples").value_or(0), found + *others);
+  }
+  return judge->failed() ? Problem(judge->failure()) : std::nullopt;
+}
+
 ReaderThread::ReaderThread(std::string address, uint32_t writers, uint64_t seed, Judge* judge)
     : address_(std::move(address)),
       writers_(writers),

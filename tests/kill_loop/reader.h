@@ -21,6 +21,7 @@
 #include "base/types.h"
 #include "client/client.h"
 #include "tests/kill_loop/judge.h"
+#include "tests/kill_loop/server.h"
 
 namespace nexus::kill_loop {
 
@@ -52,6 +53,11 @@ class Reader {
   Judge* const judge_;
   std::unique_ptr<client::Client> client_;
 };
+
+// Judges all there is, while nothing is written: every writer's samples, the list of series. If
+// every place was written once, `others` is the number of samples that are not the writers', and
+// what the server stores must be those and what is found.
+Problem CheckWhole(Reader* reader, Judge* judge, uint32_t writers, std::optional<uint64_t> others);
 
 // Asks at random until it is stopped.
 class ReaderThread {
