@@ -1,11 +1,12 @@
 // Planted bugs: mistakes that a storage engine can make, in its real code, each off unless asked
 // for by name. They test the tests: the simulator must find every one (docs/testing.md).
 //
-//   if (NEXUS_PLANTED("ack-before-sync")) ...
+//   if (NEXUS_PLANTED("ack-on-write")) ...
 //
-// Only builds with --config=planted know them; in every other build NEXUS_PLANTED is false, and not
-// even the names are in the program (tests/sim:planted_absent_test). At most one is on in a
-// process. Threading: Plant before anything else runs; NEXUS_PLANTED anywhere.
+// Only builds with NEXUS_PLANTED_BUGS know them: tests/sim:nexus-sim-planted, and everything with
+// --config=planted. In every other build NEXUS_PLANTED is false, and not even the names are in the
+// program (tests/sim:planted_absent_test). At most one is on in a process. Threading: Plant before
+// anything else runs; NEXUS_PLANTED anywhere.
 
 #ifndef NEXUS_BASE_PLANTED_H_
 #define NEXUS_BASE_PLANTED_H_
@@ -20,7 +21,7 @@ struct PlantedBug {
   std::string_view what;
 };
 
-// All of this build; none but with --config=planted.
+// All that this build knows.
 std::span<const PlantedBug> PlantedBugs();
 // Turns one on; false if there is none of this name.
 bool Plant(std::string_view name);

@@ -25,6 +25,13 @@ void AddWhere(CLI::App* command, Where* where) {
       ->type_name("B");
 }
 
+void AddReportFormat(CLI::App* command, std::string* format) {
+  *format = "table";
+  command->add_option("--format", *format, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+}
+
 int Fail(const Status& status) {
   WriteError(fmt::format("nexus: {}", FromAbsl(status.message())));
   switch (status.code()) {

@@ -38,6 +38,8 @@ struct Where {
   std::string branch = "main";
 };
 void AddWhere(CLI::App* command, Where* where);
+// --format table|json; table unless told.
+void AddReportFormat(CLI::App* command, std::string* format);
 
 // Writes the error for people and gives the exit status it means.
 int Fail(const Status& status);

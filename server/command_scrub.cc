@@ -64,11 +64,9 @@ void AddScrubCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command = app->add_subcommand(
       "scrub", "Check log, layers and catalog, and that they agree; exit 3 on damage");
   auto where = std::make_shared<Where>();
-  auto format = std::make_shared<std::string>("table");
+  auto format = std::make_shared<std::string>();
   AddWhere(command, where.get());
-  command->add_option("--format", *format, "table or json")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->capture_default_str();
+  AddReportFormat(command, format.get());
   command->callback([invocation, where, format] {
     invocation->run = [where, format] { return RunScrub(*where, *format); };
   });

@@ -63,11 +63,9 @@ int RunFlush(const Where& where) {
 void AddStatsCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command = app->add_subcommand("stats", "Print what is stored and what it takes");
   auto where = std::make_shared<Where>();
-  auto format = std::make_shared<std::string>("table");
+  auto format = std::make_shared<std::string>();
   AddWhere(command, where.get());
-  command->add_option("--format", *format, "table or json")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->capture_default_str();
+  AddReportFormat(command, format.get());
   command->callback([invocation, where, format] {
     invocation->run = [where, format] { return RunStats(*where, *format); };
   });

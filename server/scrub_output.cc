@@ -33,6 +33,20 @@ void VisitFigures(AnyReport& report, Visit&& visit) {
   visit("seconds", report.seconds);
 }
 
+// The engine's finding as the protocol's, and back.
+template <typename To, typename From>
+To FindingAs(const From& from) {
+  To finding;
+  finding.file = from.file;
+  finding.offset = from.offset;
+  finding.what = from.what;
+  finding.series = from.series;
+  finding.series_count = from.series_count;
+  finding.range = from.range;
+  finding.way_out = from.way_out;
+  return finding;
+}
+
 std::string FindingJson(const ScrubFinding& finding) {
   std::string json = fmt::format("{{\"file\":{}", JsonString(finding.file));
   if (finding.offset) json += fmt::format(",\"offset\":{}", *finding.offset);
@@ -74,15 +88,8 @@ protocol::ScrubReply ScrubReplyOf(const ScrubReport& report) {
     reply.figures.push_back({name, value});
   });
   reply.finding_count = report.finding_count;
-  for (const ScrubFinding& from : report.findings) {
-    protocol::ScrubFinding& finding = reply.findings.emplace_back();
-    finding.file = from.file;
-    finding.offset = from.offset;
-    finding.what = from.what;
-    finding.series = from.series;
-    finding.series_count = from.series_count;
-    finding.range = from.range;
-    finding.way_out = from.way_out;
+  for (const ScrubFinding& finding : report.findings) {
+    reply.findings.push_back(FindingAs<protocol::ScrubFinding>(finding));
   }
   reply.notes = report.notes;
   return reply;
@@ -97,15 +104,8 @@ ScrubReport ScrubReportFrom(const protocol::ScrubReply& reply) {
     }
   });
   report.finding_count = std::max<uint64_t>(reply.finding_count, reply.findings.size());
-  for (const protocol::ScrubFinding& from : reply.findings) {
-    ScrubFinding& finding = report.findings.emplace_back();
-    finding.file = from.file;
-    finding.offset = from.offset;
-    finding.what = from.what;
-    finding.series = from.series;
-    finding.series_count = from.series_count;
-    finding.range = from.range;
-    finding.way_out = from.way_out;
+  for (const protocol::ScrubFinding& finding : reply.findings) {
+    report.findings.push_back(FindingAs<ScrubFinding>(finding));
   }
   report.notes = reply.notes;
   return report;

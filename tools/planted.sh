@@ -37,15 +37,20 @@ row() {
   done
   printf '| %s | %s | %s | %s %% |\n' "$bug" "$what" "${first:-beyond $seeds}" "$(awk "BEGIN { printf \"%.1f\", 100 * $failed / $seeds }")"
 }
+rows=$(mktemp -d)
+trap 'rm -rf "$rows"' EXIT
+mapfile -t bugs < <("$sim" --plant list)
+for i in "${!bugs[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+  row "${bugs[i]%%: *}" "${bugs[i]#*: }" >"$rows/$i" &
+done
+wait
 echo '| bug | what is wrong | first seed | runs that fail |'
 echo '|---|---|---|---|'
-running=0
-while IFS= read -r line; do
-  row "${line%%: *}" "${line#*: }" &
-  running=$((running + 1))
-  if [ "$running" -ge "$(nproc)" ]; then
-    wait -n
-    running=$((running - 1))
+for i in "${!bugs[@]}"; do
+  if ! [ -s "$rows/$i" ]; then
+    echo "tools/planted.sh: the runs of ${bugs[i]%%: *} ended without a result; run it again" >&2
+    exit 1
   fi
-done < <("$sim" --plant list)
-wait
+  cat "$rows/$i"
+done

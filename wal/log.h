@@ -142,9 +142,9 @@ class Log {
   // Copies the pieces, as one record, into the log buffer and gives it its place. Does not block
   // and does not allocate (except for a record larger than buffer_bytes). Every error is definite -
   // the record has no LSN and will never be seen:
-  //   ResourceExhausted  no room now (CanAppend was false), or the disk is full (writable() says
-  //   so) Unavailable        the log has failed; reopen InvalidArgument    larger than
-  //   record_bytes_max(), or a kind out of range
+  //  - ResourceExhausted: no room now (CanAppend was false), or the disk is full (see writable())
+  //  - Unavailable: the log has failed; reopen
+  //  - InvalidArgument: larger than record_bytes_max(), or a kind out of range
   // Records become durable in the order of their LSNs.
   // NOLINTNEXTLINE(google-default-arguments): likewise
   virtual StatusOr<AppendResult> Append(RecordKind kind, std::span<const Bytes> pieces,

@@ -237,13 +237,6 @@ class Life {
 }  // namespace
 }  // namespace nexus::engine
 
-// What the engine had handed to the log when it was cut off is nobody's any more: the process is
-// dead.
-// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): the sanitizer's name
-extern "C" const char* __lsan_default_suppressions() {
-  return "leak:nexus::engine::Committer::AppendDefinitions\n";
-}
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   testing::TestPartResultArray failures;
   {

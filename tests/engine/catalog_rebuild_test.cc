@@ -64,6 +64,14 @@ class CatalogRebuildTest : public CatalogRebuildFixture {
     wal::LogScan scan = ScanTheLog();
     return !scan.from_the_beginning() && scan.segments.front().base > lsn;
   }
+  // As `nexus wal replay --skip-damaged`.
+  StatusOr<LogReplayReport> ReplaySkippingDamage() {
+    LogReplayOptions options;
+    options.skip_damaged = true;
+    auto report = world_.RunTask(ReplayLog(world_.environment(), options_, options, BootHooks()));
+    world_.Crash(sim::CrashKind::kProcessKill);
+    return report;
+  }
   wal::LogScan ScanTheLog() {
     world_.Boot();
     auto scan =
@@ -218,12 +226,7 @@ TEST_F(CatalogRebuildTest, LostLogAndImagesCostNoLayer) {
   EXPECT_EQ(report->layers, layers.size());
   Status opened = Open();
   EXPECT_TRUE(absl::IsDataLoss(opened)) << "that the log is gone is not hidden: " << opened;
-  LogReplayOptions replay;
-  replay.skip_damaged = true;
-  CatalogHooks hooks = BootHooks();
-  auto replayed =
-      world_.RunTask(ReplayLog(world_.environment(), options_, replay, std::move(hooks)));
-  world_.Crash(sim::CrashKind::kProcessKill);
+  auto replayed = ReplaySkippingDamage();
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(Files("/layers/"), layers);
@@ -258,12 +261,7 @@ TEST_F(CatalogRebuildTest, DamagedLogIsReportedWithItsWayOut) {
   EXPECT_THAT(report->damage.front(), HasSubstr("nexus wal replay"));
   Status opened = Open();
   EXPECT_TRUE(absl::IsDataLoss(opened)) << opened;
-  LogReplayOptions replay;
-  replay.skip_damaged = true;
-  CatalogHooks hooks = BootHooks();
-  auto replayed =
-      world_.RunTask(ReplayLog(world_.environment(), options_, replay, std::move(hooks)));
-  world_.Crash(sim::CrashKind::kProcessKill);
+  auto replayed = ReplaySkippingDamage();
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   EXPECT_TRUE(Open().ok());
   EXPECT_EQ((*Intern("default", {"always"}))[0], (SeriesId{2}));
@@ -286,12 +284,7 @@ TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) 
   ASSERT_EQ(report->damage.size(), 1u);
   EXPECT_THAT(report->damage.front(), HasSubstr("samples of 1 series, the first of id 1"));
   EXPECT_THAT(report->damage.front(), HasSubstr("nexus wal replay /db --skip-damaged"));
-  LogReplayOptions replay;
-  replay.skip_damaged = true;
-  CatalogHooks hooks = BootHooks();
-  auto replayed =
-      world_.RunTask(ReplayLog(world_.environment(), options_, replay, std::move(hooks)));
-  world_.Crash(sim::CrashKind::kProcessKill);
+  auto replayed = ReplaySkippingDamage();
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   EXPECT_EQ(replayed->undefined_series, 1u);
   ASSERT_TRUE(Open().ok());

@@ -1,7 +1,8 @@
 // The conformance suite of the seam: what every backend of io/ promises, asserted on each of them.
 //
-// Test names quote the disk contract D1-D10 (TESTING section 2). The tests are in conformance.cc;
-// a backend joins by linking //tests/io:conformance and naming how a fresh world of it is made:
+// Test names quote the disk contract D1-D10 (TESTING section 2). The tests are in the files
+// *_conformance.cc; a backend joins by linking //tests/io:conformance and naming how a fresh world
+// of it is made:
 //
 //   INSTANTIATE_TEST_SUITE_P(Simulator, Conformance,
 //                            testing::Values(Backend{"sim", [] { return MakeSimWorld(); }}),

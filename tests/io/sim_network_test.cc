@@ -1,5 +1,5 @@
 // The simulated network: what crashes do to connections, clients that outlive servers, faults,
-// determinism. What holds without luck is in stream_conformance.cc.
+// determinism. What holds without luck is in stream_conformance.cc and connect_conformance.cc.
 
 #include <gmock/gmock.h>
 

@@ -23,6 +23,17 @@ namespace nexus::io {
 
 inline constexpr int64_t kConnectTimeoutNs = 20'000'000'000;
 
+// Text in which every place looks different from its neighbours'.
+inline std::string Pattern(size_t bytes, uint64_t seed) {
+  std::string text(bytes, '\0');
+  uint64_t state = seed * 0x9e3779b97f4a7c15 + 1;
+  for (char& c : text) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    c = static_cast<char>(state >> 56);
+  }
+  return text;
+}
+
 // Returns when the condition holds; `changed` pulses whenever it may.
 inline Task<void> Until(Event* changed, std::function<bool()> condition) {
   while (!condition()) co_await changed->Wait();

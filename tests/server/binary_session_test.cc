@@ -157,6 +157,19 @@ class BinarySessionTest : public engine::SimDatabaseTest {
     if (once.has_value()) encoder.SetExactlyOnce(*once);
     return std::string(AsText(encoder.Finish()));
   }
+  // Greets and asks, as request `id`, for more samples than the first credit lets through.
+  void QueryForMoreThanTheCredit(uint64_t id) {
+    Greet();
+    for (size_t at = 0; at < kManySamples; at += 2'000) {
+      ASSERT_TRUE(Append(static_cast<int64_t>(at), 2'000).ok());
+    }
+    protocol::Query query;
+    query.selector = "metric";
+    std::string body;
+    protocol::Encode(query, &body);
+    Feed(FrameOf(Opcode::kQuery, id, body));
+    world_.RunFor(1'000'000'000);
+  }
   protocol::WriteAck NextAck() {
     Reply reply = Next();
     EXPECT_EQ(reply.header.opcode, Opcode::kWriteAck);
@@ -338,14 +351,7 @@ TEST_F(BinarySessionTest, UnknownOpcodeAndCriticalFlagAreRefusedByNameAndTheConn
 }
 
 TEST_F(BinarySessionTest, SlowReaderOfAResultGetsNoMoreThanItsCredit) {
-  Greet();
-  for (int64_t at = 0; at < 400'000; at += 2'000) ASSERT_TRUE(Append(at, 2'000).ok());
-  protocol::Query query;
-  query.selector = "metric";
-  std::string body;
-  protocol::Encode(query, &body);
-  Feed(FrameOf(Opcode::kQuery, 7, body));
-  world_.RunFor(1'000'000'000);
+  QueryForMoreThanTheCredit(7);
   size_t frames = 0, samples = 0;
   auto take = [&] {
     Reply reply = Next();
@@ -371,18 +377,11 @@ TEST_F(BinarySessionTest, SlowReaderOfAResultGetsNoMoreThanItsCredit) {
     protocol::ResultPart part;
     while (*parts.Next(&part)) samples += part.samples();
   }
-  EXPECT_EQ(samples, 400'000u);
+  EXPECT_EQ(samples, kManySamples);
 }
 
 TEST_F(BinarySessionTest, PeerThatEndsItsDirectionGetsWhatItsCreditIsForAndTheEnd) {
-  Greet();
-  for (int64_t at = 0; at < 400'000; at += 2'000) ASSERT_TRUE(Append(at, 2'000).ok());
-  protocol::Query query;
-  query.selector = "metric";
-  std::string body;
-  protocol::Encode(query, &body);
-  Feed(FrameOf(Opcode::kQuery, 7, body));
-  world_.RunFor(1'000'000'000);
+  QueryForMoreThanTheCredit(7);
   world_.RunOnLoop([this] { session_->OnEnd(); });
   world_.RunFor(1'000'000'000);
   EXPECT_TRUE(transport_->closed);
@@ -399,14 +398,7 @@ TEST_F(BinarySessionTest, PeerThatEndsItsDirectionGetsWhatItsCreditIsForAndTheEn
 }
 
 TEST_F(BinarySessionTest, CancelledQueryEndsWithItsOwnReply) {
-  Greet();
-  for (int64_t at = 0; at < 400'000; at += 2'000) ASSERT_TRUE(Append(at, 2'000).ok());
-  protocol::Query query;
-  query.selector = "metric";
-  std::string body;
-  protocol::Encode(query, &body);
-  Feed(FrameOf(Opcode::kQuery, 7, body));
-  world_.RunFor(1'000'000'000);
+  QueryForMoreThanTheCredit(7);
   std::string cancel;
   protocol::EncodeCancel(7, &cancel);
   Feed(FrameOf(Opcode::kCancel, 8, cancel));

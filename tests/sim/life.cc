@@ -105,11 +105,3 @@ uint64_t Life::appended_batches() const {
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }
 
 }  // namespace nexus::sim_test
-
-// What was in flight when a simulated process died is nobody's any more: LeakSanitizer must not ask
-// for it.
-// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): the sanitizer's name
-extern "C" const char* __lsan_default_suppressions() {
-  return "leak:nexus::engine::Committer::AppendDefinitions\n"
-         "leak:nexus::server::BinarySession::HandleBatch\n";
-}
