@@ -99,12 +99,13 @@ void Connection::ReceiveInto(MutableBytes buffer) {
 
 void Connection::ReceiveDone(io::ReceiveOp* op) {
   Connection* self = static_cast<ReceiveNode*>(op)->connection;
-  const bool whole = op->result == static_cast<int64_t>(op->buffer.size());
+  const size_t wanted = op->buffer.size();
+  const bool whole = op->result == static_cast<int64_t>(wanted);
   self->receive_.reset();
   if (self->ended_) return self->FinishIfQuiet();
   self->Touch();
   if (!whole) return;  // OnReceiveEnd follows
-  self->service_->metrics()->bytes_received += op->buffer.size();
+  self->service_->metrics()->bytes_received += wanted;
   if (!self->closing_) self->session_->OnReceived();
 }
 

@@ -294,9 +294,9 @@ TEST(SimWorld, AnOrderlyExitLosesNoNames) {
 }
 
 TEST(SimWorldDeathTest, ATimerLeftArmedAtTheExitIsFound) {
+  io::Timer timer([](io::RunNode*) {});
   World world(1);
   io::Executor* executor = world.Boot()->executor();
-  io::Timer timer([](io::RunNode*) {});
   executor->StartTimer(&timer, 1'000'000);
   EXPECT_DEATH(world.Exit(), "the_engine_left_timers_armed");
 }
