@@ -55,7 +55,7 @@ class CatalogRebuild {
     auto lock = co_await wal::AcquireFolderLock(state_.environment, state_.folder.root,
                                                 state_.options.lock_wait_ms * 1'000'000);
     if (absl::IsNotFound(lock.status())) {
-      co_return NotFound("{}: no nexus database there (the folder does not exist)",
+      co_return NotFound("{}: no nexus database there (there is no such folder)",
                          state_.folder.root);
     }
     NEXUS_CO_RETURN_IF_ERROR(lock.status());
