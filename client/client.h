@@ -51,6 +51,10 @@ struct ClientOptions {
   int64_t connect_timeout_ms = 5'000;
   // Connect goes on trying for connect_timeout_ms; else a first refusal ends it.
   bool wait_for_server = false;
+  // Told why when an established connection is lost, and OK when there is one again. Calls wait
+  // meanwhile, for as long as their scopes allow. Runs on the client's own thread and must not call
+  // the client.
+  std::function<void(const Status&)> on_connection_change;
 };
 
 enum class Ack : uint8_t {

@@ -29,6 +29,7 @@ ClientCore::ClientCore(std::unique_ptr<io::RealEnvironment> environment, ClientO
     link.connect_timeout_ns = options_.connect_timeout_ms * kNanosPerMilli;
     link.must_connect_first = !options_.wait_for_server;
     link.seed = random->Next();
+    link.on_change = options_.on_connection_change;
     link_ = std::make_unique<Link>(environment_.get(), environment_->network(), session_.get(),
                                    std::move(link));
     scope_.emplace(environment_->executor());

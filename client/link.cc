@@ -71,7 +71,10 @@ io::Task<void> Link::Serve(std::unique_ptr<io::Stream> stream) {
     changed_.Reset();
     co_await changed_.Wait();
   }
-  if (session_->welcome().has_value()) backoff_.Reset();
+  if (session_->welcome().has_value()) {
+    backoff_.Reset();
+    if (!over()) TellChange();
+  }
   stream_.reset();
   session_->set_now(environment_->MonotonicNanos());
   session_->OnDisconnected(status_);
@@ -136,12 +139,18 @@ void Link::OnReceive(Bytes bytes) {
   session_->set_now(environment_->MonotonicNanos());
   Status status = session_->OnReceive(bytes);
   if (!status.ok()) return Drop(std::move(status));
+  if (told_lost_ && session_->welcome().has_value()) TellChange();
   Wake();
 }
 
 void Link::OnReceiveEnd(int error) {
   Drop(error == 0 ? Unavailable("{} closed the connection", options_.address)
                   : ErrnoStatus(-error, "receiving from", options_.address));
+}
+
+void Link::TellChange() {
+  told_lost_ = !status_.ok();
+  if (options_.on_change) options_.on_change(status_);
 }
 
 void Link::Drop(Status why) {

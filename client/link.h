@@ -12,6 +12,7 @@
 #define NEXUS_CLIENT_LINK_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,6 +33,8 @@ class Link : io::StreamHandler {
     int64_t connect_timeout_ns = 5'000'000'000;  // of one attempt
     bool must_connect_first = false;             // a first attempt that fails ends the session
     uint64_t seed = 0;                           // of the jitter; random
+    // See ClientOptions.
+    std::function<void(const Status&)> on_change;
   };
 
   // All outlive it.
@@ -61,6 +64,7 @@ class Link : io::StreamHandler {
   io::Task<void> Pause(int64_t ns);
   bool over() const { return stopping_ || !session_->failure().ok(); }
   void Drop(Status why);
+  void TellChange();
   static void OnSent(io::SendOp* op);
 
   io::Environment* const environment_;
@@ -71,6 +75,7 @@ class Link : io::StreamHandler {
   bool stopping_ = false;
   bool ended_ = false;  // Run has
   Status status_;
+  bool told_lost_ = false;
 
   // Of the connection.
   std::unique_ptr<io::Stream> stream_;

@@ -107,6 +107,11 @@ StatusOr<std::unique_ptr<client::Client>> ConnectTo(const std::string& address,
   options.address = address;
   options.name = fmt::format("nexus command {}", Version());
   options.connect_timeout_ms = timeout_ms;
+  options.on_connection_change = [address](const Status& status) {
+    WriteError(status.ok()
+                   ? fmt::format("nexus: connected to {} again", address)
+                   : fmt::format("nexus: {}; connecting again", FromAbsl(status.message())));
+  };
   StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(std::move(options));
   // The command was right, whatever keeps it from the server.
   if (!client.ok()) return Unavailable("{}", FromAbsl(client.status().message()));

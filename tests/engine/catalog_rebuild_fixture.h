@@ -13,6 +13,7 @@
 
 #include "engine/catalog_rebuild.h"
 #include "tests/engine/sim_fixture.h"
+#include "tests/engine/simulated_rebuild.h"
 
 namespace nexus::engine {
 
@@ -95,25 +96,8 @@ class CatalogRebuildFixture : public SimDatabaseTest {
   }
   std::string AnswersOf(const std::string& tenant);
 
-  // A new process that rebuilds the catalog, and ends. The catalog that was is out of its reach.
   StatusOr<CatalogRebuildReport> Rebuild(bool without_image = false) {
-    return *RebuildUntil(UINT64_MAX, sim::CrashKind::kProcessKill, without_image);
-  }
-  // The same with a crash after `steps`: nullopt if that came first.
-  std::optional<StatusOr<CatalogRebuildReport>> RebuildUntil(uint64_t steps, sim::CrashKind kind,
-                                                             bool without_image = false) {
-    world_.Boot();
-    CatalogRebuildHooks hooks;
-    hooks.directory = world_.ScratchDirectory();
-    hooks.adopt = [this, folder = hooks.directory] { world_.lmdb().OnSynced(folder); };
-    CatalogRebuildOptions rebuild;
-    rebuild.without_image = without_image;
-    if (steps != UINT64_MAX) world_.CrashAfterSteps(steps, kind);
-    auto report = world_.TryRunTask(
-        RebuildCatalog(world_.environment(), options_, rebuild, std::move(hooks)));
-    world_.CancelScheduledCrash();
-    if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
-    return report;
+    return *SimulateRebuild(&world_, options_, {.without_image = without_image}, std::nullopt);
   }
 
   void FlipBitIn(const std::string& path) {

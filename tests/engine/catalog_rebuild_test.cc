@@ -328,7 +328,7 @@ TEST_F(CatalogRebuildTest, CrashAtAnyStepLosesNothing) {
   int crashes = 0;
   for (uint64_t step = 1;; step += 3) {
     auto kind = step % 2 == 0 ? sim::CrashKind::kProcessKill : sim::CrashKind::kPowerCut;
-    auto report = RebuildUntil(step, kind);
+    auto report = SimulateRebuild(&world_, options_, {}, RebuildCrash{step, kind});
     if (report.has_value()) {
       ASSERT_TRUE(report->ok()) << report->status();
       break;

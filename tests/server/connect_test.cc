@@ -343,6 +343,8 @@ TEST_F(ConnectTest, ImportOutlivesServersThatAreKilledAndStoresEverySampleOnce) 
   fifo.Close();
   Result imported = import.Wait();
   EXPECT_EQ(imported.exit, kDone) << imported.error;
+  EXPECT_THAT(imported.error, AllOf(HasSubstr(address_), HasSubstr("; connecting again\n"),
+                                    HasSubstr("nexus: connected to " + address_ + " again\n")));
   EXPECT_THAT(imported.out,
               AllOf(StartsWith("imported "), HasSubstr("of 2 series"), HasSubstr("; all durable")));
   // A sample that was stored twice counts twice until layers are merged.

@@ -14,6 +14,7 @@
 
 #include "engine/batch.h"
 #include "engine/scrub.h"
+#include "tests/engine/simulated_rebuild.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/life.h"
 #include "tests/sim/oracle.h"
@@ -95,6 +96,7 @@ class Run {
 
   void Operate(const Op& op);
   void Restart(const Op& op);
+  void LoseCatalog(const Op& op);
   void DoAppend(const Op& op);
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
@@ -153,6 +155,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "crashes within recovery",
                                     "crashes within a recovery after one",
                                     "clean closes",
+                                    "catalogs rebuilt",
+                                    "crashes within a rebuild",
                                     "scrubs",
                                     "openings that faults spoilt",
                                     "reopenings after the log failed",
@@ -241,13 +245,15 @@ bool IsByFault(std::string_view message) {
   return false;
 }
 
-// `crash_within`: a crash after so many steps; an odd number is a power cut.
+sim::CrashKind KindOf(int64_t nested) {
+  return nested % 2 == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill;
+}
+
+// `crash_within`: see KindOf; after half so many steps.
 Run::Opened Run::TryOpen(std::optional<int64_t> crash_within) {
   world_.Boot();
   if (crash_within.has_value()) {
-    world_.CrashAfterSteps(
-        static_cast<uint64_t>(*crash_within / 2),
-        *crash_within % 2 == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
+    world_.CrashAfterSteps(static_cast<uint64_t>(*crash_within / 2), KindOf(*crash_within));
   }
   life_ = std::make_unique<Life>(&world_);
   const uint64_t errors_before = choices_.hits(Fault::kMetadataError);
@@ -524,6 +530,24 @@ void Run::Restart(const Op& op) {
   CheckAll(fmt::format("after a {}", OpName(op.kind)));
 }
 
+// Rebuilt from the newest image, layers and log, the catalog gives the same answers.
+void Run::LoseCatalog(const Op& op) {
+  Crash(op.arguments[0] == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
+  SetFaults(false);
+  world_.disk().SetCapacity(sim::Options().capacity_bytes);
+  if (op.arguments[1] != 0) {
+    const engine::RebuildCrash crash = {static_cast<uint64_t>(op.arguments[1] / 2),
+                                        KindOf(op.arguments[1])};
+    if (!engine::SimulateRebuild(&world_, tuned_, {}, crash)) Count("crashes within a rebuild");
+  }
+  auto report = *engine::SimulateRebuild(&world_, tuned_, {}, std::nullopt);
+  if (!report.ok()) return Fail(fmt::format("rebuild: {}", FromAbsl(report.status().message())));
+  if (!report->damage.empty()) return Fail("rebuild: " + report->damage.front());
+  Count("catalogs rebuilt");
+  OpenSurely({});
+  CheckAll("after the catalog was rebuilt");
+}
+
 void Run::Operate(const Op& op) {
   if (options_.trace_sink) Trace("== " + ToText(op));
   Count("operations");
@@ -547,6 +571,8 @@ void Run::Operate(const Op& op) {
     case OpKind::kPowerCut:
     case OpKind::kClose:
       return Restart(op);
+    case OpKind::kLoseCatalog:
+      return LoseCatalog(op);
     case OpKind::kJump:
       return world_.JumpWallClock(op.arguments[0] * kSecondNs);
     case OpKind::kFillDisk:

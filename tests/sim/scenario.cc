@@ -68,7 +68,7 @@ constexpr Share kShares[] = {
     {OpKind::kFlush, 25},   {OpKind::kSync, 10},          {OpKind::kTenant, 4},
     {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
-    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3}};
+    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -120,6 +120,9 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kPowerCut:
     case OpKind::kClose:
       a = {DrawNested(rng), DrawNested(rng)};
+      break;
+    case OpKind::kLoseCatalog:
+      a = {below(2), DrawNested(rng)};
       break;
     case OpKind::kJump:
       a = {below(40'000) - 20'000};

@@ -42,9 +42,10 @@ enum class OpKind : uint8_t {
   kJump,      // of the wall clock
   kFillDisk,  // leaves `left` bytes
   kFreeDisk,
-  kScrub,  // the physical check, while no fault hits
+  kScrub,        // the physical check, while no fault hits
+  kLoseCatalog,  // in a crash; it is rebuilt, then the database is opened again
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kScrub) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kLoseCatalog) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {

@@ -31,6 +31,7 @@ const OpForm& FormOf(OpKind kind) {
       {"fill_disk", {"left"}},
       {"free_disk", {}},
       {"scrub", {}},
+      {"lose_catalog", {"crash", "nested"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }
