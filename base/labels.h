@@ -82,6 +82,13 @@ bool VisitCanonical(std::string_view canonical, Visit&& visit) {
   return true;
 }
 
+// True if the form has its separators and a metric name. For labels whose limits and UTF-8 were
+// checked when they came in: checking them again costs a microsecond a series.
+inline bool LooksCanonical(std::string_view canonical) {
+  return !canonical.starts_with('\xFF') &&
+         VisitCanonical(canonical, [](std::string_view, std::string_view) {});
+}
+
 // True if `s` is well-formed UTF-8 (RFC 3629: no surrogates, no over-long forms, at most U+10FFFF).
 bool IsValidUtf8(std::string_view s);
 

@@ -18,7 +18,7 @@ namespace {
 // Look-ups of a piece, some 10 ms: a row has ten labels or so, a posting block up to 900 ids.
 constexpr uint64_t kLookUpsPerStep = 10'000;
 
-enum class Stage : uint8_t { kTables, kRows, kPostings, kSymbols, kSymbolIds, kDone };
+enum class Stage : uint8_t { kTables, kRows, kPostings, kSymbols, kSymbolIds, kUnlayered, kDone };
 
 std::string LabelsText(std::string_view canonical) {
   StatusOr<Labels> labels = Labels::FromCanonical(canonical);
@@ -57,6 +57,9 @@ class AgreementVerifier::Impl {
       case Stage::kSymbolIds:
         status = CheckSymbolIds();
         break;
+      case Stage::kUnlayered:
+        status = CheckUnlayered();
+        break;
       case Stage::kDone:
         break;
     }
@@ -85,6 +88,7 @@ class AgreementVerifier::Impl {
   Status CheckBlock(std::string_view key, std::string_view payload);
   Status CheckSymbols();
   Status CheckSymbolIds();
+  Status CheckUnlayered();
 
   template <typename Record, typename KeyOfRecord, typename Use>
   Status CheckTable(Tree tree, KeyOfRecord key_of, Use use);
@@ -157,7 +161,7 @@ Status AgreementVerifier::Impl::CheckTable(Tree tree, KeyOfRecord key_of, Use us
 Status AgreementVerifier::Impl::CheckTables() {
   for (Tree tree :
        {Tree::kTenants, Tree::kBranches, Tree::kLayers, Tree::kSettings, Tree::kProducers,
-        Tree::kSeries, Tree::kPostings, Tree::kSymbols, Tree::kSymbolIds}) {
+        Tree::kSeries, Tree::kPostings, Tree::kSymbols, Tree::kSymbolIds, Tree::kUnlayered}) {
     entries_total_ += txn_->Entries(tree);
   }
   auto text = [](const Key& key) { return std::string(key.view()); };
@@ -409,6 +413,16 @@ Status AgreementVerifier::Impl::CheckSymbolIds() {
       Report(Tree::kSymbolIds, key, {},
              fmt::format("symbol {} has not the string that leads to it", symbol));
     }
+    return OkStatus();
+  });
+}
+
+Status AgreementVerifier::Impl::CheckUnlayered() {
+  return Walk(Tree::kUnlayered, [&](std::string_view key, std::string_view payload) {
+    bool missing = false;
+    Find(Tree::kSeries, key, &missing);
+    if (missing) Report(Tree::kUnlayered, key, {}, "there is no such series");
+    if (!payload.empty()) Report(Tree::kUnlayered, key, {}, "the entry is malformed");
     return OkStatus();
   });
 }

@@ -40,12 +40,13 @@ enum class Tree : uint32_t {
   kSymbolIds = 8,   // tenant u32, identity of the string 16 B -> symbol u32
   kPostings = 9,    // tenant u32, name u32, value u32, first id u64 -> block of ids
   kProducers = 10,  // tenant u32, branch u32, producer u64[2]
+  kUnlayered = 11,  // tenant u32, series id u64 -> nothing
 };
-inline constexpr size_t kTrees = 10;
+inline constexpr size_t kTrees = 11;
 
 inline constexpr std::array<const char*, kTrees> kTreeNames = {
-    "meta",   "tenants", "branches",   "settings", "layers",
-    "series", "symbols", "symbol_ids", "postings", "producers"};
+    "meta",    "tenants",    "branches", "settings",  "layers",   "series",
+    "symbols", "symbol_ids", "postings", "producers", "unlayered"};
 
 inline constexpr size_t IndexOf(Tree tree) { return static_cast<size_t>(tree) - 1; }
 inline constexpr const char* NameOf(Tree tree) { return kTreeNames[IndexOf(tree)]; }

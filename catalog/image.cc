@@ -21,6 +21,7 @@ std::pair<TenantId, BranchId> KeyOf(const BranchRecord& r) { return {r.tenant, r
 LayerKey KeyOf(const LayerRecord& r) { return r.key(); }
 const std::string& KeyOf(const Setting& r) { return r.name; }
 ProducerKey KeyOf(const ProducerRecord& r) { return r.key(); }
+std::pair<TenantId, SeriesId> KeyOf(const SeriesDefinition& r) { return {r.tenant, r.id}; }
 
 std::string Describe(const TenantRecord& r) { return fmt::format("tenant {}", r.id.value); }
 std::string Describe(const BranchRecord& r) {
@@ -31,6 +32,10 @@ std::string Describe(const Setting& r) { return fmt::format("setting {}", r.name
 
 std::string Describe(const ProducerRecord& r) {
   return fmt::format("producer {:016x}{:016x}", r.id.high, r.id.low);
+}
+
+std::string Describe(const SeriesDefinition& r) {
+  return fmt::format("series {} of tenant {}", r.id.value, r.tenant.value);
 }
 
 template <typename Record>
@@ -106,6 +111,7 @@ class ImageDecoder {
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kLayers, &contents_.layers));
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kSettings, &contents_.settings));
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kProducers, &contents_.producers));
+    NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kUnlayered, &contents_.unlayered));
     if (at_ != bytes_.size()) return Damaged(at_, "bytes behind the last section");
     return std::move(contents_);
   }
@@ -211,12 +217,14 @@ StatusOr<std::string> EncodeImage(ImageContents contents) {
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.layers));
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.settings));
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.producers));
+  NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.unlayered));
   std::string sections[kImageSections] = {
       EncodeSection(ImageSection::kTenants, contents.tenants),
       EncodeSection(ImageSection::kBranches, contents.branches),
       EncodeSection(ImageSection::kLayers, contents.layers),
       EncodeSection(ImageSection::kSettings, contents.settings),
       EncodeSection(ImageSection::kProducers, contents.producers),
+      EncodeSection(ImageSection::kUnlayered, contents.unlayered),
   };
   uint64_t file_bytes = kImageHeaderBytes;
   for (const std::string& section : sections) file_bytes += section.size();

@@ -1,4 +1,5 @@
-// Images: everything the catalog holds but series and postings, as one checksummed file.
+// Images: everything the catalog holds but the labels that layers hold too, as one checksummed
+// file.
 //
 // A checkpoint writes one; `nexus catalog rebuild` starts from the newest that is whole and takes
 // the rest from the log and the labels in the layers. These are pure functions between contents
@@ -32,12 +33,16 @@ struct ImageContents {
   std::vector<LayerRecord> layers;        // live and garbage, ascending by key
   std::vector<Setting> settings;          // of the database, ascending by name
   std::vector<ProducerRecord> producers;  // ascending by key
+  // Every series of which no live layer has the labels, and maybe others; ascending by (tenant,
+  // id).
+  std::vector<SeriesDefinition> unlayered;
 
   bool operator==(const ImageContents&) const = default;
 };
 
-// The bytes of an image file; about 150 bytes a layer. Sorts what is not sorted.
-// Errors: InvalidArgument if two records have one key or a record breaks a limit of records.h.
+// The bytes of an image file; about 150 bytes a layer and a series in no layer. Sorts what is not
+// sorted. Errors: InvalidArgument if two records have one key or a record breaks a limit of
+// records.h.
 StatusOr<std::string> EncodeImage(ImageContents contents);
 
 // Errors, each with `file_name`, the offset and what was wrong: DataLoss (damaged),

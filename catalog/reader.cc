@@ -309,6 +309,28 @@ StatusOr<std::vector<ProducerRecord>> Reader::Producers() {
   return ReadTable<ProducerRecord>(state_->txn, Tree::kProducers);
 }
 
+StatusOr<std::vector<SeriesDefinition>> Reader::Unlayered() {
+  std::vector<SeriesDefinition> definitions;
+  LmdbCursor cursor(state_->txn, Tree::kUnlayered);
+  NEXUS_ASSIGN_OR_RETURN(bool here, cursor.First());
+  while (here) {
+    NEXUS_ASSIGN_OR_RETURN(std::string_view payload, cursor.Payload());
+    KeyReader key(cursor.key());
+    SeriesDefinition& definition = definitions.emplace_back();
+    definition.tenant.value = key.U32();
+    definition.id.value = key.U64();
+    auto row = state_->txn.Get(Tree::kSeries, cursor.key());
+    NEXUS_RETURN_IF_ERROR(row.status());
+    if (!key.complete() || !payload.empty() || !row->has_value()) {
+      return state_->txn.env().Damaged(Tree::kUnlayered, cursor.key());
+    }
+    NEXUS_ASSIGN_OR_RETURN(definition.canonical,
+                           state_->CanonicalOf(definition.tenant, cursor.key(), **row));
+    NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return definitions;
+}
+
 StatusOr<LayerRecord> Reader::Layer(const LayerKey& layer) {
   const Key key = KeyOfLayer(layer);
   NEXUS_ASSIGN_OR_RETURN(auto payload, state_->txn.Get(Tree::kLayers, key.view()));
@@ -335,6 +357,7 @@ StatusOr<ImageContents> Reader::Image() {
   NEXUS_ASSIGN_OR_RETURN(image.layers, Layers());
   NEXUS_ASSIGN_OR_RETURN(image.settings, Settings());
   NEXUS_ASSIGN_OR_RETURN(image.producers, Producers());
+  NEXUS_ASSIGN_OR_RETURN(image.unlayered, Unlayered());
   return image;
 }
 

@@ -98,6 +98,8 @@ class Reader {
   StatusOr<LayerRecord> Layer(const LayerKey& key);
   StatusOr<std::vector<Setting>> Settings();
   StatusOr<std::vector<ProducerRecord>> Producers();
+  // The series that are not known to be in a live layer, ascending by (tenant, id).
+  StatusOr<std::vector<SeriesDefinition>> Unlayered();
 
   // What an image of this moment holds.
   StatusOr<ImageContents> Image();

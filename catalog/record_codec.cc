@@ -198,6 +198,27 @@ void Decode(ByteReader* in, ProducerRecord* record) {
   }
 }
 
+Status CheckRecord(const SeriesDefinition& record) {
+  if (record.canonical.size() <= kCanonicalBytesMax && LooksCanonical(record.canonical)) {
+    return OkStatus();
+  }
+  return InvalidArgument("the labels of series id {} of tenant {} are malformed", record.id.value,
+                         record.tenant.value);
+}
+
+void Encode(const SeriesDefinition& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U64(record.id.value);
+  out->LengthPrefixed(record.canonical);
+}
+
+void Decode(ByteReader* in, SeriesDefinition* record) {
+  record->tenant.value = in->U32();
+  record->id.value = in->U64();
+  record->canonical = in->LengthPrefixed(kCanonicalBytesMax);
+  if (record->id.value == 0 || !LooksCanonical(record->canonical)) in->Fail();
+}
+
 void Encode(const Meta& meta, ByteWriter* out) {
   out->Raw(kCatalogMagic);
   out->U32(kCatalogVersion);

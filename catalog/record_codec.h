@@ -26,12 +26,14 @@ Status CheckRecord(const BranchRecord& record);
 Status CheckRecord(const LayerRecord& record);
 Status CheckRecord(const Setting& record);
 Status CheckRecord(const ProducerRecord& record);
+Status CheckRecord(const SeriesDefinition& record);
 
 void Encode(const TenantRecord& record, ByteWriter* out);
 void Encode(const BranchRecord& record, ByteWriter* out);
 void Encode(const LayerRecord& record, ByteWriter* out);
 void Encode(const Setting& record, ByteWriter* out);
 void Encode(const ProducerRecord& record, ByteWriter* out);
+void Encode(const SeriesDefinition& record, ByteWriter* out);
 void Encode(const Meta& meta, ByteWriter* out);
 
 void Decode(ByteReader* in, TenantRecord* record);
@@ -39,6 +41,7 @@ void Decode(ByteReader* in, BranchRecord* record);
 void Decode(ByteReader* in, LayerRecord* record);
 void Decode(ByteReader* in, Setting* record);
 void Decode(ByteReader* in, ProducerRecord* record);
+void Decode(ByteReader* in, SeriesDefinition* record);
 
 // Whole payloads of LMDB values: FailedPrecondition for another version or an unknown feature,
 // DataLoss for what is no meta record.

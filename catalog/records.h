@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/labels.h"
 #include "base/types.h"
+#include "catalog/series_set.h"
 
 namespace nexus::catalog {
 
@@ -146,10 +147,17 @@ struct LayerRecord {
   bool operator==(const LayerRecord&) const = default;
 };
 
+// Series of which a live layer holds samples, and with them their labels.
+struct LayeredSeries {
+  TenantId tenant;
+  SeriesSet ids;
+};
+
 class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
-// settings are set; series are defined; layers are added, then retired, then forgotten.
+// settings are set; series are defined, then known to be in layers; layers are added, then retired,
+// then forgotten.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -162,6 +170,9 @@ struct Update {
   std::vector<std::shared_ptr<const DeltaSegment>> segments;
   std::vector<SeriesDefinition> series;
   std::vector<LayerRecord> layers_added;  // one that is already listed keeps its state
+  // Not above what `layers_added`, of this update or one before, hold. What is left out costs room
+  // in images and nothing else.
+  std::vector<LayeredSeries> series_layered;
   std::vector<LayerKey> layers_retired;   // become garbage; unlisted ones are ignored
   std::vector<LayerKey> garbage_removed;  // their unlink is synced; unlisted ones are ignored
   std::vector<ProducerRecord> producers;  // set

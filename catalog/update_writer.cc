@@ -61,6 +61,9 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
       begin = end;
     }
     for (const auto& record : update.layers_added) NEXUS_RETURN_IF_ERROR(AddLayer(txn, record));
+    for (const LayeredSeries& layered : update.series_layered) {
+      NEXUS_RETURN_IF_ERROR(ForgetLayered(txn, layered));
+    }
     for (const auto& layer : update.layers_retired) NEXUS_RETURN_IF_ERROR(RetireLayer(txn, layer));
     for (const ProducerKey& producer : update.producers_forgotten) {
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
@@ -116,6 +119,21 @@ Status UpdateWriter::AddLayer(const LmdbTxn& txn, LayerRecord record) {
   return WriteRecord(txn, Tree::kLayers, key.view(), record, &value_);
 }
 
+Status UpdateWriter::ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered) {
+  LmdbCursor cursor(txn, Tree::kUnlayered);
+  NEXUS_ASSIGN_OR_RETURN(bool here,
+                         cursor.SeekAtOrAfter(SeriesKey(layered.tenant, SeriesId{0}).view()));
+  while (here) {
+    KeyReader key(cursor.key());
+    if (key.U32() != layered.tenant.value) break;
+    if (layered.ids.Contains(SeriesId{key.U64()})) {
+      NEXUS_RETURN_IF_ERROR(cursor.DeleteHere());
+    }
+    NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return OkStatus();
+}
+
 Status UpdateWriter::RetireLayer(const LmdbTxn& txn, const LayerKey& layer) {
   const Key key = KeyOfLayer(layer);
   NEXUS_ASSIGN_OR_RETURN(auto stored, ReadRecord<LayerRecord>(txn, Tree::kLayers, key.view()));
@@ -168,6 +186,7 @@ Status UpdateWriter::WriteRows(const LmdbTxn& txn, TenantId tenant, uint64_t ide
                                std::span<const SeriesDefinition* const> definitions,
                                const LabelBatch& batch, const BatchSymbols& symbols) {
   LmdbCursor rows(txn, Tree::kSeries);
+  LmdbCursor unlayered(txn, Tree::kUnlayered);
   std::vector<LabelSymbols> labels;
   for (size_t i = 0; i < definitions.size(); i++) {
     labels.clear();
@@ -183,7 +202,11 @@ Status UpdateWriter::WriteRows(const LmdbTxn& txn, TenantId tenant, uint64_t ide
     std::optional<std::string_view> existing;
     NEXUS_RETURN_IF_ERROR(rows.PutIfAbsent(key.view(), &value_, &existing));
     Hash128 stored;
-    if (!existing) continue;
+    if (!existing) {
+      value_.Clear();
+      NEXUS_RETURN_IF_ERROR(unlayered.Put(key.view(), &value_));
+      continue;
+    }
     if (!DecodeSeriesIdentity(*existing, &stored)) {
       return txn.env().Damaged(Tree::kSeries, key.view());
     }

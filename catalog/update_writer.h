@@ -37,6 +37,7 @@ class UpdateWriter {
   Status WriteSetting(const LmdbTxn& txn, const Setting& record);
   Status WriteProducer(const LmdbTxn& txn, const ProducerRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
+  Status ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);
   StatusOr<Definitions> GatherSeries(const Update& update) const;
   Status WriteSeries(const LmdbTxn& txn, TenantId tenant,

@@ -40,6 +40,7 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->branches, std::move(failed.branches));
   PutInFront(&pending->settings, std::move(failed.settings));
   PutInFront(&pending->layers_added, std::move(failed.layers_added));
+  PutInFront(&pending->series_layered, std::move(failed.series_layered));
   PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
   PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
@@ -59,7 +60,7 @@ bool CatalogKeeper::HasChanges() const {
   return state_->delta.series() > 0 || !update.tenants.empty() || !update.branches.empty() ||
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
-         !update.producers_forgotten.empty();
+         !update.producers_forgotten.empty() || !update.series_layered.empty();
 }
 
 void CatalogKeeper::Kick() {

@@ -217,6 +217,7 @@ class CatalogRebuild {
     state_.catalog = *std::move(created);
     NEXUS_CO_RETURN_IF_ERROR(co_await CommitBase());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayers());
+    NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfImage());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLog());
     ReportUndefined();
     NEXUS_CO_RETURN_IF_ERROR(co_await Check());
@@ -251,11 +252,13 @@ class CatalogRebuild {
     return Commit(std::move(update));
   }
 
-  io::Task<Status> AddSeries(Definitions definitions) {
+  io::Task<Status> AddSeries(Definitions definitions,
+                             std::vector<catalog::LayeredSeries> layered = {}) {
     if (definitions.empty()) co_return OkStatus();
     report_.series += definitions.size();
     catalog::Update update;
     update.series = std::move(definitions);
+    update.series_layered = std::move(layered);
     co_return co_await Commit(std::move(update));
   }
 
@@ -295,9 +298,26 @@ class CatalogRebuild {
       auto definitions = co_await executor->Run(io::Lane::kWorker, next);
       NEXUS_CO_RETURN_IF_ERROR(definitions.status());
       got = definitions->size();
-      NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(*std::move(definitions)));
+      std::vector<catalog::LayeredSeries> layered(1);
+      layered[0].tenant = record.tenant;
+      for (const catalog::SeriesDefinition& one : *definitions) layered[0].ids.Add(one.id);
+      NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(*std::move(definitions), std::move(layered)));
     }
     co_return OkStatus();
+  }
+
+  // Series that were in no layer at the image's LSN. Their definitions may be trimmed.
+  io::Task<Status> AddSeriesOfImage() {
+    Definitions definitions;
+    for (catalog::SeriesDefinition& definition : base_.unlayered) {
+      if (seen_.Contains(definition.id)) continue;
+      seen_.Add(definition.id);
+      definitions.push_back(std::move(definition));
+      if (definitions.size() < kCommitSeries) continue;
+      NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(std::move(definitions)));
+      definitions = Definitions();
+    }
+    co_return co_await AddSeries(std::move(definitions));
   }
 
   // Definitions that replay will not come to.
@@ -327,8 +347,9 @@ class CatalogRebuild {
     co_return co_await AddSeries(std::move(definitions));
   }
 
-  // Series whose samples the log holds, but nothing their labels: the log with their definition was
-  // trimmed, or is damaged, before they were in a layer.
+  // Series whose samples the log holds, but nothing their labels: there is no image, and the log
+  // with their definition was trimmed before they were in a layer; or that part of the log is
+  // damaged.
   void ReportUndefined() {
     catalog::SeriesSet undefined = survey_.sampled();
     undefined.Subtract(survey_.defined());

@@ -2,11 +2,11 @@
 // 6).
 //
 // The newest image that is whole says what there was at its LSN - tenants, branches, layers,
-// producers; the labels of series come from the layers and from the definitions that the log still
-// holds. The new catalog stands at the image's LSN: opening the database replays the log from there
-// on, as after any crash. So nothing of the log is applied here, and nothing but the catalog
-// changes. A log that is whole from its beginning needs no image. Without either, `without_image`
-// goes on with a guess (catalog_guess.h).
+// producers, series in no layer; the labels of the other series come from the layers and from the
+// definitions that the log still holds. The new catalog stands at the image's LSN: opening the
+// database replays the log from there on, as after any crash. So nothing of the log is applied
+// here, and nothing but the catalog changes. A log that is whole from its beginning needs no image.
+// Without either, `without_image` goes on with a guess (catalog_guess.h).
 //
 // The damaged catalog is never opened: LMDB can crash on it. It is moved to quarantine/, and at
 // every moment the old one or the new one is in its place (catalog_folder.h). Failure: nothing has

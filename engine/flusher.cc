@@ -154,8 +154,9 @@ io::Task<void> Flusher::Attempt(Oldest oldest) {
   committer_->Pump();
 }
 
-io::Task<StatusOr<Edit>> Flusher::WriteOne(Oldest oldest, SealedMemtable sealed) {
-  PublishLayers edit;
+io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Oldest oldest, SealedMemtable sealed) {
+  Written result;
+  PublishLayers& edit = result.edit;
   edit.tenant = oldest.tenant->record.id;
   edit.branch = oldest.branch->record.id;
   edit.sealed = NEXUS_PLANTED("flush-jumps-over-appends") ? state_->applied : sealed.sealed;
@@ -163,25 +164,34 @@ io::Task<StatusOr<Edit>> Flusher::WriteOne(Oldest oldest, SealedMemtable sealed)
   auto written = co_await WriteLayer(state_, oldest.tenant, oldest.branch, sealed, sequence);
   NEXUS_CO_RETURN_IF_ERROR(written.status());
   if (written->has_value()) {
-    edit.layers.push_back((*written)->record);
-    applier_->PrepareLayer((*written)->record.key(), (*written)->reader);
+    const OpenLayer& layer = (*written)->layer;
+    edit.layers.push_back(layer.record);
+    applier_->PrepareLayer(layer.record.key(), layer.reader);
+    result.series = std::move((*written)->series);
   }
-  co_return Edit(std::move(edit));
+  co_return std::move(result);
 }
 
 io::Task<Status> Flusher::FlushOne(Oldest oldest) {
   // Its layer could never be published.
   if (absl::IsUnavailable(committer_->write_status())) co_return committer_->write_status();
-  StatusOr<Edit> edit = co_await WriteOne(oldest, oldest.branch->sealed.front());
-  NEXUS_CO_RETURN_IF_ERROR(edit.status());
+  StatusOr<Written> written = co_await WriteOne(oldest, oldest.branch->sealed.front());
+  NEXUS_CO_RETURN_IF_ERROR(written.status());
   if (NEXUS_PLANTED("unpublished-layer-trusted")) oldest.branch->sealed.pop_front();
-  std::string body = EncodeEdits({&*edit, 1});
-  Status status = co_await committer_->CommitEdit(std::move(body));
+  Status status = co_await Publish(*written);
   if (status.ok()) flushes_++;
   // Where nobody knows what became of the edit, the next opening decides about the file.
   const bool refused = !status.ok() && !absl::IsUnavailable(status);
-  if (refused) co_await DropUnpublished(std::get<PublishLayers>(*edit));
+  if (refused) co_await DropUnpublished(written->edit);
   co_return status;
+}
+
+io::Task<Status> Flusher::Publish(const Written& written) {
+  const Edit edit(written.edit);
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits({&edit, 1})));
+  // Behind the layers in the catalog, never before them.
+  state_->pending_update.series_layered.push_back(written.series);
+  co_return OkStatus();
 }
 
 // The next attempt writes them anew.
@@ -233,9 +243,9 @@ io::Task<Status> Flusher::WriteEverything() {
 
 io::Task<Status> Flusher::WriteSealed() {
   for (Oldest oldest = FindOldestSealed(); oldest.branch != nullptr; oldest = FindOldestSealed()) {
-    StatusOr<Edit> edit = co_await WriteOne(oldest, oldest.branch->sealed.front());
-    NEXUS_CO_RETURN_IF_ERROR(edit.status());
-    unpublished_.push_back(std::move(*edit));
+    StatusOr<Written> written = co_await WriteOne(oldest, oldest.branch->sealed.front());
+    NEXUS_CO_RETURN_IF_ERROR(written.status());
+    unpublished_.push_back(*std::move(written));
     // Its samples are safe: the log holds them until the layer is published.
     state_->memtable_bytes -= oldest.branch->sealed.front().memtable->bytes();
     oldest.branch->sealed.pop_front();
@@ -244,19 +254,18 @@ io::Task<Status> Flusher::WriteSealed() {
 }
 
 io::Task<Status> Flusher::PublishUnpublished() {
-  for (const Edit& edit : unpublished_) {
-    std::string body = EncodeEdits({&edit, 1});
-    NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(std::move(body)));
-  }
+  for (const Written& written : unpublished_) NEXUS_CO_RETURN_IF_ERROR(co_await Publish(written));
   unpublished_.clear();
   co_return OkStatus();
 }
 
 Status Flusher::ApplyUnpublished() {
   const Lsn applied = state_->applied;
-  for (const Edit& edit : unpublished_) {
-    std::string body = EncodeEdits({&edit, 1});
+  for (const Written& written : unpublished_) {
+    const Edit edit(written.edit);
+    const std::string body = EncodeEdits({&edit, 1});
     NEXUS_RETURN_IF_ERROR(applier_->Apply(RecordKind::kEdit, applied, applied, AsBytes(body)));
+    state_->pending_update.series_layered.push_back(written.series);
   }
   unpublished_.clear();
   return OkStatus();

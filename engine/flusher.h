@@ -62,6 +62,11 @@ class Flusher {
     TenantState* tenant = nullptr;
     BranchState* branch = nullptr;
   };
+  // A flushed memtable: its layer - none if it held no sample - and the series in it.
+  struct Written {
+    PublishLayers edit;
+    catalog::LayeredSeries series;
+  };
 
   void Seal(TenantState* tenant, BranchState* branch);
   void SealAll();
@@ -72,7 +77,8 @@ class Flusher {
   io::Task<Status> WriteSealed();
   io::Task<Status> FlushOne(Oldest oldest);
   io::Task<void> DropUnpublished(PublishLayers edit);
-  io::Task<StatusOr<Edit>> WriteOne(Oldest oldest, SealedMemtable sealed);
+  io::Task<StatusOr<Written>> WriteOne(Oldest oldest, SealedMemtable sealed);
+  io::Task<Status> Publish(const Written& written);
   io::Task<void> Attempt(Oldest oldest);
 
   DatabaseState* const state_;
@@ -88,7 +94,7 @@ class Flusher {
   bool stopping_ = false;
   int64_t retry_at_ns_ = 0;
   uint64_t flushes_ = 0;
-  std::vector<Edit> unpublished_;  // of layers written during replay
+  std::vector<Written> unpublished_;  // of layers written during replay
   bool replay_found_no_space_ = false;
 };
 

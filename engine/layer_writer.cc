@@ -82,6 +82,7 @@ class LayerEncoder {
   bool done() const { return done_; }
   bool empty() const { return samples_ == 0; }
   const layer::LayerSummary& summary() const { return summary_; }
+  catalog::SeriesSet TakeSeries() { return std::move(series_); }
 
  private:
   // Labels are those of the planned series that the cursor has reached: it passes over series
@@ -89,6 +90,7 @@ class LayerEncoder {
   Status AddSeries(const FlushedSeries& series) {
     while (plan_[next_].id != series.series) next_++;
     samples_ += series.timestamps.size();
+    written_.push_back(series.series.value);
     return builder_.AddSeries(plan_[next_].canonical, series.series, series.timestamps,
                               series.values);
   }
@@ -96,6 +98,8 @@ class LayerEncoder {
   StatusOr<std::string> Complete() {
     done_ = true;
     if (samples_ == 0) return std::string();
+    std::sort(written_.begin(), written_.end());
+    series_.AddSorted(written_);
     NEXUS_ASSIGN_OR_RETURN(summary_, builder_.Finish());
     return builder_.TakeOutput();
   }
@@ -109,6 +113,8 @@ class LayerEncoder {
   size_t next_ = 0;
   uint64_t samples_ = 0;
   std::vector<SeriesId> order_;
+  std::vector<uint64_t> written_;
+  catalog::SeriesSet series_;  // what is in written_, once done
   std::unique_ptr<FlushCursor> cursor_;
 };
 
@@ -209,10 +215,11 @@ StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
   return reader->summary();
 }
 
-io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
-                                                        const TenantState* tenant,
-                                                        const BranchState* branch,
-                                                        SealedMemtable sealed, uint64_t sequence) {
+io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
+                                                           const TenantState* tenant,
+                                                           const BranchState* branch,
+                                                           SealedMemtable sealed,
+                                                           uint64_t sequence) {
   io::Disk* disk = state->environment->disk();
   std::string temporary = TemporaryLayerPath(*state, sequence);
   LayerEncoder encoder(IdentityOf(*state, *tenant, *branch, sealed, sequence), sealed.memtable);
@@ -223,9 +230,11 @@ io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
     // What cannot be unlinked now is unlinked by the next recovery.
     (co_await io::Unlink(disk, temporary)).IgnoreError();
     NEXUS_CO_RETURN_IF_ERROR(status);
-    co_return std::optional<OpenLayer>();
+    co_return std::optional<WrittenLayer>();
   }
-  OpenLayer layer;
+  WrittenLayer written;
+  written.series = {tenant->record.id, encoder.TakeSeries()};
+  OpenLayer& layer = written.layer;
   layer.record = LayerRecordOf(encoder.summary());
   std::string path = io::JoinPath(state->folder.layers, layer.record.file_name);
   NEXUS_CO_RETURN_IF_ERROR(co_await io::Rename(disk, temporary, path));
@@ -242,7 +251,7 @@ io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
     (co_await io::Unlink(disk, path)).IgnoreError();
     co_return status;
   }
-  co_return std::optional<OpenLayer>(std::move(layer));
+  co_return std::optional<WrittenLayer>(std::move(written));
 }
 
 }  // namespace nexus::engine

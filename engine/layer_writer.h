@@ -20,12 +20,18 @@
 
 namespace nexus::engine {
 
-// The layer, open for reading; nullopt if the memtable held no sample (all rejected).
-// `sequence` names it; see layer::LayerKey.
-io::Task<StatusOr<std::optional<OpenLayer>>> WriteLayer(DatabaseState* state,
-                                                        const TenantState* tenant,
-                                                        const BranchState* branch,
-                                                        SealedMemtable sealed, uint64_t sequence);
+struct WrittenLayer {
+  OpenLayer layer;  // open for reading
+  catalog::LayeredSeries series;
+};
+
+// The layer; nullopt if the memtable held no sample (all rejected). `sequence` names it; see
+// layer::LayerKey.
+io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
+                                                           const TenantState* tenant,
+                                                           const BranchState* branch,
+                                                           SealedMemtable sealed,
+                                                           uint64_t sequence);
 
 // What the catalog lists of a layer.
 catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary);

@@ -15,13 +15,6 @@ Status Malformed(std::string_view record, size_t at, std::string_view what) {
   return DataLoss("{} record: {} at byte {} of its body", record, what, at);
 }
 
-// True if the form has its separators and a metric name. The limits and UTF-8 were checked when the
-// series was interned; checking them again costs a microsecond a series on the loop.
-bool IsCanonical(std::string_view labels) {
-  return !labels.starts_with('\xFF') &&
-         VisitCanonical(labels, [](std::string_view, std::string_view) {});
-}
-
 // ---- Parts of edits.
 
 void WriteName(ByteWriter* out, std::string_view name) {
@@ -291,7 +284,7 @@ StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body) {
     definition.canonical = in.LengthPrefixed(kCanonicalBytesMax);
     if (!in.ok()) return Malformed("definitions", at, "a cut definition");
     if (definition.id.value == 0) return Malformed("definitions", at, "series id 0");
-    if (!IsCanonical(definition.canonical)) {
+    if (!LooksCanonical(definition.canonical)) {
       return Malformed("definitions", at, "labels that are not in canonical form");
     }
   }

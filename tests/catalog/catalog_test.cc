@@ -181,6 +181,35 @@ TEST_F(CatalogTest, SeriesComeBackWithTheirLabelsAndPostings) {
   EXPECT_EQ(Read().Canonical(kTenant, SeriesId{9}).status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(CatalogTest, SeriesAreUnlayeredUntilALayerIsKnownToHoldThem) {
+  Create();
+  Update tenant;
+  tenant.tenants = {Tenant(4, "acme", 77)};
+  Commit(tenant);
+  const std::vector<SeriesDefinition> series = {
+      Series(1, "cpu", {{"host", "a"}}), Series(2, "cpu", {{"host", "b"}}),
+      Series(3, "mem", {{"host", "a"}}), Series(4, "cpu", {{"host", "a"}}, TenantId{4})};
+  Define(series);
+  EXPECT_EQ(*Read().Unlayered(), series);
+  EXPECT_EQ(Read().Image()->unlayered, series);
+
+  Update flushed;
+  flushed.series_layered.push_back({kTenant, {}});
+  for (uint64_t id : {1, 3, 4}) flushed.series_layered[0].ids.Add(SeriesId{id});
+  Commit(flushed);
+  EXPECT_EQ(*Read().Unlayered(), (std::vector{series[1], series[3]})) << "4 is another tenant's";
+  // As replay does after a crash.
+  Define(series);
+  EXPECT_EQ(*Read().Unlayered(), (std::vector{series[1], series[3]}));
+  // What a flush holds as soon as it is defined.
+  Update both;
+  both.series = {Series(5, "disk", {})};
+  both.series_layered.push_back({kTenant, {}});
+  both.series_layered[0].ids.Add(SeriesId{5});
+  Commit(both);
+  EXPECT_EQ(Read().Unlayered()->size(), 2u);
+}
+
 TEST_F(CatalogTest, TenantsDoNotSeeEachOther) {
   Create();
   Update update;

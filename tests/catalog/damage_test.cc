@@ -98,6 +98,10 @@ std::vector<Status> DamageTest::ReadEverything() {
   if (check(layers.status())) {
     EXPECT_EQ(*layers, (std::vector{Layer(1), Layer(2)}));
   }
+  auto unlayered = reader.Unlayered();
+  if (check(unlayered.status())) {
+    EXPECT_EQ(unlayered->size(), 40u);
+  }
   for (uint64_t id = 1; id <= 40; id++) {
     auto canonical = reader.Canonical(kTenant, SeriesId{id});
     if (check(canonical.status())) {
@@ -139,9 +143,11 @@ TEST_F(DamageTest, FlippedBitOfAnyValueIsDataLossOrNotRead) {
   size_t detected = 0;
   size_t flips = 0;
   for (const Place& place : places_) {
-    // One bit of the checksum's eight bytes and one of the payload.
-    for (size_t byte :
-         {random() % kChecksumBytes, kChecksumBytes + random() % (place.bytes - kChecksumBytes)}) {
+    // One bit of the checksum's eight bytes and one of the payload, if there is one.
+    const size_t payload = place.bytes - kChecksumBytes;
+    std::vector<size_t> bytes = {random() % kChecksumBytes};
+    if (payload > 0) bytes.push_back(kChecksumBytes + random() % payload);
+    for (size_t byte : bytes) {
       std::string bad = good_;
       bad[place.offset + byte] = static_cast<char>(bad[place.offset + byte] ^ (1 << random() % 8));
       WriteFile(bad);

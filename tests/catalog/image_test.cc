@@ -38,6 +38,8 @@ ImageContents Small() {
   producer.active_wall_ns = 1'000'000'000;
   producer.rejected = {{43, {{1, 2}, {5, 1}}}};
   contents.producers = {producer};
+  contents.unlayered = {{kTenant, SeriesId{999}, Labels::Make("up", {{"job", "a"}})->Canonical()},
+                        {TenantId{4}, SeriesId{7}, Labels::Make("idle", {})->Canonical()}};
   return contents;
 }
 
@@ -90,6 +92,11 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
   for (char c = 'a'; c < static_cast<char>('a' + random() % 5); c++) {
     contents.settings.push_back({std::string(1, c), name()});
   }
+  for (uint64_t i = random() % 5, series = 0; i > 0; i--) {
+    series += 1 + random() % 1000;
+    contents.unlayered.push_back(
+        {TenantId{9}, SeriesId{series}, Labels::Make("m", {{"l", "v"}})->Canonical()});
+  }
   auto bytes = EncodeImage(contents);
   RC_ASSERT(bytes.ok());
   auto decoded = DecodeImage(*bytes, "x");
@@ -107,6 +114,9 @@ TEST(ImageTest, OrderOfTheRecordsDoesNotMatter) {
 TEST(ImageTest, RecordsThatCannotBeReadBackAreRefused) {
   ImageContents contents = Small();
   contents.layers.push_back(contents.layers[0]);
+  EXPECT_EQ(EncodeImage(contents).status().code(), absl::StatusCode::kInvalidArgument);
+  contents = Small();
+  contents.unlayered[0].canonical = "no separator";
   EXPECT_EQ(EncodeImage(contents).status().code(), absl::StatusCode::kInvalidArgument);
   contents = Small();
   contents.tenants[0].name = "";

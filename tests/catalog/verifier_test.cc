@@ -214,6 +214,19 @@ TEST_F(VerifierTest, ARowWithAnotherIdentityOrAMissingSymbolIsFound) {
   EXPECT_THAT(found[2], HasSubstr("has not the string that leads to it"));
 }
 
+TEST_F(VerifierTest, AnUnlayeredSeriesThatIsNoneIsFound) {
+  Fill();
+  Tamper([](const LmdbTxn& txn) {
+    ValueBuilder value;
+    const Key key = SeriesKey(kTenant, SeriesId{1'000'000});
+    ASSERT_TRUE(txn.Put(Tree::kUnlayered, key.view(), &value).ok());
+  });
+  const std::vector<std::string> found = VerifyAgreement();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_THAT(found[0], HasSubstr("tree unlayered"));
+  EXPECT_THAT(found[0], HasSubstr("there is no such series"));
+}
+
 TEST_F(VerifierTest, RecordsOfABranchThatIsNotThereAreFound) {
   Fill();
   Tamper([](const LmdbTxn& txn) {

@@ -116,7 +116,7 @@ class Life : public CatalogRebuildFixture {
     if (damaged) FlipBitIn(images.back());
     while (Below(3) == 0) {
       const auto kind = Below(2) == 0 ? sim::CrashKind::kProcessKill : sim::CrashKind::kPowerCut;
-      if (RebuildUntil(1 + Below(200), kind).has_value()) break;
+      if (SimulateRebuild(&world_, options_, {}, RebuildCrash{1 + Below(200), kind})) break;
       counts_->crashes_in_rebuild++;
     }
     auto report = Rebuild();

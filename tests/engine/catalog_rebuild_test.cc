@@ -49,6 +49,17 @@ class CatalogRebuildTest : public CatalogRebuildFixture {
     }
     return Write("other", {"always", own}, at, 500).status;
   }
+  // No layer has the series, and the log with its definition is trimmed.
+  void WriteOfASeriesMadeLongBefore() {
+    ASSERT_TRUE(Open().ok());
+    ASSERT_TRUE(CreateTenant("other").ok());
+    ASSERT_TRUE(OpenEpoch("default", Numbered("default")).ok());
+    for (int round = 0; round < 6; round++) {
+      ASSERT_TRUE(Round(round).ok());
+      ASSERT_TRUE(Flush().ok());
+    }
+    ASSERT_TRUE(Append(0, 10).ok());
+  }
   std::string AnswersThenKill() {
     std::string answers = Answers();
     Die(sim::CrashKind::kProcessKill);
@@ -68,7 +79,9 @@ class CatalogRebuildTest : public CatalogRebuildFixture {
   StatusOr<LogReplayReport> ReplaySkippingDamage() {
     LogReplayOptions options;
     options.skip_damaged = true;
-    auto report = world_.RunTask(ReplayLog(world_.environment(), options_, options, BootHooks()));
+    CatalogHooks hooks = BootHooks();
+    auto report =
+        world_.RunTask(ReplayLog(world_.environment(), options_, options, std::move(hooks)));
     world_.Crash(sim::CrashKind::kProcessKill);
     return report;
   }
@@ -267,28 +280,34 @@ TEST_F(CatalogRebuildTest, DamagedLogIsReportedWithItsWayOut) {
   EXPECT_EQ((*Intern("default", {"always"}))[0], (SeriesId{2}));
 }
 
-// A series that was made long before its first sample: the log with its definition is trimmed, and
-// no layer has it.
-TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) {
-  ASSERT_TRUE(Open().ok());
-  ASSERT_TRUE(CreateTenant("other").ok());
-  ASSERT_TRUE(OpenEpoch("default", Numbered("default")).ok());
-  for (int round = 0; round < 6; round++) {
-    ASSERT_TRUE(Round(round).ok());
-    ASSERT_TRUE(Flush().ok());
-  }
-  ASSERT_TRUE(Append(0, 10).ok());
-  AnswersThenKill();
+TEST_F(CatalogRebuildTest, SeriesMadeLongBeforeItsFirstSampleKeepsItsLabels) {
+  WriteOfASeriesMadeLongBefore();
+  const std::string before = AnswersThenKill();
   auto report = Rebuild();
   ASSERT_TRUE(report.ok()) << report.status();
-  ASSERT_EQ(report->damage.size(), 1u);
-  EXPECT_THAT(report->damage.front(), HasSubstr("samples of 1 series, the first of id 1"));
-  EXPECT_THAT(report->damage.front(), HasSubstr("nexus wal replay /db --skip-damaged"));
+  EXPECT_THAT(report->damage, IsEmpty());
+  ExpectEqualAnswers(before);
+  // Nor is it forgotten by the next image.
+  ASSERT_TRUE(Flush().ok());
+  const std::string flushed = AnswersThenKill();
+  ASSERT_TRUE(Rebuild().ok());
+  ExpectEqualAnswers(flushed);
+}
+
+TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) {
+  WriteOfASeriesMadeLongBefore();
+  AnswersThenKill();
+  for (const std::string& image : Files(".image")) FlipBitIn(image);
+  auto report = Rebuild(/*without_image=*/true);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->damage.size(), 3u) << "two images, and:";
+  EXPECT_THAT(report->damage.back(), HasSubstr("samples of 1 series, the first of id 1"));
+  EXPECT_THAT(report->damage.back(), HasSubstr("nexus wal replay /db --skip-damaged"));
   auto replayed = ReplaySkippingDamage();
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   EXPECT_EQ(replayed->undefined_series, 1u);
   ASSERT_TRUE(Open().ok());
-  ASSERT_TRUE(Round(7).ok());
+  ASSERT_TRUE(Append(20'000, 10).ok());
   EXPECT_TRUE(Flush().ok());
 }
 

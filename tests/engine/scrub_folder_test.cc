@@ -136,7 +136,7 @@ TEST_F(ScrubFolderTest, NoFlippedBitOfTheCatalogCrashesAndUnseenOnesChangeNothin
   WriteFile(Catalog(), good);
   int unseen = 0;
   int seen = 0;
-  for (uint64_t i = 0; i < 72; i++) {
+  for (uint64_t i = 0; i < 96; i++) {
     std::string bytes = good;
     const uint64_t at = i * 104729 % bytes.size();
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << i % 8));

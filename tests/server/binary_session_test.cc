@@ -46,6 +46,9 @@ struct Reply {
   std::string body;
 };
 
+// More than the first credit lets through.
+constexpr size_t kManySamples = 400'000;
+
 class BinarySessionTest : public engine::SimDatabaseTest {
  protected:
   void SetUp() override {
@@ -157,7 +160,7 @@ class BinarySessionTest : public engine::SimDatabaseTest {
     if (once.has_value()) encoder.SetExactlyOnce(*once);
     return std::string(AsText(encoder.Finish()));
   }
-  // Greets and asks, as request `id`, for more samples than the first credit lets through.
+  // Greets and asks, as request `id`, for kManySamples.
   void QueryForMoreThanTheCredit(uint64_t id) {
     Greet();
     for (size_t at = 0; at < kManySamples; at += 2'000) {
