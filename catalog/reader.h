@@ -95,7 +95,7 @@ class Reader {
   // Live and garbage layers of all branches, about 150 bytes each.
   StatusOr<std::vector<LayerRecord>> Layers();
   // NotFound if it is not listed.
-  StatusOr<LayerRecord> Layer(const LayerKey& key);
+  StatusOr<LayerRecord> Layer(const LayerKey& layer);
   StatusOr<std::vector<Setting>> Settings();
   StatusOr<std::vector<ProducerRecord>> Producers();
   // The series that are not known to be in a live layer, ascending by (tenant, id).

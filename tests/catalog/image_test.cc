@@ -157,7 +157,7 @@ std::string WithHeader(size_t at, uint64_t value, size_t bytes) {
   std::string image = *EncodeImage(Small());
   std::memcpy(image.data() + at, &value, bytes);
   StoreUnaligned(image.data() + kImageHeaderHashAt,
-                 XxHash64(AsBytes(std::string_view(image).substr(0, kImageHeaderHashAt))));
+                 XxHash64(AsBytes(image.substr(0, kImageHeaderHashAt))));
   return image;
 }
 
