@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs each libFuzzer target of the tree for a number of seconds, starting from its committed corpus.
+# Runs each libFuzzer target of the tree for a number of seconds, starting from its committed corpus, as many at a
+# time as there are cores.
 #
 #   tools/fuzz.sh SECONDS
 #
@@ -23,25 +24,36 @@ fi
 "$bazel" build --noshow_progress --config=fuzz "${targets[@]}"
 binaries=$("$bazel" info --config=fuzz bazel-bin 2>/dev/null)
 
-failed=()
-for target in "${targets[@]}"; do
+# Runs one target; leaves a file `failed` beside its log if it found something.
+run() {
+  local target=$1 package name found words=()
   package=${target%:*}
   package=${package#//}
   name=${target#*:}
   found=.cache/fuzz/$name
   mkdir -p "$found/inputs"
-  words=()
+  rm -f "$found/failed"
   [ -f "$package/$name.dict" ] && words=("-dict=$package/$name.dict")
-  echo "fuzz: $target for $seconds s"
   if "$binaries/$package/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$found/" "${words[@]}" "$found/inputs" "$package/corpus/$name" >"$found/log" 2>&1 </dev/null; then
-    sed -nE 's/^stat::(number_of_executed_units|average_exec_per_sec|new_units_added): +/  \1 /p' "$found/log"
+    echo "fuzz: $target for $seconds s: $(sed -nE 's/^stat::(number_of_executed_units|new_units_added): +/\1 /p' "$found/log" | paste -sd' ')"
   else
+    touch "$found/failed"
     tail -n 40 "$found/log" >&2
     echo "fuzz: $target FAILED; whole log in $found/log" >&2
-    failed+=("$target")
   fi
-done
+}
 
-echo "fuzz: ${#targets[@]} targets, ${#failed[@]} failed"
-[ "${#failed[@]}" -eq 0 ]
+cores=$(nproc)
+echo "fuzz: ${#targets[@]} targets, $seconds s each, $cores at a time"
+for target in "${targets[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "$cores" ]; do wait -n || true; done
+  run "$target" &
+done
+wait
+failed=0
+for target in "${targets[@]}"; do
+  if [ -e ".cache/fuzz/${target#*:}/failed" ]; then failed=$((failed + 1)); fi
+done
+echo "fuzz: ${#targets[@]} targets, $failed failed"
+[ "$failed" -eq 0 ]
