@@ -50,6 +50,7 @@ constexpr PlantedBug kBugs[] = {
     {"unpublished-layer-trusted",
      "samples are dropped from memory when their layer is written, not when it is published"},
     {"tenant-not-persisted", "a tenant reaches memory and log, but not the catalog"},
+    {"rebuilt-beyond-its-image", "a rebuilt catalog claims what the log holds behind its image"},
     {"edit-applied-twice", "replay applies edits that the catalog has already"},
     {"replay-from-the-catalog",
      "replay begins where the catalog is, though older samples are in no layer"},

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "base/planted.h"
 #include "catalog/catalog.h"
 #include "catalog/series_check.h"
 #include "catalog/series_set.h"
@@ -140,6 +141,7 @@ class CatalogRebuild {
       return false;
     }
     base_ = *newest.contents;
+    if (NEXUS_PLANTED("rebuilt-beyond-its-image")) base_.lsn = scan_.end;
     report_.image = newest.path;
     return true;
   }
