@@ -188,7 +188,8 @@ io::Task<Status> Flusher::FlushOne(Oldest oldest) {
 
 io::Task<Status> Flusher::Publish(const Written& written) {
   const Edit edit(written.edit);
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits({&edit, 1})));
+  std::string body = EncodeEdits({&edit, 1});
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(std::move(body)));
   // Behind the layers in the catalog, never before them.
   state_->pending_update.series_layered.push_back(written.series);
   co_return OkStatus();
