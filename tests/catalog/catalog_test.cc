@@ -195,7 +195,8 @@ TEST_F(CatalogTest, SeriesAreUnlayeredUntilALayerIsKnownToHoldThem) {
 
   Update flushed;
   flushed.series_layered.push_back({kTenant, {}});
-  for (uint64_t id : {1, 3, 4}) flushed.series_layered[0].ids.Add(SeriesId{id});
+  for (uint64_t id : std::initializer_list<uint64_t>{1, 3, 4})
+    flushed.series_layered[0].ids.Add(SeriesId{id});
   Commit(flushed);
   EXPECT_EQ(*Read().Unlayered(), (std::vector{series[1], series[3]})) << "4 is another tenant's";
   // As replay does after a crash.
