@@ -22,6 +22,7 @@ namespace http = boost::beast::http;
 // A piece of the body handed on at once.
 constexpr size_t kPieceBytes = 64 << 10;
 constexpr std::string_view kHeaderEnd = "\r\n\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 beast::string_view Beast(std::string_view text) { return {text.data(), text.size()}; }
@@ -153,6 +154,11 @@ HttpReader::Step HttpReader::NextBody(std::string_view* input, std::string_view*
     return Step::kEnd;
   }
   if (input->empty()) return Step::kMore;
+  // Once Beast has seen the header of the last chunk it aborts on less than a whole one,
+  // "0\r\n\r\n". No body ends in fewer bytes, so nothing that is whole waits here.
+  if (request.chunked() && input->size() < kLastChunk.size() && input->front() == '0') {
+    return Step::kMore;
+  }
   if (piece_ == nullptr) piece_ = std::make_unique_for_overwrite<char[]>(kPieceBytes);
   request.get().body().data = piece_.get();
   request.get().body().size = kPieceBytes;
