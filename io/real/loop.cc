@@ -54,7 +54,11 @@ void RealLoop::Stop() {
   workers_.reset();
   queries_.reset();
   catalog_.reset();
-  if (wake_fd_ >= 0) close(std::exchange(wake_fd_, -1));
+}
+
+// Not at Stop: a backend's own threads may still be between the two halves of their last Post.
+RealLoop::~RealLoop() {
+  if (wake_fd_ >= 0) close(wake_fd_);
 }
 
 void RealLoop::ThreadMain(Status* opened, Notification* started) {

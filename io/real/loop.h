@@ -48,8 +48,9 @@ class RealLoop : public Executor {
   void Release() { holds_--; }
 
  protected:
-  // A backend's destructor stops the loop itself: its thread calls the functions below.
-  ~RealLoop() override = default;
+  // A backend's destructor stops the loop itself: its thread calls the functions below. REQUIRES:
+  // whoever may Post has ended.
+  ~RealLoop() override;
 
   // Starts all threads and runs Open() on the loop's. Errors: those of Open and of the threads.
   Status StartThreads(int workers);
