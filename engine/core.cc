@@ -259,7 +259,7 @@ Status DatabaseCore::CompleteStats(Stats* stats) const {
 
 StatusOr<Sources> DatabaseCore::SourcesOf(std::string_view tenant, std::string_view branch) const {
   NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
-  return found.view->All();
+  return found.sources();
 }
 
 StatusOr<ReadView> DatabaseCore::View(std::string_view tenant, std::string_view branch) const {
@@ -268,7 +268,7 @@ StatusOr<ReadView> DatabaseCore::View(std::string_view tenant, std::string_view 
   NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   ReadView view;
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
-  view.sources = found.view->All();
+  view.sources = found.sources();
   view.monotonic_nanos = [environment = state_.environment] {
     return environment->MonotonicNanos();
   };

@@ -49,9 +49,9 @@ bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
   return at != ids.end() && at->first <= lowest && highest <= at->last;
 }
 
-Sources BranchView::All() const {
+Sources BranchView::At(uint32_t limit) const {
   Sources all = settled;
-  all.push_back(std::make_shared<MemtableSource>(active, active->limit()));
+  all.push_back(std::make_shared<MemtableSource>(active, limit));
   return all;
 }
 
@@ -67,8 +67,10 @@ StatusOr<PublishedState::Found> PublishedState::Find(std::string_view tenant,
     return NotFound("branch \"{}\" of tenant \"{}\" does not exist; there are: {}", branch, tenant,
                     NamesOf(at->second.branches));
   }
-  return Found{at->second.id, found->second.id, at->second.identity_seed, found->second.view,
-               delta_};
+  // A batch that is visible here came after its series, which SetDelta published under the mutex.
+  const std::shared_ptr<const BranchView>& view = found->second.view;
+  return Found{at->second.id, found->second.id, at->second.identity_seed,
+               view,          delta_,           view->active->limit()};
 }
 
 std::vector<std::string> PublishedState::TenantNames() const {

@@ -4,8 +4,8 @@
 // Everything here changes on the loop only, by the applier (records) and the sealing of memtables
 // (a pointer swap). Queries on other threads see immutable BranchViews and delta segments,
 // published under one mutex that is held for a map look-up. Inside the active memtable the visible
-// ordinal moves with every applied record; a view cuts it at the value it read. Threading: loop
-// only, but for what is said to be for any thread.
+// ordinal moves with every applied batch; a query cuts it at the value that was read under that
+// mutex. Threading: loop only, but for what is said to be for any thread.
 
 #ifndef NEXUS_ENGINE_STATE_H_
 #define NEXUS_ENGINE_STATE_H_
@@ -55,8 +55,8 @@ struct BranchView {
   Sources settled;  // layers, then sealed memtables: in write order, oldest first
   std::shared_ptr<const Memtable> active;
 
-  // All of them, the active memtable cut at what is visible now. Any thread.
-  Sources All() const;
+  // All of them, the active memtable cut at `limit`, which its limit() returned. Any thread.
+  Sources At(uint32_t limit) const;
 };
 
 // One branch of a tenant.
@@ -102,6 +102,11 @@ class PublishedState {
     uint64_t identity_seed = 0;
     std::shared_ptr<const BranchView> view;
     std::shared_ptr<const catalog::DeltaView> delta;
+    // Of the view's active memtable, at the instant of `delta`: the series of every batch before it
+    // are in the delta or in the catalog.
+    uint32_t limit = 0;
+
+    Sources sources() const { return view->At(limit); }
   };
   // Any thread. NotFound names the tenant or branch and lists what there is.
   StatusOr<Found> Find(std::string_view tenant, std::string_view branch) const;

@@ -203,6 +203,31 @@ TEST_F(DatabaseTest, ManyThreadsAppendFlushAndRead) {
     EXPECT_EQ(all.at(std::to_string(t)).size(), size_t{kBatches * 100});
 }
 
+TEST_F(DatabaseTest, ABatchWithANewSeriesIsSeenWholeOrNotAtAll) {
+  // A view takes the index of series and the samples at one instant: else a batch that lands in
+  // between is seen without the series that is new with it.
+  Open();
+  constexpr int64_t kBatches = 1000;
+  const SeriesId old = Series("old");
+  std::atomic<int64_t> next = 0;
+  std::thread writer([&] {
+    for (int64_t i = 0; i < kBatches; i++) {
+      next = i;
+      WriteBatch batch;
+      batch.Add(old, i, 1);
+      batch.Add(Series("new" + std::to_string(i)), i, 1);
+      EXPECT_TRUE(db_->Append(std::move(batch)).ok());
+    }
+    next = kBatches;
+  });
+  int64_t torn = 0;
+  for (int64_t i = 0; (i = next) < kBatches;) {
+    torn += Read("metric{name=~\"old|new" + std::to_string(i) + "\"}", {i, i}).size() == 1;
+  }
+  writer.join();
+  EXPECT_EQ(torn, 0);
+}
+
 TEST_F(DatabaseTest, MemoryStaysWithinItsBudget) {
   Options options = DefaultOptions();
   options.memtable_bytes = 1 << 20;
