@@ -310,16 +310,8 @@ class CatalogRebuild {
 
   // Series that were in no layer at the image's LSN. Their definitions may be trimmed.
   io::Task<Status> AddSeriesOfImage() {
-    Definitions definitions;
-    for (catalog::SeriesDefinition& definition : base_.unlayered) {
-      if (seen_.Contains(definition.id)) continue;
-      seen_.Add(definition.id);
-      definitions.push_back(std::move(definition));
-      if (definitions.size() < kCommitSeries) continue;
-      NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(std::move(definitions)));
-      definitions = Definitions();
-    }
-    co_return co_await AddSeries(std::move(definitions));
+    NEXUS_CO_RETURN_IF_ERROR(co_await Gather(std::move(base_.unlayered)));
+    co_return co_await AddSeries(std::exchange(gathered_, Definitions()));
   }
 
   // Definitions that replay will not come to.
@@ -328,25 +320,32 @@ class CatalogRebuild {
     options.to = base_.lsn;
     options.skip_damaged = true;
     wal::LogCursor cursor(state_.environment, scan_, options);
-    Definitions definitions;
     while (true) {
       auto records = co_await cursor.Next();
       NEXUS_CO_RETURN_IF_ERROR(records.status());
-      if (records->empty()) break;
+      if (records->empty()) co_return co_await AddSeries(std::exchange(gathered_, Definitions()));
       for (const wal::RecordView& record : *records) {
         if (static_cast<RecordKind>(record.kind) != RecordKind::kDefinitions) continue;
         NEXUS_CO_ASSIGN_OR_RETURN(Definitions decoded, DecodeDefinitions(record.body));
-        for (catalog::SeriesDefinition& definition : decoded) {
-          if (!seeds_.contains(definition.tenant.value) || seen_.Contains(definition.id)) continue;
-          seen_.Add(definition.id);
-          definitions.push_back(std::move(definition));
-        }
+        std::erase_if(decoded, [this](const catalog::SeriesDefinition& definition) {
+          return !seeds_.contains(definition.tenant.value);
+        });
+        NEXUS_CO_RETURN_IF_ERROR(co_await Gather(std::move(decoded)));
       }
-      if (definitions.size() < kCommitSeries) continue;
-      NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(std::move(definitions)));
-      definitions = Definitions();
     }
-    co_return co_await AddSeries(std::move(definitions));
+  }
+
+  // Takes those that were not seen before into `gathered_`, and adds them whenever they are enough
+  // for a commit.
+  io::Task<Status> Gather(Definitions definitions) {
+    for (catalog::SeriesDefinition& definition : definitions) {
+      if (seen_.Contains(definition.id)) continue;
+      seen_.Add(definition.id);
+      gathered_.push_back(std::move(definition));
+      if (gathered_.size() < kCommitSeries) continue;
+      NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(std::exchange(gathered_, Definitions())));
+    }
+    co_return OkStatus();
   }
 
   // Series whose samples the log holds, but nothing their labels: there is no image, and the log
@@ -396,6 +395,7 @@ class CatalogRebuild {
   catalog::ImageContents base_;
   std::map<uint32_t, uint64_t> seeds_;  // of the tenants of base_, by number
   catalog::SeriesSet seen_;
+  Definitions gathered_;  // of image or log, for the next commit
 };
 
 }  // namespace
