@@ -241,11 +241,9 @@ class FullDiskRun {
     if (judge_.failed()) return judge_.failure();
     std::optional<uint64_t> others;
     if (unique_places_) others = accepted_probes_;
-    if (Problem problem = CheckWhole(&reader_, &judge_, kWriters, others)) return problem;
-    if (Problem problem = server_->Stop()) return problem;
     counts_.scrubs++;
     counts_.full_disks++;
-    return server_->Scrub();
+    return CheckWhole(&reader_, &judge_, server_.get(), kWriters, others);
   }
 
   const FullDiskOptions& options_;

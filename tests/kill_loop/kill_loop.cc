@@ -133,10 +133,8 @@ class FolderRun {
     if (!reader.Connect(server_->address())) return judge_.failure();
     std::optional<uint64_t> others;
     if (unique_places_) others = 0;
-    if (Problem problem = CheckWhole(&reader, &judge_, kWriters, others)) return problem;
-    if (Problem problem = server_->Stop()) return problem;
     counts_.scrubs++;
-    return server_->Scrub();
+    return CheckWhole(&reader, &judge_, server_.get(), kWriters, others);
   }
 
   const KillLoopOptions& options_;

@@ -133,7 +133,8 @@ std::optional<uint64_t> Reader::Figure(const std::string& name) {
   return std::nullopt;
 }
 
-Problem CheckWhole(Reader* reader, Judge* judge, uint32_t writers, std::optional<uint64_t> others) {
+Problem CheckWhole(Reader* reader, Judge* judge, ServerUnderTest* server, uint32_t writers,
+                   std::optional<uint64_t> others) {
   // Buffered batches become visible.
   reader->Flush();
   uint64_t found = 0;
@@ -150,7 +151,9 @@ Problem CheckWhole(Reader* reader, Judge* judge, uint32_t writers, std::optional
         "a batch counts twice: {} samples are stored ({} in layers), and {} are found", stored,
         reader->Figure("layer_samples").value_or(0), found + *others);
   }
-  return judge->failed() ? Problem(judge->failure()) : std::nullopt;
+  if (judge->failed()) return judge->failure();
+  if (Problem problem = server->Stop()) return problem;
+  return server->Scrub();
 }
 
 ReaderThread::ReaderThread(std::string address, uint32_t writers, uint64_t seed, Judge* judge)

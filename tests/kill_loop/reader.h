@@ -56,8 +56,10 @@ class Reader {
 
 // Judges all there is, while nothing is written: every writer's samples, the list of series. If
 // every place was written once, `others` is the number of samples that are not the writers', and
-// what the server stores must be those and what is found.
-Problem CheckWhole(Reader* reader, Judge* judge, uint32_t writers, std::optional<uint64_t> others);
+// what the server stores must be those and what is found. Then the server is stopped in order and
+// its folder scrubbed.
+Problem CheckWhole(Reader* reader, Judge* judge, ServerUnderTest* server, uint32_t writers,
+                   std::optional<uint64_t> others);
 
 // Asks at random until it is stopped.
 class ReaderThread {
