@@ -145,6 +145,8 @@ void BinarySession::Process(Bytes input) {
         break;
       case FrameReader::Step::kRefused:
         if (receiving_ != nullptr) std::exchange(receiving_, nullptr)->GiveBack();
+        // What it was - series, a batch - is missing for what follows: the client begins anew.
+        if (absl::IsDataLoss(frame.status)) return Fatal(frame.status, "body_checksum");
         service_->metrics()->CountParseError("frame_refused");
         SendError(frame.header.request_id, protocol::ToErrorReply(frame.status));
         break;
