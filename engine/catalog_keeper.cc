@@ -81,10 +81,10 @@ void CatalogKeeper::WakeAt(int64_t deadline_ns) {
 io::Task<void> CatalogKeeper::Run() {
   while (!stopping_) {
     wake_.Reset();
-    bool many = state_->delta.series() >= kCommitSeries && !failing_;
+    bool many = state_->delta.series() >= kCommitSeries && state_->commit_status.ok();
     if (HasChanges() && !busy_) {
       if (many || state_->environment->MonotonicNanos() >= next_commit_ns_) {
-        // A failure is kept in failing_ and tried again after its pause.
+        // A failure is kept in commit_status and tried again after its pause.
         (co_await Commit()).IgnoreError();
       } else {
         WakeAt(next_commit_ns_);
@@ -175,9 +175,9 @@ io::Task<Status> CatalogKeeper::DoCommit() {
   const catalog::Update* committing = &update;
   auto commit = [catalog, committing] { return catalog->Commit(*committing); };
   Status status = co_await state_->environment->executor()->Run(io::Lane::kCatalog, commit);
-  failing_ = !status.ok();
+  state_->commit_status = status;
   next_commit_ns_ =
-      state_->environment->MonotonicNanos() + (failing_ ? kRetryPauseNs : kCommitPauseNs);
+      state_->environment->MonotonicNanos() + (status.ok() ? kCommitPauseNs : kRetryPauseNs);
   if (status.ok()) {
     state_->delta.Committed(update.segments);
     state_->published.SetDelta(state_->delta.View());

@@ -81,7 +81,6 @@ class CatalogKeeper {
   io::Event idle_;     // pulsed when `busy_` falls
   bool busy_ = false;  // acquired
   bool stopping_ = false;
-  bool failing_ = false;
   int64_t next_commit_ns_ = 0;  // monotonic
 };
 

@@ -184,6 +184,7 @@ bool Committer::AdmitFront(Queue* queue) {
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
     applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
   }
+  if (request->kind == CommitRequest::Kind::kBatch) refused_for_memory_ = false;
   in_flight_bytes_ += request->body.size();
   if (request->once.has_value()) ProducersOf(*request)->Admit(*request->once);
   if (request->buffered) request->done(request, OkStatus());
@@ -304,15 +305,37 @@ void Committer::RefuseExpired() {
     CommitRequest* request = batches_.front();
     if (request->deadline_ns == 0 || request->deadline_ns > now) return;
     batches_.Pop();
-    if (!HasMemoryFor(*request)) {
-      Conclude(request, ResourceExhausted("no memory for more samples: {} of {} bytes wait to be "
-                                          "flushed to layers; retry later, or raise "
-                                          "memtable_bytes",
-                                          state_->memtable_bytes, state_->options.memtable_bytes));
+    refused_for_memory_ = !HasMemoryFor(*request);
+    if (refused_for_memory_) {
+      Conclude(request, NoMemory());
     } else {
       Conclude(request, ResourceExhausted("the log has no room: the disk is slow; retry later"));
     }
   }
+}
+
+Status Committer::NoMemory() const {
+  const bool series = state_->delta.full();
+  const Status& hindrance = series ? state_->commit_status : state_->flush_status;
+  std::string why = series ? fmt::format("{} new series wait to be committed to the catalog",
+                                         state_->delta.series())
+                           : fmt::format("{} of {} bytes of samples wait to be flushed to layers",
+                                         state_->memtable_bytes, state_->options.memtable_bytes);
+  if (!hindrance.ok()) {
+    return ResourceExhausted(
+        "no memory for more: {}, which failed: {}; it is tried again each "
+        "second",
+        why, FromAbsl(hindrance.message()));
+  }
+  return ResourceExhausted("no memory for more: {}; retry later{}", why,
+                           series ? "" : ", or raise memtable_bytes");
+}
+
+Status Committer::WriteState() const {
+  if (!write_status_.ok()) return write_status_;
+  if (log_ != nullptr && !log_->writable().ok()) return log_->writable();
+  const bool hindered = !state_->flush_status.ok() || !state_->commit_status.ok();
+  return refused_for_memory_ && hindered ? NoMemory() : OkStatus();
 }
 
 void Committer::ArmDeadline() {

@@ -94,8 +94,10 @@ class Committer : public wal::LogObserver {
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
 
-  // OK, or why writing is refused.
+  // OK, or why nothing is written until the database is opened again.
   const Status& write_status() const { return write_status_; }
+  // OK, or why writing is refused now; a full disk heals by itself.
+  Status WriteState() const;
   wal::Log* log() { return log_.get(); }
 
   void OnDurable(Lsn durable) override;
@@ -129,6 +131,8 @@ class Committer : public wal::LogObserver {
   };
 
   bool HasMemoryFor(const CommitRequest& request) const;
+  // Why a batch for which there is no memory waits.
+  Status NoMemory() const;
   // Gives the head of a queue its place in the log, or finishes it with its refusal. False: it
   // waits.
   bool AdmitFront(Queue* queue);
@@ -149,6 +153,7 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
+  bool refused_for_memory_ = false;  // the last batch was
   Queue edits_;
   Queue batches_;
   Queue in_flight_;  // in log order

@@ -233,14 +233,9 @@ io::Task<Stats> DatabaseCore::LoopStats() {
     stats.durable_lsn = std::max(log->durable(), state_.applied);
     stats.wal_bytes = log_stats.bytes_on_disk;
     stats.log_rounds = log_stats.rounds;
-    if (committer_.write_status().ok() && !log->writable().ok()) {
-      stats.write_state = std::string(FromAbsl(log->writable().message()));
-    }
   }
-  if (!committer_.write_status().ok()) {
-    stats.write_state = std::string(FromAbsl(committer_.write_status().message()));
-  }
-  if (stats.write_state.empty()) stats.write_state = "ok";
+  const Status writing = committer_.WriteState();
+  stats.write_state = writing.ok() ? "ok" : std::string(FromAbsl(writing.message()));
   stats.io_backend = state_.environment->name();
   stats.io_fallback = state_.environment->fallback_reason();
   co_return stats;

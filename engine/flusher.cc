@@ -137,18 +137,19 @@ io::Task<void> Flusher::Run() {
 }
 
 io::Task<void> Flusher::Attempt(Oldest oldest) {
-  last_attempt_ = co_await FlushOne(oldest);
-  if (absl::IsResourceExhausted(last_attempt_)) {
+  state_->flush_status = co_await FlushOne(oldest);
+  if (absl::IsResourceExhausted(state_->flush_status)) {
     bool released = co_await reserve_.Release();
-    if (released) last_attempt_ = co_await FlushOne(oldest);
+    if (released) state_->flush_status = co_await FlushOne(oldest);
   }
-  if (last_attempt_.ok()) {
+  if (state_->flush_status.ok()) {
     // The flush stands whether or not the checkpoint succeeds; the next one trims what this one
     // could not.
     (co_await keeper_->Checkpoint()).IgnoreError();
     (co_await reserve_.Restore()).IgnoreError();
   }
-  retry_at_ns_ = last_attempt_.ok() ? 0 : state_->environment->MonotonicNanos() + kRetryPauseNs;
+  retry_at_ns_ =
+      state_->flush_status.ok() ? 0 : state_->environment->MonotonicNanos() + kRetryPauseNs;
   attempts_++;
   attempted_.Pulse();
   committer_->Pump();
@@ -219,7 +220,7 @@ io::Task<Status> Flusher::FlushAll() {
     wake_.Set();
     uint64_t before = attempts_;
     while (attempts_ == before && !stopping_) co_await attempted_.Wait();
-    NEXUS_CO_RETURN_IF_ERROR(last_attempt_);
+    NEXUS_CO_RETURN_IF_ERROR(state_->flush_status);
   }
   co_return FailedPrecondition("the database is closing");
 }

@@ -90,7 +90,6 @@ class Flusher {
   io::Event wake_;
   io::Event attempted_;  // pulsed after each attempt
   uint64_t attempts_ = 0;
-  Status last_attempt_;
   bool stopping_ = false;
   int64_t retry_at_ns_ = 0;
   uint64_t flushes_ = 0;

@@ -164,6 +164,10 @@ struct DatabaseState {
   uint64_t undefined_series = 0;
   uint64_t unusable_records = 0;  // of tenants or branches whose creation was in the damage
 
+  // How the last flush and the last commit of the catalog went: why memory does not become free.
+  Status flush_status;
+  Status commit_status;
+
   PublishedState published;
 
   BranchState* FindBranch(TenantId tenant, BranchId branch);

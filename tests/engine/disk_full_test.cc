@@ -9,7 +9,10 @@
 namespace nexus::engine {
 namespace {
 
-using DiskFullTest = SimDatabaseTest;
+class DiskFullTest : public SimDatabaseTest {
+ protected:
+  std::string WriteState() { return world_.RunTask(core_->LoopStats()).write_state; }
+};
 
 constexpr int kBatch = 1000;
 
@@ -101,12 +104,27 @@ TEST_F(DiskFullTest, AppendsWaitForMemoryAndAreRefusedByNameWhenItStaysFull) {
   Status refused;
   for (int64_t at = 0; at < 1'000'000 && refused.ok(); at += kBatch) refused = Append(at, kBatch);
   ASSERT_TRUE(absl::IsResourceExhausted(refused)) << refused;
-  EXPECT_NE(refused.message().find("memtable_bytes"), absl::string_view::npos) << refused;
+  EXPECT_THAT(FromAbsl(refused.message()), testing::HasSubstr("flushed to layers, which failed"));
+  EXPECT_THAT(WriteState(), testing::HasSubstr("flushed to layers, which failed"));
   // What was admitted below the budget may have opened one more chunk of the memtable's arena.
   EXPECT_LE(core_->state()->memtable_bytes, options_.memtable_bytes + kArenaChunkBytes);
   world_.disk().faults()->ClearRules();
   world_.RunFor(5'000'000'000);
   EXPECT_TRUE(Append(5'000'000, kBatch).ok());
+  EXPECT_EQ(WriteState(), "ok");
+}
+
+// The log has room in its segments, so it is the flush that meets the full disk.
+TEST_F(DiskFullTest, WhereNoLayerFindsRoomTheRefusalSpeaksOfTheDisk) {
+  options_.memtable_bytes = 256 << 10;
+  ASSERT_TRUE(Open().ok());
+  const sim::OpFilter layers({sim::Op::kCreate, sim::Op::kWrite}, "/layers/");
+  world_.disk().FailFrom(layers, 1, -ENOSPC);
+  Status refused;
+  for (int64_t at = 0; at < 1'000'000 && refused.ok(); at += kBatch) refused = Append(at, kBatch);
+  ASSERT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(FromAbsl(refused.message()), testing::HasSubstr("/db/layers/"));
+  EXPECT_THAT(FromAbsl(refused.message()), testing::HasSubstr("No space left on device"));
 }
 
 }  // namespace
