@@ -11,6 +11,18 @@ namespace {
 
 class DiskFullTest : public SimDatabaseTest {
  protected:
+  // With little memory.
+  void OpenWithFailingLayers(int error) {
+    options_.memtable_bytes = 256 << 10;
+    ASSERT_TRUE(Open().ok());
+    const sim::OpFilter layers({sim::Op::kCreate, sim::Op::kWrite}, "/layers/");
+    world_.disk().FailFrom(layers, 1, error);
+  }
+  Status AppendUntilRefused() {
+    Status status;
+    for (int64_t at = 0; at < 1'000'000 && status.ok(); at += kBatch) status = Append(at, kBatch);
+    return status;
+  }
   std::string WriteState() { return world_.RunTask(core_->LoopStats()).write_state; }
 };
 
@@ -97,12 +109,8 @@ TEST_F(DiskFullTest, FailedFlushKeepsItsSamplesAndIsTriedAgain) {
 }
 
 TEST_F(DiskFullTest, AppendsWaitForMemoryAndAreRefusedByNameWhenItStaysFull) {
-  options_.memtable_bytes = 256 << 10;
-  ASSERT_TRUE(Open().ok());
-  const sim::OpFilter layers({sim::Op::kCreate, sim::Op::kWrite}, "/layers/");
-  world_.disk().FailFrom(layers, 1, -EIO);
-  Status refused;
-  for (int64_t at = 0; at < 1'000'000 && refused.ok(); at += kBatch) refused = Append(at, kBatch);
+  OpenWithFailingLayers(-EIO);
+  const Status refused = AppendUntilRefused();
   ASSERT_TRUE(absl::IsResourceExhausted(refused)) << refused;
   EXPECT_THAT(FromAbsl(refused.message()), testing::HasSubstr("flushed to layers, which failed"));
   EXPECT_THAT(WriteState(), testing::HasSubstr("flushed to layers, which failed"));
@@ -116,12 +124,8 @@ TEST_F(DiskFullTest, AppendsWaitForMemoryAndAreRefusedByNameWhenItStaysFull) {
 
 // The log has room in its segments, so it is the flush that meets the full disk.
 TEST_F(DiskFullTest, WhereNoLayerFindsRoomTheRefusalSpeaksOfTheDisk) {
-  options_.memtable_bytes = 256 << 10;
-  ASSERT_TRUE(Open().ok());
-  const sim::OpFilter layers({sim::Op::kCreate, sim::Op::kWrite}, "/layers/");
-  world_.disk().FailFrom(layers, 1, -ENOSPC);
-  Status refused;
-  for (int64_t at = 0; at < 1'000'000 && refused.ok(); at += kBatch) refused = Append(at, kBatch);
+  OpenWithFailingLayers(-ENOSPC);
+  const Status refused = AppendUntilRefused();
   ASSERT_TRUE(absl::IsResourceExhausted(refused)) << refused;
   EXPECT_THAT(FromAbsl(refused.message()), testing::HasSubstr("/db/layers/"));
   EXPECT_THAT(FromAbsl(refused.message()), testing::HasSubstr("No space left on device"));
