@@ -124,6 +124,10 @@ void LineIngest::Reject(std::string_view reason, std::string message) {
   }
 }
 
+void LineIngest::RejectStatsd() {
+  Reject("statsd", "StatsD is not taken by this release; send Influx line protocol");
+}
+
 void LineIngest::TakeLine(std::string_view text) {
   line_number_++;
   if (text.empty() || !status_.ok()) return;
@@ -133,6 +137,7 @@ void LineIngest::TakeLine(std::string_view text) {
   }
   Status status = ScanLine(text, &line_);
   if (!status.ok()) {
+    if (IsStatsd(text)) return RejectStatsd();
     Reject("syntax", std::string(FromAbsl(status.message())));
     return;
   }
@@ -181,6 +186,10 @@ bool LineIngest::NameSeries() {
     if (known == nullptr) new_fields_.push_back({i, key, {}, {}});
   }
   if (new_fields_.empty()) return true;
+  if (IsStatsd(line_.series)) {
+    RejectStatsd();
+    return false;
+  }
   Status status = NameNewSeries();
   if (status.ok()) return true;
   Reject("series", std::string(FromAbsl(status.message())));

@@ -136,6 +136,7 @@ class LineIngest {
   void TakeLine(std::string_view text);
   void CommitIfFull();
   void Reject(std::string_view reason, std::string message);
+  void RejectStatsd();
   bool ReadTimestamp(int64_t* timestamp_ns);
   bool NameSeries();
   Status NameNewSeries();

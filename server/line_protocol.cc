@@ -244,6 +244,20 @@ Status ScanLine(std::string_view text, RawLine* line) {
   return LineScanner(text, start, line).Scan();
 }
 
+bool IsStatsd(std::string_view text) {
+  bool colon = false;
+  for (size_t i = 0; i < text.size() && text[i] != ' '; i++) {
+    if (text[i] == '\\') {
+      i++;
+    } else if (text[i] == ':') {
+      colon = true;
+    } else if (text[i] == '|' && colon) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Hash128 HashSeries(std::string_view series, uint64_t seed) {
   return XxHash128(AsBytes(series), seed);
 }

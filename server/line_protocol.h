@@ -99,6 +99,9 @@ struct ParsedLine {
 // ScanLine and then ParseSeries.
 Status ParseLine(std::string_view text, ParsedLine* line);
 
+// True for a line of StatsD: a ':' and behind it a '|' before the first blank without backslash.
+bool IsStatsd(std::string_view text);
+
 // The metric of a field: measurement_field.
 std::string MetricOf(std::string_view measurement, std::string_view field);
 

@@ -125,6 +125,16 @@ TEST_F(TextSessionTest, MalformedLinesAreCountedByReasonAndTheConnectionLives) {
   EXPECT_THAT(transport_.output, StartsWith("ok 2 5 "));
 }
 
+TEST_F(TextSessionTest, StatsdIsRecognisedAndRefused) {
+  Connect();
+  Send("a.b:1|c\nc:2|g|#tag:x v=1 1\nm\\:a|b v=3 3\nm|a:b v=4 4\n");
+  world_.RunUntilIdle();
+  EXPECT_EQ(Errors("statsd"), 2u);
+  EXPECT_EQ(Errors("syntax"), 0u);
+  End();
+  EXPECT_THAT(transport_.output, StartsWith("ok 2 2 "));
+}
+
 TEST_F(TextSessionTest, TheLongestLineFitsAndOneByteMoreDoesNot) {
   auto line = [](size_t bytes) {
     std::string front = "m v=1,s=\"", back = "\" 1";
