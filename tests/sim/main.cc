@@ -83,7 +83,12 @@ void PrintShrunk(const Scenario& scenario, const RunOptions& options) {
     fmt::print(stderr, "\rshrinking: {} runs, {} operations left ", runs, operations);
   });
   fmt::print(stderr, "\n");
-  fmt::print("# {}\n{}", RunScenario(small, quiet).violation.value_or("ok"), ToText(small));
+  // Every line of it a comment of the scenario.
+  std::string violation = RunScenario(small, quiet).violation.value_or("ok");
+  for (size_t at = 0; (at = violation.find('\n', at)) != std::string::npos; at++) {
+    violation.insert(at + 1, "# ");
+  }
+  fmt::print("# {}\n{}", violation, ToText(small));
 }
 
 int RunFile(const Asked& asked) {
