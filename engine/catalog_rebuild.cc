@@ -168,14 +168,22 @@ class CatalogRebuild {
       std::string unknown;
       for (const std::string& one : guess.unknown) unknown += "\n  - " + one;
       co_return FailedPrecondition(
-          "{}: there is no image of the catalog (catalog-*.image) to rebuild it from, and without "
+          "{}: there is no image of the catalog (catalog-*.image) to rebuild it from{}, and "
+          "without "
           "one this cannot be known:{}\nput an image back from a backup, or give --without-image "
           "to go on without",
-          state_.folder.root, unknown);
+          state_.folder.root, WhatIsDamaged(), unknown);
     }
     base_ = std::move(guess.contents);
     report_.unknown = std::move(guess.unknown);
     co_return OkStatus();
+  }
+
+  // What is wrong with the images that there are.
+  std::string WhatIsDamaged() const {
+    std::string all;
+    for (const std::string& one : report_.damage) all += (all.empty() ? " (" : "; ") + one;
+    return all.empty() ? all : all + ")";
   }
 
   io::Task<StatusOr<std::vector<layer::LayerSummary>>> ReadSummaries() {

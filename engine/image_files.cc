@@ -32,7 +32,7 @@ io::Task<StatusOr<std::vector<ImageFile>>> ReadImageFiles(io::Disk* disk, Folder
       co_return FailedPrecondition(
           "{}: the image belongs to another database; move it out of the folder", path);
     }
-    ImageFile image{entry.name, std::move(path), *lsn, std::move(contents)};
+    ImageFile image{entry.name, std::move(path), *lsn, std::move(contents), !bytes.ok()};
     images.push_back(std::move(image));
   }
   auto older = [](const ImageFile& a, const ImageFile& b) { return a.lsn < b.lsn; };

@@ -24,6 +24,8 @@ struct ImageFile {
   Lsn lsn;  // as its name says
   // Errors: DataLoss - damaged; FailedPrecondition - of a newer nexus; those of reading.
   StatusOr<catalog::ImageContents> contents;
+  // The error is one of reading: the file may be sound.
+  bool unreadable = false;
 };
 
 // Every image of the folder, oldest first. Errors: FailedPrecondition - one is of another database;

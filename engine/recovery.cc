@@ -103,7 +103,12 @@ io::Task<Status> Recovery::ReadImages() {
     Status status = image.contents.status();
     if (absl::IsDataLoss(status)) {
       report_->damage.push_back(std::string(FromAbsl(status.message())));
-      status = co_await QuarantineFile(state_->folder.root, image.name, "damaged");
+      // What the disk does not give now it may give the next time: an image that cannot be read
+      // stays where it is.
+      status = OkStatus();
+      if (!image.unreadable) {
+        status = co_await QuarantineFile(state_->folder.root, image.name, "damaged");
+      }
     }
     NEXUS_CO_RETURN_IF_ERROR(status);
     if (!image.contents.ok()) continue;

@@ -186,11 +186,13 @@ TEST_F(CatalogRebuildTest, DatabaseThatHoldsNothingYetIsRebuiltToo) {
 TEST_F(CatalogRebuildTest, WithoutImagesItRefusesAndListsWhatCannotBeKnown) {
   Fill();
   AnswersThenKill();
-  for (const std::string& image : Files(".image")) FlipBitIn(image);
+  const std::vector<std::string> images = Files(".image");
+  for (const std::string& image : images) FlipBitIn(image);
   Status refused = Rebuild().status();
   EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
   const std::string message(refused.message());
   EXPECT_THAT(message, HasSubstr("--without-image"));
+  for (const std::string& image : images) EXPECT_THAT(message, HasSubstr(image));
   EXPECT_THAT(message, HasSubstr("the name of tenant 1: it becomes \"tenant-1\""));
   EXPECT_THAT(message, HasSubstr("producers that sent nothing since LSN"));
   EXPECT_THAT(message, HasSubstr("settings"));

@@ -97,6 +97,28 @@ TEST_F(DamageTest, DamagedImageIsNamedSetAsideAndWrittenAnew) {
   EXPECT_TRUE(core_->recovery().damage.empty());
 }
 
+TEST_F(DamageTest, ImageThatCannotBeReadStaysWhereItIs) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(0, kBatch).ok());
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Close().ok());
+  const std::vector<std::string> images = Files(".image");
+  ASSERT_FALSE(images.empty());
+  const sim::OpFilter of_images({sim::Op::kOpen, sim::Op::kRead}, ".image");
+  for (uint64_t failing = 1; failing <= 2 * images.size(); failing++) {
+    world_.disk().FailFrom(of_images, failing, -EIO);
+    ASSERT_TRUE(Open().ok());
+    ASSERT_FALSE(core_->recovery().damage.empty());
+    EXPECT_NE(core_->recovery().damage.front().find(".image"), std::string::npos);
+    world_.disk().faults()->ClearRules();
+    Die(sim::CrashKind::kProcessKill);
+    EXPECT_EQ(Files(".image"), images);
+    EXPECT_EQ(Files("quarantine/"), std::vector<std::string>());
+  }
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(core_->recovery().damage.empty());
+}
+
 TEST_F(DamageTest, MissingLayerIsNamed) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(0, kBatch).ok());
