@@ -61,11 +61,11 @@ Status ReadHeader(const io::File& file, SegmentFile* segment) {
   return OkStatus();
 }
 
-// The sequence in a spare's header, if it has been a segment.
-std::optional<uint64_t> SequenceInSpare(const io::File& file) {
-  bool unreadable = false;
+// The sequence in a spare's header, if it has been a segment. `unreadable` is set if that cannot be
+// told.
+std::optional<uint64_t> SequenceInSpare(const io::File& file, bool* unreadable) {
   for (int copy = 0; copy < kHeaderCopies; copy++) {
-    StatusOr<SegmentHeader> header = ReadHeaderCopy(file, copy, &unreadable);
+    StatusOr<SegmentHeader> header = ReadHeaderCopy(file, copy, unreadable);
     if (header.ok()) return header->sequence;
   }
   return std::nullopt;
@@ -190,11 +190,12 @@ void SetAsideSecondNames(io::Disk* disk, LogFiles* files) {
   for (SpareFile& spare : spares) {
     StatusOr<std::unique_ptr<io::File>> file = io::OpenFileBlocking(disk, spare.path);
     std::optional<uint64_t> sequence;
-    if (file.ok()) sequence = SequenceInSpare(**file);
+    bool unreadable = !file.ok();
+    if (file.ok()) sequence = SequenceInSpare(**file, &unreadable);
     bool second_name = std::any_of(
         files->segments.begin(), files->segments.end(),
         [sequence](const SegmentFile& segment) { return segment.name.sequence == sequence; });
-    (file.ok() && !second_name ? files->spares : files->leftovers).push_back(std::move(spare));
+    (unreadable || second_name ? files->leftovers : files->spares).push_back(std::move(spare));
   }
 }
 

@@ -51,8 +51,9 @@ LogFiles SortFiles(const std::string& directory, const std::vector<io::Directory
 // databases in one folder; a version or feature unknown.
 Status ReadSegmentFiles(io::Disk* disk, std::optional<DatabaseId> database, LogFiles* files);
 
-// Moves to the leftovers each spare that carries the header of a segment that is there: a crash may
-// have left a rename half done, with both names for one file (D5), and a spare is overwritten.
+// Moves to the leftovers each spare that carries the header of a segment that is there, or whose
+// header cannot be read: a crash may have left a rename half done, with both names for one file
+// (D5), and a spare is overwritten.
 void SetAsideSecondNames(io::Disk* disk, LogFiles* files);
 
 struct ChainLink {

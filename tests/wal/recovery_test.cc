@@ -13,6 +13,7 @@ namespace nexus::wal {
 namespace {
 
 using sim::CrashKind;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -103,6 +104,27 @@ TEST_F(Recovery, TornTailIsCutAndCounted) {
   EXPECT_EQ(scan->end, written[1].end);
   EXPECT_EQ(scan->torn_bytes, 72u);
   EXPECT_THAT(machine.Texts(), ElementsAre("one", "two"));
+}
+
+TEST_F(Recovery, ASegmentsSecondNameIsNoSpareNorIsOneThatCannotBeRead) {
+  WriteThree(false);
+  sim::Disk& disk = machine.world.disk();
+  const std::string segment = PlaceOf(written[0]).path;
+  const std::string second =
+      segment.substr(0, segment.rfind('/')) + "/spare-00000001-00000000000000ff.log";
+  disk.WriteDurable(second, AsBytes(*disk.ReadVisible(segment)));
+  auto leftovers = [&] {
+    StatusOr<LogScan> scan = machine.Scan();
+    NEXUS_CHECK(scan.ok());
+    std::vector<std::string> paths;
+    for (const SpareFile& file : scan->leftovers) paths.push_back(file.path);
+    return paths;
+  };
+  EXPECT_THAT(leftovers(), Contains(second));
+  disk.FailFrom(sim::OpFilter({sim::Op::kRead}, "spare-"), 1, -EIO);
+  EXPECT_THAT(leftovers(), Contains(second));
+  disk.faults()->ClearRules();
+  EXPECT_THAT(machine.Texts(), ElementsAre("one", "two", "three"));
 }
 
 TEST_F(Recovery, WhatWasCutIsDeadForEver) {
