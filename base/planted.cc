@@ -2,8 +2,6 @@
 
 #include "base/planted.h"
 
-#include <cstdlib>
-
 #include "base/check.h"
 
 namespace nexus {
@@ -70,15 +68,7 @@ const PlantedBug* Find(std::string_view name) {
   return nullptr;
 }
 
-// NEXUS_PLANT=NAME is for programs that take no --plant: the tests of tools/planted_tests.sh.
-const PlantedBug* FromEnvironment() {
-  const char* name = std::getenv("NEXUS_PLANT");  // NOLINT(concurrency-mt-unsafe): before threads
-  if (name == nullptr) return nullptr;
-  NEXUS_CHECK(Find(name) != nullptr);
-  return Find(name);
-}
-
-const PlantedBug* current = FromEnvironment();
+const PlantedBug* current = nullptr;
 
 }  // namespace
 
