@@ -9,6 +9,8 @@
 namespace nexus::engine {
 namespace {
 
+constexpr int kBatch = 1000;
+
 class DiskFullTest : public SimDatabaseTest {
  protected:
   // With little memory.
@@ -25,8 +27,6 @@ class DiskFullTest : public SimDatabaseTest {
   }
   std::string WriteState() { return world_.RunTask(core_->LoopStats()).write_state; }
 };
-
-constexpr int kBatch = 1000;
 
 TEST_F(DiskFullTest, WritesAreRefusedReadsGoOnAndWritingResumesByItself) {
   ASSERT_TRUE(Open().ok());
