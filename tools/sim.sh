@@ -25,4 +25,5 @@ for ((from = first; from < first + count; from += share)); do
 done
 failed=0
 for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+echo "$count seeds in $SECONDS s on $cores cores: $(awk "BEGIN { printf \"%.1f\", $count / ($SECONDS + ($SECONDS == 0)) }") a second"
 exit $failed
