@@ -201,7 +201,7 @@ class FullDiskRun {
     return std::nullopt;
   }
 
-  // Reads go on; a kill loses nothing; a full disk is hardly ever a reason not to open.
+  // Reads go on; a kill loses nothing; a full disk is a reason not to open for the log's end alone.
   Problem WhileFull() {
     if (Problem problem = ReadAll()) return problem;
     for (int i = 0; i < 2; i++) {
