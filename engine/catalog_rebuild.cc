@@ -169,9 +169,8 @@ class CatalogRebuild {
       for (const std::string& one : guess.unknown) unknown += "\n  - " + one;
       co_return FailedPrecondition(
           "{}: there is no image of the catalog (catalog-*.image) to rebuild it from{}, and "
-          "without "
-          "one this cannot be known:{}\nput an image back from a backup, or give --without-image "
-          "to go on without",
+          "without one this cannot be known:{}\nput an image back from a backup, or give "
+          "--without-image to go on without",
           state_.folder.root, WhatIsDamaged(), unknown);
     }
     base_ = std::move(guess.contents);

@@ -323,9 +323,8 @@ Status Committer::NoMemory() const {
                                          state_->memtable_bytes, state_->options.memtable_bytes);
   if (!hindrance.ok()) {
     return ResourceExhausted(
-        "no memory for more: {}, which failed: {}; it is tried again each "
-        "second",
-        why, FromAbsl(hindrance.message()));
+        "no memory for more: {}, which failed: {}; it is tried again each second", why,
+        FromAbsl(hindrance.message()));
   }
   return ResourceExhausted("no memory for more: {}; retry later{}", why,
                            series ? "" : ", or raise memtable_bytes");
