@@ -141,12 +141,14 @@ void Committer::RunDeadline(io::RunNode* node) {
 }
 
 bool Committer::HasMemoryFor(const CommitRequest& request) const {
-  if (request.kind != CommitRequest::Kind::kBatch) return true;
+  return request.kind != CommitRequest::Kind::kBatch || HasMemoryFor(request.body.size());
+}
+
+bool Committer::HasMemoryFor(size_t body_bytes) const {
   if (state_->delta.full()) return false;
   uint64_t held = state_->memtable_bytes + in_flight_bytes_ * kMemoryPerRecordByte;
   // A batch larger than the whole budget is let in alone, or it would wait for ever.
-  return held == 0 ||
-         held + request.body.size() * kMemoryPerRecordByte <= state_->options.memtable_bytes;
+  return held == 0 || held + body_bytes * kMemoryPerRecordByte <= state_->options.memtable_bytes;
 }
 
 void Committer::Pump() {
@@ -184,7 +186,7 @@ bool Committer::AdmitFront(Queue* queue) {
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
     applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
   }
-  if (request->kind == CommitRequest::Kind::kBatch) refused_for_memory_ = false;
+  if (request->kind == CommitRequest::Kind::kBatch) refused_for_memory_ = 0;
   in_flight_bytes_ += request->body.size();
   if (request->once.has_value()) ProducersOf(*request)->Admit(*request->once);
   if (request->buffered) request->done(request, OkStatus());
@@ -305,8 +307,8 @@ void Committer::RefuseExpired() {
     CommitRequest* request = batches_.front();
     if (request->deadline_ns == 0 || request->deadline_ns > now) return;
     batches_.Pop();
-    refused_for_memory_ = !HasMemoryFor(*request);
-    if (refused_for_memory_) {
+    if (!HasMemoryFor(*request)) {
+      refused_for_memory_ = request->body.size();
       Conclude(request, NoMemory());
     } else {
       Conclude(request, ResourceExhausted("the log has no room: the disk is slow; retry later"));
@@ -334,7 +336,8 @@ Status Committer::WriteState() const {
   if (!write_status_.ok()) return write_status_;
   if (log_ != nullptr && !log_->writable().ok()) return log_->writable();
   const bool hindered = !state_->flush_status.ok() || !state_->commit_status.ok();
-  return refused_for_memory_ && hindered ? NoMemory() : OkStatus();
+  const bool refuses = refused_for_memory_ != 0 && !HasMemoryFor(refused_for_memory_);
+  return refuses && hindered ? NoMemory() : OkStatus();
 }
 
 void Committer::ArmDeadline() {

@@ -131,6 +131,7 @@ class Committer : public wal::LogObserver {
   };
 
   bool HasMemoryFor(const CommitRequest& request) const;
+  bool HasMemoryFor(size_t body_bytes) const;
   // Why a batch for which there is no memory waits.
   Status NoMemory() const;
   // Gives the head of a queue its place in the log, or finishes it with its refusal. False: it
@@ -153,7 +154,7 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
-  bool refused_for_memory_ = false;  // the last batch was
+  size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;
   Queue in_flight_;  // in log order

@@ -122,6 +122,17 @@ TEST_F(DiskFullTest, AppendsWaitForMemoryAndAreRefusedByNameWhenItStaysFull) {
   EXPECT_EQ(WriteState(), "ok");
 }
 
+// Whether there is memory is a question of now, not of the last batch that was refused.
+TEST_F(DiskFullTest, OnceThereIsMemoryAgainWritingIsFineWhateverElseFails) {
+  OpenWithFailingLayers(-EIO);
+  ASSERT_TRUE(absl::IsResourceExhausted(AppendUntilRefused()));
+  world_.disk().faults()->ClearRules();
+  world_.RunFor(5'000'000'000);
+  ASSERT_LT(core_->state()->memtable_bytes, 1000u) << "flushed";
+  core_->state()->commit_status = Unavailable("as a commit of the catalog that failed leaves it");
+  EXPECT_EQ(WriteState(), "ok");
+}
+
 // The log has room in its segments, so it is the flush that meets the full disk.
 TEST_F(DiskFullTest, WhereNoLayerFindsRoomTheRefusalSpeaksOfTheDisk) {
   OpenWithFailingLayers(-ENOSPC);
