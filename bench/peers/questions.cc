@@ -115,8 +115,8 @@ std::vector<Question> QuestionsOf(const Workload& workload, QuestionKind kind, s
       question.to_ms = std::min(question.to_ms, question.from_ms + kHourMs - 1);
     }
     std::ranges::sort(question.sources);
-    const auto repeated = std::ranges::unique(question.sources);
-    question.sources.erase(repeated.begin(), repeated.end());
+    question.sources.erase(std::unique(question.sources.begin(), question.sources.end()),
+                           question.sources.end());
   }
   return questions;
 }

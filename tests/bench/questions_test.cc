@@ -21,8 +21,9 @@ class Counting : public Workload {
   int64_t last_ms() const override { return 719 * 10'000; }
   bool Next(Row* row) override {
     if (next_ == 1440) return false;
-    value_ = static_cast<double>(next_ / 2 + next_ % 2 * 1000);
-    *row = {next_ % 2, static_cast<int64_t>(next_ / 2) * 10'000, kFirst, std::span(&value_, 1)};
+    const size_t tick = next_ / 2;
+    value_ = static_cast<double>(tick + next_ % 2 * 1000);
+    *row = {next_ % 2, static_cast<int64_t>(tick) * 10'000, kFirst, std::span(&value_, 1)};
     next_++;
     return true;
   }
