@@ -23,7 +23,7 @@ SHARED := $(wildcard $(abspath ../shared))
 SEED_OF_COMMIT := $(if $(CI),$(shell printf '%d' "0x0$$(git rev-parse --short=8 HEAD 2>/dev/null)"))
 TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SEED_OF_COMMIT),--test_env=NEXUS_FIRST_SEED=$(SEED_OF_COMMIT)) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
 
-.PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim soak bench install
+.PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim soak bench bench-micro profile install
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -77,6 +77,16 @@ soak: build  ## the release server under kill -9 and on full disks for SECONDS=3
 bench: build  ## the benchmarks, as a release build; prints a table of the engine and one of the server
 	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench
 	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench:server_bench -- --nexus "$(CURDIR)/bin/nexus"
+
+bench-micro: setup  ## codecs, checksums, parser, merge, look-ups and log commits, one by one (Google Benchmark)
+	@for bench in base:checksum_bench layer:codec_bench server:parser_bench engine:query_bench engine:memtable_bench \
+	    catalog:lookup_bench wal:commit_bench; do \
+	  $(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench/$$bench; \
+	done
+
+profile: setup  ## flame graphs of ingest and queries in .cache/profile/, and allocations, over SECONDS=30 each
+	@$(BAZEL) build $(QUIET) --config=release //bench/profile:profiled_work
+	@bench/profile/profile.sh "$$($(BAZEL) info --config=release bazel-bin 2>/dev/null)/bench/profile/profiled_work" $(SECONDS)
 
 install: build  ## the command, libraries and headers to PREFIX=/usr/local (LIBDIR=, DESTDIR= for packagers)
 	@$(BAZEL) build $(QUIET) --config=library //tools/install
