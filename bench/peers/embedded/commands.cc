@@ -35,13 +35,11 @@ StatusOr<Session> OpenSession(const Place& place, bool create) {
   NEXUS_ASSIGN_OR_RETURN(session.store, NewStore(place.engine, place.duckdb_library));
   NEXUS_ASSIGN_OR_RETURN(session.workload, OpenWorkload(place.workload));
   NEXUS_RETURN_IF_ERROR(CheckDirectory(place.directory, create));
-  StoreOptions options;
-  options.directory = place.directory;
-  options.durable = !place.buffered;
-  options.workload = session.workload.get();
+  session.options = {
+      .directory = place.directory, .durable = !place.buffered, .workload = session.workload.get()};
   Stopwatch watch;
   watch.Resume();
-  NEXUS_RETURN_IF_ERROR(session.store->Open(options));
+  NEXUS_RETURN_IF_ERROR(session.store->Open(session.options));
   session.open_seconds = watch.seconds();
   return session;
 }

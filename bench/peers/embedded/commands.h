@@ -63,6 +63,7 @@ StatusOr<JsonLine> Restart(const Place& place, std::optional<uint64_t> expected_
 struct Session {
   std::unique_ptr<Workload> workload;
   std::unique_ptr<Store> store;
+  StoreOptions options;     // it is open with them
   double open_seconds = 0;  // of the engine's own opening
 
   // The fields that each answer begins with.

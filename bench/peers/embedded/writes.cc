@@ -13,6 +13,8 @@ namespace nexus::bench {
 namespace {
 
 constexpr size_t kLatencySamples = 10;
+// Behind those that `latency` writes to: at most one for each of its samples.
+constexpr size_t kFirstOfSeries = kLatencySamples;
 
 size_t SourcesFor(const Workload& workload, uint64_t samples) {
   const size_t metrics = workload.metrics().size();
@@ -49,7 +51,8 @@ StatusOr<JsonLine> MakeSeries(const Place& place, uint64_t count) {
   std::atomic<uint64_t> acknowledged = 0;
   Stopwatch watch;
   for (size_t first = 0; first < sources; first += step) {
-    Slice slice = AddedRows(*session.workload, first, std::min(step, sources - first), 0);
+    Slice slice =
+        AddedRows(*session.workload, kFirstOfSeries + first, std::min(step, sources - first), 0);
     const std::span<const Row> rows = slice.rows();
     watch.Resume();
     NEXUS_RETURN_IF_ERROR(store->Submit(rows, &acknowledged));
