@@ -194,8 +194,11 @@ class NexusStore : public Store {
 
   StatusOr<Answer> Ask(const Question& question) override {
     if (question.kind == QuestionKind::kMax && question.from_ms % kMaxStepMs != 0) {
-      return InvalidArgument("nexus: minutes of the question begin at {} ms, its own at whole ones",
-                             question.from_ms % kMaxStepMs);
+      return InvalidArgument(
+          "nexus: minutes of this workload begin {} ms behind whole ones, where the engine's "
+          "begin; "
+          "ask for maxima of another",
+          question.from_ms % kMaxStepMs);
     }
     Answer answer;
     for (const Selection& selection : selectors_->Of(question)) {
