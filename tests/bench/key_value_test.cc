@@ -84,7 +84,8 @@ TEST(KeyValue, KeysSortBySeriesThenTime) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   const std::vector<int64_t> times = {kMin, -86'400'000, -256, -1, 0, 1, 255, 256, kMax};
   std::vector<std::string> keys;
-  for (const uint64_t series : {uint64_t{0}, uint64_t{1}, uint64_t{255}, uint64_t{256}, ~uint64_t{0}}) {
+  for (const uint64_t series :
+       {uint64_t{0}, uint64_t{1}, uint64_t{255}, uint64_t{256}, ~uint64_t{0}}) {
     for (const int64_t time : times) {
       const Key key(series, time);
       EXPECT_EQ(SeriesOfKey(key.text()), series);

@@ -105,7 +105,7 @@ class LmdbStore : public Store {
     MDB_txn* transaction = nullptr;
     NEXUS_RETURN_IF_ERROR(
         Converted(mdb_txn_begin(environment_, nullptr, 0, &transaction), "begin"));
-    const Status put = PutSorted(transaction, batch);
+    Status put = PutSorted(transaction, batch);
     if (!put.ok()) {
       mdb_txn_abort(transaction);
       return put;
@@ -147,7 +147,7 @@ class LmdbStore : public Store {
 
   Status Close() override {
     if (environment_ == nullptr) return OkStatus();
-    const Status status = Settle();
+    Status status = Settle();
     CloseEnvironment();
     return status;
   }

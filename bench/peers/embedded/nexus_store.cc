@@ -223,7 +223,7 @@ class NexusStore : public Store {
 
   Status Close() override {
     if (db_ == nullptr) return OkStatus();
-    const Status status = db_->Close();
+    Status status = db_->Close();
     db_.reset();
     return status;
   }
@@ -281,7 +281,7 @@ class NexusStore : public Store {
     }
     for (auto& [tenant, sources] : unknown) {
       std::ranges::sort(sources);
-      sources.erase(std::ranges::unique(sources).begin(), sources.end());
+      sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
       NEXUS_RETURN_IF_ERROR(MakeSeries(tenant, sources));
     }
     return OkStatus();

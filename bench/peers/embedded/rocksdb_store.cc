@@ -116,7 +116,7 @@ class RocksDbStore : public Store {
 
   Status Close() override {
     if (db_ == nullptr) return OkStatus();
-    const Status status = Converted(db_->Close(), "close");
+    Status status = Converted(db_->Close(), "close");
     db_.reset();
     return status;
   }

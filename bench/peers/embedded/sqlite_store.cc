@@ -74,7 +74,7 @@ class SqliteStore : public Store {
 
   Status Append(std::span<const Row> batch) override {
     NEXUS_RETURN_IF_ERROR(Run("BEGIN"));
-    const Status inserted = Insert(batch);
+    Status inserted = Insert(batch);
     if (!inserted.ok()) {
       Run("ROLLBACK").IgnoreError();  // the first error is the one to tell
       return inserted;
