@@ -1,0 +1,48 @@
+// ExtraWorkload: rows that no question is about, behind another workload's end - for new series and
+// for the latency of small batches.
+//
+// `sources` hosts, named extra_<n>, with the tags and metrics of the generator's hosts; each has a
+// row of ten samples at each of `ticks` ticks, which begin kAfterMs behind the other's last sample.
+// That is beyond the last minute of any question, and no question names these hosts.
+// Deterministic. Threading: one thread.
+
+#ifndef NEXUS_BENCH_PEERS_LOAD_EXTRA_H_
+#define NEXUS_BENCH_PEERS_LOAD_EXTRA_H_
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "bench/telemetry_gen.h"
+#include "bench/workload.h"
+
+namespace nexus::bench {
+
+class ExtraWorkload : public Workload {
+ public:
+  static constexpr int64_t kAfterMs = 120'000;
+
+  ExtraWorkload(const Workload& before, size_t sources, int64_t ticks);
+
+  std::string_view measurement() const override { return "cpu"; }
+  std::span<const std::string_view> metrics() const override { return metrics_; }
+  std::span<const Source> sources() const override { return sources_; }
+  int64_t first_ms() const override { return first_ms_; }
+  int64_t last_ms() const override { return first_ms_ + (ticks_ - 1) * kTickMs; }
+  bool Next(Row* row) override;
+
+ private:
+  const TelemetryGenerator generator_;  // of names
+  const int64_t first_ms_;
+  const int64_t ticks_;
+  std::vector<std::string_view> metrics_;
+  std::vector<uint8_t> all_metrics_;
+  std::vector<Source> sources_;
+  std::array<double, kMetricsPerHost> values_ = {};
+  int64_t tick_ = 0;
+  size_t source_ = 0;
+};
+
+}  // namespace nexus::bench
+
+#endif  // NEXUS_BENCH_PEERS_LOAD_EXTRA_H_
