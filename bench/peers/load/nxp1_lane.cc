@@ -6,17 +6,24 @@
 // is to find out what a killed server had acknowledged. Threading: the client calls back on a
 // thread of its own; what it touches is behind the mutex.
 
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "base/mutex.h"
 #include "bench/peers/load/lane.h"
 #include "client/client.h"
+#include "client/write_queue.h"
 #include "io/real.h"
 
 namespace nexus::bench {
 namespace {
 
+// Two windows of the client (client/write_queue.h): it always finds a batch to send, and what else
+// waits would only add to the measured latency.
+constexpr uint64_t kUnansweredMax = 2 * client::kWindowBatches;
 // The client blocks at 64 MiB of batches; below that a lost connection is noticed at once.
 constexpr uint64_t kUnansweredBytesMax = 32 << 20;
 
@@ -30,7 +37,7 @@ class Nxp1Lane : public Lane {
   Nxp1Lane(const LaneOptions& options, const Workload& workload,
            std::atomic<uint64_t>* acknowledged)
       : Lane(acknowledged),
-        unanswered_bytes_max_(options.one_by_one ? 0 : kUnansweredBytesMax),
+        unanswered_max_(options.one_by_one ? 1 : kUnansweredMax),
         workload_(workload),
         ids_(workload.sources().size()) {}
 
@@ -68,7 +75,7 @@ class Nxp1Lane : public Lane {
     for (TenantBatch& batch : bodies_[body]) {
       const uint64_t bytes = batch.batch.bytes();
       const uint64_t samples = batch.batch.samples();
-      NEXUS_RETURN_IF_ERROR(WaitOrLeave(unanswered_bytes_max_, bytes));
+      NEXUS_RETURN_IF_ERROR(WaitOrLeave(unanswered_max_, bytes));
       client::AppendOptions options;
       options.scope.tenant = batch.tenant;
       const int64_t started = io::RealMonotonicNanos();
@@ -111,6 +118,7 @@ class Nxp1Lane : public Lane {
                 int64_t started) {
     const double ms = static_cast<double>(io::RealMonotonicNanos() - started) * 1e-6;
     MutexLock lock(&mutex_);
+    unanswered_--;
     unanswered_bytes_ -= bytes;
     if (!outcome.ok()) {
       EndLocked(outcome.status());
@@ -134,25 +142,28 @@ class Nxp1Lane : public Lane {
     if (failure_.ok()) failure_ = std::move(status);
   }
 
-  // As WaitBelow; a failure is told when nothing more is called back.
-  Status WaitOrLeave(uint64_t limit, uint64_t bytes) {
-    Status status = WaitBelow(limit, bytes);
+  // As Wait; a failure is told when nothing more is called back.
+  Status WaitOrLeave(uint64_t unanswered_max, uint64_t bytes) {
+    Status status = Wait(unanswered_max, bytes);
     if (!status.ok()) client_.reset();
     return status;
   }
 
-  // Waits until `bytes` more would be within `limit`, or nothing is unanswered; counts them in.
-  Status WaitBelow(uint64_t limit, uint64_t bytes) {
+  // Waits until a batch of `bytes` more is within the bounds, and counts it in; with 0 of
+  // `unanswered_max` until all is answered.
+  Status Wait(uint64_t unanswered_max, uint64_t bytes) {
     MutexLock lock(&mutex_);
-    while (failure_.ok() && unanswered_bytes_ > 0 && unanswered_bytes_ + bytes > limit) {
+    while (failure_.ok() && unanswered_ > 0 &&
+           (unanswered_ >= unanswered_max || unanswered_bytes_ + bytes > kUnansweredBytesMax)) {
       changed_.Wait(&mutex_);
     }
     NEXUS_RETURN_IF_ERROR(failure_);
+    if (unanswered_max > 0) unanswered_++;
     unanswered_bytes_ += bytes;
     return OkStatus();
   }
 
-  const uint64_t unanswered_bytes_max_;
+  const uint64_t unanswered_max_;
   const Workload& workload_;
   std::vector<std::vector<SeriesId>> ids_;  // by source; made at its first row
   // The row that is being gathered.
@@ -167,6 +178,7 @@ class Nxp1Lane : public Lane {
 
   Mutex mutex_;
   CondVar changed_;
+  uint64_t unanswered_ ABSL_GUARDED_BY(mutex_) = 0;  // batches
   uint64_t unanswered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   Status failure_ ABSL_GUARDED_BY(mutex_);
   // Last: it calls back until it is gone.
