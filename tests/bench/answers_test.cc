@@ -127,7 +127,10 @@ TEST_F(Requests, InfluxMinutesBeginWithTheWindow) {
 }
 
 TEST(Subjects, AreNamedByATagThatTellsSourcesApart) {
-  auto workload = OpenWorkload({.name = "cpu", .hosts = 30, .ticks = 1});
+  WorkloadOptions options;
+  options.hosts = 30;
+  options.ticks = 1;
+  auto workload = OpenWorkload(options);
   ASSERT_TRUE(workload.ok());
   const auto subject = SubjectOf(**workload, "cpu", "cpu_", "bench");
   ASSERT_TRUE(subject.ok());

@@ -14,7 +14,10 @@ namespace {
 using std::string_literals::operator""s;
 
 TEST(Snappy, GivesAWriteRequestBack) {
-  auto workload = OpenWorkload({.name = "cpu", .hosts = 3, .ticks = 2});
+  WorkloadOptions options;
+  options.hosts = 3;
+  options.ticks = 2;
+  auto workload = OpenWorkload(options);
   ASSERT_TRUE(workload.ok());
   RemoteWriteEncoder encoder(**workload);
   std::string request;
