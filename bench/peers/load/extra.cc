@@ -6,8 +6,9 @@
 
 namespace nexus::bench {
 
-ExtraWorkload::ExtraWorkload(const Workload& before, size_t sources, int64_t ticks)
-    : generator_(DataSet::kCpu, 1), first_ms_(before.last_ms() + kAfterMs), ticks_(ticks) {
+ExtraWorkload::ExtraWorkload(const Workload& before, std::string_view name, size_t sources,
+                             size_t rows)
+    : generator_(DataSet::kCpu, 1), first_ms_(before.last_ms() + kAfterMs), rows_(rows) {
   const std::vector<Label> tags = generator_.LabelsOf(0).labels();
   for (size_t m = 0; m < kMetricsPerHost; m++) {
     metrics_.push_back(generator_.MetricName(m));
@@ -17,7 +18,7 @@ ExtraWorkload::ExtraWorkload(const Workload& before, size_t sources, int64_t tic
     Source& source = sources_.emplace_back();
     source.tags = tags;
     for (Label& tag : source.tags) {
-      if (tag.name == "hostname") tag.value = fmt::format("extra_{}", s);
+      if (tag.name == "hostname") tag.value = fmt::format("{}_{}", name, s);
     }
   }
 }
@@ -25,11 +26,11 @@ ExtraWorkload::ExtraWorkload(const Workload& before, size_t sources, int64_t tic
 bool ExtraWorkload::Next(Row* row) {
   if (source_ == sources_.size()) {
     source_ = 0;
-    tick_++;
+    row_++;
   }
-  if (tick_ == ticks_) return false;
-  values_.fill(static_cast<double>((source_ + static_cast<size_t>(tick_)) % 101));
-  *row = {source_++, first_ms_ + tick_ * kTickMs, all_metrics_, values_};
+  if (row_ == rows_) return false;
+  values_.fill(static_cast<double>((source_ + row_) % 101));
+  *row = {source_++, TimeOf(row_), all_metrics_, values_};
   return true;
 }
 

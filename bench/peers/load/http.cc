@@ -55,8 +55,9 @@ StatusOr<HttpResponse> HttpConnection::Exchange(std::string_view head, std::stri
     boost::beast::error_code error;
     if (got == 0) {
       // Ends a body without a length; else the response is cut.
-      parser.put_eof(error);
-      if (error || !parser.is_done()) return Unavailable("the server ended within a response");
+      if (parser.got_some()) parser.put_eof(error);
+      if (error || !parser.is_done())
+        return Unavailable("the server ended the connection instead of answering");
       break;
     }
     filled += got;

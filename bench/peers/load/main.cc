@@ -82,7 +82,7 @@ Status RunLatency(Settings settings) {
     return InvalidArgument("influx-tcp is acknowledged at the end of a stream, not by the batch");
   }
   NEXUS_ASSIGN_OR_RETURN(auto before, OpenWorkload(settings.workload));
-  ExtraWorkload workload(*before, 1, static_cast<int64_t>(settings.count));
+  ExtraWorkload workload(*before, "latency", 1, settings.count);
   settings.feed.batch = kLatencySamples;
   settings.feed.connections = 1;
   settings.feed.lane.one_by_one = true;
@@ -100,7 +100,7 @@ Status RunLatency(Settings settings) {
 Status RunSeries(Settings settings) {
   NEXUS_ASSIGN_OR_RETURN(auto before, OpenWorkload(settings.workload));
   const size_t sources = (settings.count + kMetricsPerHost - 1) / kMetricsPerHost;
-  ExtraWorkload workload(*before, sources, 1);
+  ExtraWorkload workload(*before, "new", sources, 1);
   NEXUS_ASSIGN_OR_RETURN(const FeedResult result, Feed(settings.feed, &workload));
   Print(Figures()
             .Add("path", settings.feed.lane.path)
