@@ -12,7 +12,7 @@
 namespace nexus::bench {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 // Two sources; rows are given by the tests.
 class Named : public Workload {

@@ -11,7 +11,7 @@
 namespace nexus::bench {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 TEST(Snappy, GivesAWriteRequestBack) {
   WorkloadOptions options;

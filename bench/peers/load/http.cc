@@ -30,8 +30,7 @@ double RetryAfter(const Parser& parser) {
 }  // namespace
 
 std::string HttpResponse::ToString() const {
-  return fmt::format("HTTP status {}: {}", status,
-                     std::string_view(body).substr(0, kBytesOfMessageMax));
+  return fmt::format("HTTP status {}: {}", status, body.substr(0, kBytesOfMessageMax));
 }
 
 StatusOr<HttpConnection> HttpConnection::Open(const std::string& address) {
