@@ -27,7 +27,7 @@ passes() {
   local program=${1#//} code=0 folder
   program=$built/${program/:/\/}
   folder=$(mktemp -d)
-  (cd "$program.runfiles/nexus" && TEST_TMPDIR=$folder NEXUS_BINARY=server/nexus NEXUS_PLANT=$bug timeout -k 5 100 "$program" "${@:2}") \
+  (cd "$program.runfiles/nexus" && TEST_TMPDIR=$folder NEXUS_BINARY=server/nexus NEXUS_PLANT=$bug timeout -k 5 300 "$program" "${@:2}") \
     >/dev/null 2>&1 </dev/null || code=$?
   chmod -R u+rwx "$folder" 2>/dev/null && rm -rf "$folder"
   return "$code"
