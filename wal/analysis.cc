@@ -120,14 +120,15 @@ void LogAnalysis::WalkFrames(const io::File& file, const SegmentHeader& header, 
 void LogAnalysis::TakeFrame(const SegmentReader::Step& step) {
   const FrameHeader& frame = *step.frame;
   SegmentScan& segment = segments_.back();
-  bool missing = hash_known_ ? frame.previous != at_.last_hash : bad_pending_;
+  bool missing =
+      bad_frame_pending_ || (hash_known_ ? frame.previous != at_.last_hash : bad_pending_);
   if (missing && !NEXUS_PLANTED("stale-frame-accepted")) {
     AddGap(frame.lsn);
   } else if (bad_pending_) {
     // The hash of the frame before proves that nothing was between.
     segment.blemishes++;
   }
-  bad_pending_ = false;
+  bad_pending_ = bad_frame_pending_ = false;
   if (!hash_known_ && !segment.has_frames()) segment.previous_hash = frame.previous;
   bool opens_the_log = segments_.size() == 1 && !segment.has_frames();
   if (opens_the_log && before_first_.kind == Predecessor::Kind::kOpen) {
@@ -160,6 +161,7 @@ void LogAnalysis::TakeRecord(const FrameHeader& frame) {
 
 void LogAnalysis::TakeBad(const SegmentReader::Step& step) {
   if (step.frame.has_value()) {
+    bad_frame_pending_ = true;
     RaiseDurable(step.frame->durable);
     frame_bytes_seen_ += step.frame->frame_bytes();
   }
@@ -183,7 +185,7 @@ void LogAnalysis::AddGap(Lsn until) {
 void LogAnalysis::CheckCut(const Cut& cut) {
   SegmentScan& segment = segments_.back();
   if (at_.end != cut.end || at_.last_hash != cut.hash) AddGap(cut.end);
-  bad_pending_ = false;
+  bad_pending_ = bad_frame_pending_ = false;
   hash_known_ = true;
   at_.end = cut.end;
   at_.last_hash = segment.last_hash = cut.hash;
@@ -215,7 +217,7 @@ void LogAnalysis::LoseLink(const ChainLink& link, const std::string& why) {
   // what came later.
   AddDamage(std::move(damage));
   hash_known_ = false;
-  bad_pending_ = false;
+  bad_pending_ = bad_frame_pending_ = false;
 }
 
 void LogAnalysis::AddDamage(Damage damage) {

@@ -98,6 +98,8 @@ class LogAnalysis {
   uint64_t frame_bytes_seen_ = 0;
   // Bytes behind the last good frame that are neither frame nor padding, and what they are.
   bool bad_pending_ = false;
+  // One of them has a genuine header: there was a frame, whatever the next one's link says.
+  bool bad_frame_pending_ = false;
   std::string bad_why_;
   std::vector<Gap> gaps_;
   std::vector<Damage> damage_;
