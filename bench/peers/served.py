@@ -10,7 +10,7 @@ import measures
 _LATENCY_BATCHES = 500
 _QUESTIONS = {"latest": 500, "raw": 500, "max": 20, "average": 10}
 _CHECKED = 5
-_SERIES = (("100k", 100_000), ("1M", 900_000))
+_SERIES = {"100k": 100_000, "1M": 1_000_000}
 _SERIES_BATCH = 5000
 # A server that is killed had acknowledged this share of the workload, if it was quick enough.
 _KILL_SHARE = 0.5
@@ -144,24 +144,25 @@ class Served:
             acknowledged = max(done["samples"], 1)
             seconds = self._system.restart(clean=False)
             self._add("restart.killed.server", size, seconds + self._first_answer(feed, size))
-            found = self._questions(feed, size, "all", 1, "--cold")["answers"][0][0] * 10
+            # Of ten metrics it counts the first.
+            found = self._load.run("count", *self._system.ask_arguments(feed), *size.arguments)["samples"] * 10
             self._add("lost.server", size, 100 * max(0, acknowledged - found) / acknowledged)
         finally:
             self._end()
 
     def measure_series(self, size):
         """New series and the memory that they take."""
-        self._start_fresh("series", size)
-        try:
-            feed = next(iter(self._feeds(size).values()))
-            for title, count in _SERIES:
+        for title, count in _SERIES.items():
+            self._start_fresh("series", size)
+            try:
+                feed = next(iter(self._feeds(size).values()))
                 made = self._load.run("series", *feed.arguments, *size.arguments, "--count", count, "--batch",
-                                      _SERIES_BATCH, "--seed", len(title))
+                                      _SERIES_BATCH)
                 self._add("series.server", size, made["series_per_second"])
                 time.sleep(1)  # what is put off is done
                 self._add(f"memory.{title}", size, self._system.server.resident_bytes() / 2**20)
-        finally:
-            self._end()
+            finally:
+                self._end()
 
     def _add(self, measure, size, value, remark=""):
         self._collector.add(measure, size.workload, self.name, value, remark)

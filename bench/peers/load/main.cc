@@ -4,6 +4,7 @@
 //   load latency PATH --address HOST:PORT --count N      batches of ten samples, each waited for
 //   load series PATH --address HOST:PORT --count N       new series, a sample each
 //   load ask SYSTEM --address HOST:PORT [workload] --kind K --count N
+//   load count SYSTEM --address HOST:PORT [workload]     what there is of the first metric
 //   load truth [workload] --kind K --count N             the right answers
 //
 // Each prints one JSON object on one line; `feed --progress` prints lines `acknowledged N` before
@@ -42,6 +43,7 @@ struct Settings {
   size_t count = 1000;
   size_t answers = 10;
   bool cold = false;
+  bool extra = false;
 };
 
 void Print(const std::string& line) {
@@ -55,6 +57,10 @@ Status RunFeed(Settings settings) {
     settings.feed.progress = [](uint64_t samples) {
       Print(fmt::format("acknowledged {}", samples));
     };
+  }
+  if (settings.extra) {
+    workload = std::make_unique<ExtraWorkload>(*workload, settings.workload.hosts,
+                                               settings.workload.ticks);
   }
   NEXUS_ASSIGN_OR_RETURN(const FeedResult result, Feed(settings.feed, workload.get()));
   Figures figures;
@@ -138,6 +144,26 @@ Status RunAsk(Settings settings) {
   return OkStatus();
 }
 
+Status RunCount(Settings settings) {
+  NEXUS_ASSIGN_OR_RETURN(const System system, SystemOf(settings.system));
+  NEXUS_ASSIGN_OR_RETURN(auto workload, OpenWorkload(settings.workload));
+  NEXUS_ASSIGN_OR_RETURN(
+      const Subject subject,
+      SubjectOf(*workload, settings.workload.name, settings.metric_prefix, settings.database));
+  Question all = QuestionsOf(*workload, QuestionKind::kLatest, 1).front();
+  all.kind = QuestionKind::kRaw;
+  all.sources.clear();
+  NEXUS_ASSIGN_OR_RETURN(
+      const AskResult result,
+      Ask(system, settings.address, subject, *workload, {}, std::span(&all, 1)));
+  Print(Figures()
+            .Add("system", settings.system)
+            .Add("samples", result.answers[0].count)
+            .Add("sum", result.answers[0].sum)
+            .ToJson());
+  return OkStatus();
+}
+
 Status RunTruth(Settings settings) {
   NEXUS_ASSIGN_OR_RETURN(const QuestionKind kind, QuestionKindOf(settings.kind));
   NEXUS_ASSIGN_OR_RETURN(auto workload, OpenWorkload(settings.workload));
@@ -190,6 +216,15 @@ void AddQuestions(CLI::App* command, Settings* settings) {
       ->capture_default_str();
 }
 
+void AddSystem(CLI::App* command, Settings* settings) {
+  command->add_option("system", settings->system, "nexus, prometheus, victoriametrics or influxdb")
+      ->required();
+  command->add_option("--address", settings->address, "HOST:PORT")->required();
+  command->add_option("--metric-prefix", settings->metric_prefix,
+                      "of line protocol: the measurement and _, as cpu_");
+  command->add_option("--database", settings->database, "of InfluxDB")->capture_default_str();
+}
+
 // The command chosen, ready to run.
 using Command = Status (*)(Settings);
 
@@ -206,6 +241,8 @@ void Declare(CLI::App* app, Settings* settings, Command* chosen) {
   AddBatches(feed, settings);
   feed->add_option("--limit", settings->feed.limit_seconds, "seconds of sending; 0: all of it")
       ->capture_default_str();
+  feed->add_flag("--extra", settings->extra,
+                 "rows of other hosts, behind the workload's end: no question is about them");
   feed->add_flag("--progress", settings->progress,
                  "print `acknowledged N` while it goes; a lost connection is no error then");
   CLI::App* latency = add("latency", "time batches of ten samples", RunLatency);
@@ -218,13 +255,11 @@ void Declare(CLI::App* app, Settings* settings, Command* chosen) {
   AddBatches(series, settings);
   series->add_option("--count", settings->count, "of series, in tens")->capture_default_str();
   CLI::App* ask = add("ask", "ask questions", RunAsk);
-  ask->add_option("system", settings->system, "nexus, prometheus, victoriametrics or influxdb")
-      ->required();
-  ask->add_option("--address", settings->address, "HOST:PORT")->required();
+  AddSystem(ask, settings);
   AddQuestions(ask, settings);
-  ask->add_option("--metric-prefix", settings->metric_prefix,
-                  "of line protocol: the measurement and _, as cpu_");
-  ask->add_option("--database", settings->database, "of InfluxDB")->capture_default_str();
+  CLI::App* count = add("count", "count what there is of the first metric", RunCount);
+  AddSystem(count, settings);
+  AddWorkload(count, settings);
   ask->add_flag("--cold", settings->cold, "without questions to warm up");
   AddQuestions(add("truth", "the right answers", RunTruth), settings);
 }
