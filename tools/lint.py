@@ -83,10 +83,17 @@ def tidy_choice(sources, cache, check_all):
     touched = None if check_all else changed()
     wanted = every if touched is None else every & set(touched)
     wanted |= {path[:-len(".h")] + ".cc" for path in wanted if path.endswith(".h")} & every
+    wanted -= {path for path in wanted if lacks_peer(sources[path])}
     code = sorted(path for path in wanted if path.endswith(".cc"))
     chosen = code + sorted(wanted - set(code) - cache.reached_by(code))
     limit = len(chosen) if check_all else TIDY_FILES_MAX
     return chosen[:limit], chosen[limit:]
+
+
+def lacks_peer(source):
+    """Whether it includes a peer's header that is not on this machine."""
+    return any(f"#include <{header}>" in source.text and not os.path.exists(f"/usr/include/{header}")
+               for header in policy.PEER_HEADERS)
 
 
 def proved_by_build(header, sources):
