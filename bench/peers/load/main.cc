@@ -59,8 +59,8 @@ Status RunFeed(Settings settings) {
     };
   }
   if (settings.extra) {
-    workload = std::make_unique<ExtraWorkload>(*workload, settings.workload.hosts,
-                                               settings.workload.ticks);
+    workload = std::make_unique<ExtraWorkload>(*workload, "extra", settings.workload.hosts,
+                                               static_cast<size_t>(settings.workload.ticks));
   }
   NEXUS_ASSIGN_OR_RETURN(const FeedResult result, Feed(settings.feed, workload.get()));
   Figures figures;
