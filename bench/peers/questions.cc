@@ -28,6 +28,7 @@ struct Seen {
   uint64_t count = 0;
   double sum = 0;
   double max = -std::numeric_limits<double>::infinity();
+  int64_t last_ms = std::numeric_limits<int64_t>::min();
   double last = 0;
 };
 
@@ -46,6 +47,8 @@ class Asked {
     seen.count++;
     seen.sum += value;
     seen.max = std::max(seen.max, value);
+    if (at < seen.last_ms) return;
+    seen.last_ms = at;
     seen.last = value;
   }
 
