@@ -58,6 +58,21 @@ TEST(Questions, AreAnsweredByBruteForce) {
   EXPECT_EQ(average.sum, 179.5 + 1179.5);
 }
 
+TEST(Questions, TheLatestIsTheNewestAlsoWhereLateRowsComeLast) {
+  const WorkloadOptions late = {
+      .name = "backfill", .hosts = 5, .ticks = 60, .seed = 42, .directory = ""};
+  WorkloadOptions in_order = late;
+  in_order.name = "cpu";
+  auto rows = OpenWorkload(late);
+  auto same_rows = OpenWorkload(in_order);
+  const int64_t first = (*rows)->first_ms();
+  const Question question = {QuestionKind::kLatest, {0}, first, (*rows)->last_ms()};
+  const Question in_order_question = {
+      QuestionKind::kLatest, {0}, (*same_rows)->first_ms(), (*same_rows)->last_ms()};
+  EXPECT_EQ(AnswersOf(rows->get(), std::span(&question, 1))[0].sum,
+            AnswersOf(same_rows->get(), std::span(&in_order_question, 1))[0].sum);
+}
+
 TEST(Questions, AreSpreadAndStayWithinTheWorkload) {
   Counting workload;
   const std::vector<Question> questions = QuestionsOf(workload, QuestionKind::kRaw, 100);
