@@ -34,7 +34,7 @@ _STYLE = """
 
 def _offset(ratio):
     """Pixels right of the middle; what is beyond the scale ends at its edge."""
-    decades = math.log10(ratio) if ratio > 0 else -_DECADES
+    decades = -_DECADES if ratio == 0 else _DECADES if math.isinf(ratio) else math.log10(ratio)
     return max(-1.0, min(1.0, decades / _DECADES)) * _HALF
 
 

@@ -1,5 +1,7 @@
 """The table of a comparison, in Markdown: a row for each measure and workload, nexus against the best peer and each peer."""
 
+import math
+
 import results as records
 
 OURS = "nexus"
@@ -8,6 +10,8 @@ OURS = "nexus"
 def number(value):
     """Three significant digits, thousands and millions by letter."""
     magnitude = abs(value)
+    if math.isinf(value):
+        return "inf"
     for limit, letter in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if magnitude >= limit:
             return number(value / (limit if limit != 1e4 else 1e3)) + letter

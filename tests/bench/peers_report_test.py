@@ -56,6 +56,11 @@ class ReportTest(unittest.TestCase):
         noisy = report.heading(dict(RUN, noisy=True, noise=1.7))
         self.assertIn("**Noisy**", noisy[-1])
 
+    def test_nothing_lost_against_something_is_drawn_and_told(self):
+        lost = [result("lost.server", "nexus", 0), result("lost.server", "victoriametrics", 7.5)]
+        self.assertIn("inf x victoriametrics", report.table(measures.ALL, lost)[2])
+        xml.dom.minidom.parseString(chart.svg(measures.ALL, lost, "lost"))
+
     def test_measures_have_names_of_their_own(self):
         self.assertEqual(len(measures.BY_NAME), len(measures.ALL))
 
