@@ -21,6 +21,7 @@ QUIET := $(shell [ -t 2 ] || echo --noshow_progress)
 SHARED := $(wildcard $(abspath ../shared))
 # In CI each commit is tried with seeds of its own.
 SEED_OF_COMMIT := $(if $(CI),$(shell printf '%d' "0x0$$(git rev-parse --short=8 HEAD 2>/dev/null)"))
+RUN_BENCH := $(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release
 TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SEED_OF_COMMIT),--test_env=NEXUS_FIRST_SEED=$(SEED_OF_COMMIT)) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
 
 .PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim soak bench bench-micro profile install
@@ -75,13 +76,13 @@ soak: build  ## the release server under kill -9 and on full disks for SECONDS=3
 	  all --seconds $(SECONDS) --backends uring,posix
 
 bench: build  ## the benchmarks, as a release build; prints a table of the engine and one of the server
-	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench
-	@$(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench:server_bench -- --nexus "$(CURDIR)/bin/nexus"
+	@$(RUN_BENCH) //bench
+	@$(RUN_BENCH) //bench:server_bench -- --nexus "$(CURDIR)/bin/nexus"
 
 bench-micro: setup  ## codecs, checksums, parser, merge, look-ups and log commits, one by one (Google Benchmark)
 	@for bench in base:checksum_bench layer:codec_bench server:parser_bench engine:query_bench engine:memtable_bench \
 	    catalog:lookup_bench wal:commit_bench; do \
-	  $(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release //bench/$$bench; \
+	  $(RUN_BENCH) //bench/$$bench; \
 	done
 
 profile: setup  ## flame graphs of ingest and queries in .cache/profile/, and allocations, over SECONDS=30 each

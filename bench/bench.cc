@@ -22,14 +22,13 @@
 #include <vector>
 
 #include "base/check.h"
+#include "bench/embedded.h"
 #include "bench/telemetry_gen.h"
 #include "engine/nexus.h"
 #include "io/real.h"
 
 namespace nexus::bench {
 namespace {
-
-constexpr size_t kBatchSamples = 1000;
 
 struct Settings {
   std::string directory = "/tmp/nexus-bench";
@@ -65,22 +64,6 @@ void Row(std::string_view name, std::string_view value, std::string_view mark) {
   std::fflush(stdout);
 }
 
-std::unique_ptr<Database> OpenAt(const std::string& directory, Options options = {}) {
-  options.directory = directory;
-  StatusOr<std::unique_ptr<Database>> db = Database::Open(options);
-  if (!db.ok()) fmt::print(stderr, "open: {}\n", db.status().ToString());
-  NEXUS_CHECK(db.ok());
-  return *std::move(db);
-}
-
-std::vector<SeriesId> SeriesOf(Database* db, const TelemetryGenerator& data) {
-  std::vector<Labels> labels;
-  for (size_t s = 0; s < data.series(); s++) labels.push_back(data.LabelsOf(s));
-  StatusOr<std::vector<SeriesId>> ids = db->Series(labels);
-  NEXUS_CHECK(ids.ok());
-  return *std::move(ids);
-}
-
 // One batch: the values of kBatchSamples consecutive series at the present tick.
 WriteBatch BatchAt(const TelemetryGenerator& data, const std::vector<SeriesId>& ids, size_t first) {
   size_t count = std::min(kBatchSamples, ids.size() - first);
@@ -88,43 +71,6 @@ WriteBatch BatchAt(const TelemetryGenerator& data, const std::vector<SeriesId>& 
   batch.AddRow(data.timestamp_ms(0) * 1'000'000, std::span(ids).subspan(first, count),
                data.values().subspan(first, count));
   return batch;
-}
-
-// Rows made beforehand, so that the generator is not in the measurement.
-struct Tape {
-  std::vector<int64_t> timestamps;
-  std::vector<std::vector<double>> values;
-};
-
-Tape Record(TelemetryGenerator* data, int ticks) {
-  Tape tape;
-  for (int tick = 0; tick < ticks; tick++) {
-    tape.timestamps.push_back(data->timestamp_ms(0) * 1'000'000);
-    tape.values.emplace_back(data->values().begin(), data->values().end());
-    data->NextTick();
-  }
-  return tape;
-}
-
-uint64_t AppendTape(Database* db, const std::vector<SeriesId>& ids, const Tape& tape, bool wait) {
-  uint64_t samples = 0;
-  for (size_t tick = 0; tick < tape.timestamps.size(); tick++) {
-    for (size_t first = 0; first < ids.size(); first += kBatchSamples) {
-      size_t count = std::min(kBatchSamples, ids.size() - first);
-      WriteBatch batch;
-      batch.AddRow(tape.timestamps[tick], std::span(ids).subspan(first, count),
-                   std::span(tape.values[tick]).subspan(first, count));
-      samples += count;
-      if (wait) {
-        NEXUS_CHECK(db->Append(std::move(batch)).ok());
-      } else {
-        db->AppendAsync(std::move(batch), {},
-                        [](StatusOr<AppendOutcome> outcome) { NEXUS_CHECK(outcome.ok()); });
-      }
-    }
-  }
-  NEXUS_CHECK(db->Sync().ok());
-  return samples;
 }
 
 void MeasureAppends(Database* db, const std::vector<SeriesId>& ids, TelemetryGenerator* data,
@@ -223,18 +169,12 @@ void MeasureQueries(Database* db, const TelemetryGenerator& data) {
                     latencies[latencies.size() * 99 / 100]),
         "");
   };
-  auto drain = [](StatusOr<std::unique_ptr<Cursor>> cursor) {
-    NEXUS_CHECK(cursor.ok());
-    SeriesChunk chunk;
-    while (*(*cursor)->Next(&chunk)) {
-    }
-  };
   measure("1 series x 1 h raw, p50 / p99", 200, [&](int i) {
     SelectQuery query;
     query.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}",
                                  static_cast<size_t>(i) * 7 % data.hosts());
     query.range = {last - hour, last};
-    drain(db->Select(query));
+    Drain(db->Select(query));
   });
   measure("8 series x 12 h, 1-min max, p50 / p99", 50, [&](int i) {
     AggregateQuery query;
@@ -242,7 +182,7 @@ void MeasureQueries(Database* db, const TelemetryGenerator& data) {
     query.select.range = {last - 12 * hour, last};
     query.function = AggregateFunction::kMax;
     query.step_ns = hour / 60;
-    drain(db->Aggregate(query));
+    Drain(db->Aggregate(query));
   });
   measure("1000 hosts x 1 h avg by host, p50 / p99", 20, [&](int) {
     AggregateQuery query;
@@ -250,7 +190,7 @@ void MeasureQueries(Database* db, const TelemetryGenerator& data) {
     query.select.range = {last - hour, last};
     query.grouped = true;
     query.by = {"hostname"};
-    drain(db->Aggregate(query));
+    Drain(db->Aggregate(query));
   });
 }
 

@@ -1,5 +1,5 @@
-// The work that `make profile` looks at: durable ingest, or the four questions of the comparison,
-// for some seconds, with the embedded engine. Prints the rate and what it took from the heap.
+// The work that `make profile` looks at, for some seconds: durable ingest, or four questions in
+// turn, with the embedded engine. Prints the rate and what it took from the heap.
 //
 //   profiled_work ingest|query --dir DIR [--seconds N] [--hosts N]
 
@@ -8,11 +8,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
+#include "bench/embedded.h"
 #include "bench/profile/counted_malloc.h"
 #include "bench/telemetry_gen.h"
 #include "engine/nexus.h"
@@ -21,7 +21,7 @@
 namespace nexus::bench {
 namespace {
 
-constexpr size_t kBatchSamples = 1000;
+// Rows that are written over and over, later each time.
 constexpr int kTapeTicks = 200;
 // Of the database that is asked: an hour and a half.
 constexpr int kAskedTicks = 540;
@@ -31,59 +31,6 @@ struct Settings {
   std::string directory;
   double seconds = 10;
   size_t hosts = 1000;
-};
-
-// The engine and its series, and rows made beforehand that are written over and over, later each
-// time.
-class Subject {
- public:
-  explicit Subject(const Settings& settings) : data_(DataSet::kCpu, settings.hosts) {
-    std::filesystem::remove_all(settings.directory);
-    Options options;
-    options.directory = settings.directory;
-    auto db = Database::Open(options);
-    if (!db.ok()) fmt::print(stderr, "profiled_work: {}\n", db.status().ToString());
-    NEXUS_CHECK(db.ok());
-    db_ = *std::move(db);
-    std::vector<Labels> labels;
-    for (size_t s = 0; s < data_.series(); s++) labels.push_back(data_.LabelsOf(s));
-    auto ids = db_->Series(labels);
-    NEXUS_CHECK(ids.ok());
-    ids_ = *std::move(ids);
-    for (int tick = 0; tick < kTapeTicks; tick++) {
-      rows_.emplace_back(data_.values().begin(), data_.values().end());
-      data_.NextTick();
-    }
-  }
-  ~Subject() { NEXUS_CHECK(db_->Close().ok()); }
-
-  Database* db() { return db_.get(); }
-  int64_t now_ns() const { return now_ns_; }
-
-  // Samples of one tick of all series.
-  uint64_t AppendTick() {
-    const std::vector<double>& row = rows_[static_cast<size_t>(ticks_++ % kTapeTicks)];
-    for (size_t first = 0; first < ids_.size(); first += kBatchSamples) {
-      const size_t count = std::min(kBatchSamples, ids_.size() - first);
-      WriteBatch batch;
-      batch.AddRow(now_ns_, std::span(ids_).subspan(first, count),
-                   std::span(row).subspan(first, count));
-      db_->AppendAsync(std::move(batch), {},
-                       [](StatusOr<AppendOutcome> outcome) { NEXUS_CHECK(outcome.ok()); });
-    }
-    now_ns_ += kTickMs * 1'000'000;
-    // What is on its way is bounded, or the last of it would wait beyond its deadline.
-    if (ticks_ % kTapeTicks == 0) NEXUS_CHECK(db_->Sync().ok());
-    return ids_.size();
-  }
-
- private:
-  TelemetryGenerator data_;
-  std::unique_ptr<Database> db_;
-  std::vector<SeriesId> ids_;
-  std::vector<std::vector<double>> rows_;
-  int64_t now_ns_ = kFirstTickMs * 1'000'000;
-  int64_t ticks_ = 0;
 };
 
 // Works until the time is over; prints what a unit cost.
@@ -104,51 +51,60 @@ void Measure(const Settings& settings, const char* unit, Work&& work) {
       static_cast<double>(after.bytes - before.bytes) / units);
 }
 
-uint64_t Drain(StatusOr<std::unique_ptr<Cursor>> cursor) {
-  NEXUS_CHECK(cursor.ok());
-  SeriesChunk chunk;
-  uint64_t samples = 0;
-  while (true) {
-    StatusOr<bool> more = (*cursor)->Next(&chunk);
-    NEXUS_CHECK(more.ok());
-    if (!*more) return samples;
-    samples += chunk.timestamps.size();
-  }
-}
-
-// One of each question.
-uint64_t Ask(Subject* subject, size_t host) {
+// The latest sample and an hour of a series, the maximum of each minute of eight series, and the
+// average of each host over an hour. Returns how many questions that were.
+uint64_t Ask(Database* db, size_t host, TimeRange hour) {
   SelectQuery one;
   one.selector = fmt::format("usage_user{{hostname=\"host_{}\"}}", host);
-  Drain(subject->db()->Latest(one));
-  one.range = {subject->now_ns() - kHourNs, subject->now_ns()};
-  Drain(subject->db()->Select(one));
+  Drain(db->Latest(one));
+  one.range = hour;
+  Drain(db->Select(one));
   AggregateQuery some;
-  some.select.selector = fmt::format("usage_user{{hostname=~\"host_[0-7]\"}}");
-  some.select.range = {0, subject->now_ns()};
+  some.select.selector = "usage_user{hostname=~\"host_[0-7]\"}";
   some.function = AggregateFunction::kMax;
-  some.step_ns = 60'000'000'000;
-  Drain(subject->db()->Aggregate(some));
+  some.step_ns = kHourNs / 60;
+  some.select.range = {0, hour.last};
+  Drain(db->Aggregate(some));
   AggregateQuery all;
   all.select.selector = "usage_user";
-  all.select.range = one.range;
+  all.select.range = hour;
   all.function = AggregateFunction::kAvg;
   all.grouped = true;
   all.by = {"hostname"};
-  Drain(subject->db()->Aggregate(all));
+  Drain(db->Aggregate(all));
   return 4;
 }
 
+void Ingest(const Settings& settings, Database* db) {
+  TelemetryGenerator data(DataSet::kCpu, settings.hosts);
+  const std::vector<SeriesId> ids = SeriesOf(db, data);
+  Tape tape = Record(&data, kTapeTicks);
+  Measure(settings, "sample", [&] {
+    const uint64_t samples = AppendTape(db, ids, tape, false);
+    for (int64_t& timestamp : tape.timestamps) timestamp += kTapeTicks * kTickMs * 1'000'000;
+    return samples;
+  });
+}
+
+void Query(const Settings& settings, Database* db) {
+  TelemetryGenerator data(DataSet::kCpu, settings.hosts);
+  const std::vector<SeriesId> ids = SeriesOf(db, data);
+  const Tape tape = Record(&data, kAskedTicks);
+  AppendTape(db, ids, tape, false);
+  NEXUS_CHECK(db->Flush().ok());
+  const int64_t last = tape.timestamps.back();
+  size_t host = 0;
+  Measure(settings, "answer", [&] {
+    return Ask(db, host++ % settings.hosts, {last - kHourNs, last});
+  });
+}
+
 void Run(const std::string& work, const Settings& settings) {
-  Subject subject(settings);
-  if (work == "ingest") {
-    Measure(settings, "sample", [&] { return subject.AppendTick(); });
-  } else {
-    for (int tick = 0; tick < kAskedTicks; tick++) subject.AppendTick();
-    NEXUS_CHECK(subject.db()->Sync().ok() && subject.db()->Flush().ok());
-    size_t host = 0;
-    Measure(settings, "answer", [&] { return Ask(&subject, host++ % settings.hosts); });
-  }
+  std::filesystem::remove_all(settings.directory);
+  auto db = OpenAt(settings.directory);
+  work == "ingest" ? Ingest(settings, db.get()) : Query(settings, db.get());
+  NEXUS_CHECK(db->Close().ok());
+  std::filesystem::remove_all(settings.directory);
 }
 
 }  // namespace
@@ -166,6 +122,5 @@ int main(int argc, char** argv) {
   app.add_option("--hosts", settings.hosts, "hosts of ten series each")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   nexus::bench::Run(work, settings);
-  std::filesystem::remove_all(settings.directory);
   return 0;
 }

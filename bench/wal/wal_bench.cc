@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "io/file_util.h"
+#include "bench/wal/bench_log.h"
 #include "io/real.h"
 #include "wal/cursor.h"
 #include "wal/log.h"
@@ -32,45 +32,11 @@
 namespace nexus::wal {
 namespace {
 
-constexpr RecordKind kKind{1};
 constexpr uint64_t kThroughputBytes = uint64_t{2} << 30;
 constexpr uint64_t kReplayBytes = uint64_t{512} << 20;
 constexpr int kLatencyRounds = 5000;
 // As far behind the end as a memtable of that size would hold the log.
 constexpr uint64_t kTrimLag = uint64_t{128} << 20;
-
-void Must(const Status& status) {
-  if (status.ok()) return;
-  fmt::print(stderr, "wal_bench: {}\n", std::string(FromAbsl(status.message())));
-  std::exit(1);
-}
-
-// Wakes whoever waits for the log.
-class Waker : public LogObserver {
- public:
-  void OnDurable(Lsn) override { changed.Pulse(); }
-  void OnFailed(Status why) override { Must(why); }
-  void OnRoom() override { changed.Pulse(); }
-  io::Event changed;
-};
-
-struct Opened {
-  LogScan scan;
-  std::unique_ptr<Waker> waker = std::make_unique<Waker>();
-  std::unique_ptr<Log> log;
-};
-
-io::Task<Status> OpenLog(io::Environment* environment, std::string folder, Opened* opened) {
-  NEXUS_CO_ASSIGN_OR_RETURN(opened->scan,
-                            co_await ScanLog(environment, folder, Witness(), nullptr));
-  LogOptions options;
-  options.directory = folder;
-  options.database = DatabaseId{1, 2};
-  options.open_count = opened->scan.open_count_max + 1;
-  NEXUS_CO_ASSIGN_OR_RETURN(
-      opened->log, co_await Log::Start(environment, options, &opened->scan, opened->waker.get()));
-  co_return OkStatus();
-}
 
 io::Task<void> TrimInBackground(Log* log, Lsn below, bool* busy) {
   Must(co_await log->Trim(below));
@@ -90,7 +56,7 @@ io::Task<Status> Fill(io::Environment* environment, Opened* opened, uint64_t rec
       co_await opened->waker->changed.Wait();
       continue;
     }
-    NEXUS_CO_RETURN_IF_ERROR(log->Append(kKind, {&piece, 1}).status());
+    NEXUS_CO_RETURN_IF_ERROR(log->Append(kBenchKind, {&piece, 1}).status());
     done += record_bytes;
     if (trim && !trimming && done % (uint64_t{32} << 20) < record_bytes && done > kTrimLag) {
       trimming = true;
@@ -103,22 +69,6 @@ io::Task<Status> Fill(io::Environment* environment, Opened* opened, uint64_t rec
   co_return synced;
 }
 
-io::Task<Status> AppendOneByOne(io::Environment* environment, Opened* opened, uint64_t record_bytes,
-                                std::vector<int64_t>* samples) {
-  std::string body(record_bytes, 'x');
-  Bytes piece = AsBytes(body);
-  Log* log = opened->log.get();
-  for (int round = 0; round < kLatencyRounds; round++) {
-    while (!log->CanAppend(record_bytes)) co_await opened->waker->changed.Wait();
-    int64_t before = environment->MonotonicNanos();
-    StatusOr<AppendResult> result = log->Append(kKind, {&piece, 1});
-    NEXUS_CO_RETURN_IF_ERROR(result.status());
-    while (log->durable() < result->end) co_await opened->waker->changed.Wait();
-    if (round >= kLatencyRounds / 10) samples->push_back(environment->MonotonicNanos() - before);
-  }
-  co_return OkStatus();
-}
-
 io::Task<Status> Replay(io::Environment* environment, LogScan scan, uint64_t* bytes,
                         uint64_t* records) {
   LogCursor cursor(environment, scan, CursorOptions());
@@ -129,8 +79,6 @@ io::Task<Status> Replay(io::Environment* environment, LogScan scan, uint64_t* by
     *records += some.size();
   }
 }
-
-io::Task<Status> CloseLog(Log* log) { co_return co_await log->Close(); }
 
 class Bench {
  public:
@@ -147,19 +95,10 @@ class Bench {
   double Seconds(int64_t since_ns) const {
     return static_cast<double>(environment_->MonotonicNanos() - since_ns) * 1e-9;
   }
-  void Begin(Opened* opened) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directory(folder_);
-    Must(environment_->BlockOn(OpenLog(environment_, folder_, opened)));
-  }
-  void End(Opened* opened) {
-    Must(environment_->BlockOn(CloseLog(opened->log.get())));
-    environment_->RunOnLoop([&] { opened->log.reset(); });
-  }
 
   void MeasureThroughput(uint64_t record_bytes) {
     Opened opened;
-    Begin(&opened);
+    OpenLog(environment_, folder_, &opened);
     // Enough records of each size for a second or so.
     uint64_t total = std::min(kThroughputBytes, record_bytes * 4'000'000);
     Must(environment_->BlockOn(Fill(environment_, &opened, record_bytes, total / 4, true)));
@@ -175,14 +114,16 @@ class Bench {
         static_cast<double>(total / record_bytes) / seconds,
         static_cast<double>(stats.written_bytes - at_first.written_bytes) / 1024 /
             static_cast<double>(stats.rounds - at_first.rounds));
-    End(&opened);
+    CloseLog(environment_, &opened);
   }
 
   void MeasureLatency(uint64_t record_bytes) {
     Opened opened;
-    Begin(&opened);
+    OpenLog(environment_, folder_, &opened);
     std::vector<int64_t> samples;
-    Must(environment_->BlockOn(AppendOneByOne(environment_, &opened, record_bytes, &samples)));
+    Must(environment_->BlockOn(
+        AppendOneByOne(environment_, &opened, record_bytes, kLatencyRounds, &samples)));
+    samples.erase(samples.begin(), samples.begin() + kLatencyRounds / 10);  // they warm up
     std::sort(samples.begin(), samples.end());
     auto at = [&](double share) {
       auto index = static_cast<size_t>(share * static_cast<double>(samples.size() - 1));
@@ -191,14 +132,14 @@ class Bench {
     fmt::print(
         "one durable append of {:>6} B       p50 {:.0f} us, p99 {:.0f} us, p99.9 {:.0f} us\n",
         record_bytes, at(0.5), at(0.99), at(0.999));
-    End(&opened);
+    CloseLog(environment_, &opened);
   }
 
   void MeasureReplay() {
     Opened opened;
-    Begin(&opened);
+    OpenLog(environment_, folder_, &opened);
     Must(environment_->BlockOn(Fill(environment_, &opened, 16384, kReplayBytes, false)));
-    End(&opened);
+    CloseLog(environment_, &opened);
     int64_t before = environment_->MonotonicNanos();
     StatusOr<LogScan> scan =
         environment_->BlockOn(ScanLog(environment_, folder_, Witness(), nullptr));
