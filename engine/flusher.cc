@@ -15,6 +15,13 @@ namespace {
 // After a failed flush: long enough not to hammer a full disk, short enough that a healed one is
 // used soon.
 constexpr int64_t kRetryPauseNs = 1'000'000'000;
+// Ages are looked at so often at most: with thousands of tenants a look is thousands of branches,
+// and records are applied every few microseconds.
+constexpr int64_t kLookPauseNs = 10'000'000;
+// While more memtables wait for their flush, checkpoints keep this distance: each costs three
+// flushes of the disk and an image, and a thousand small tenants may be flushed one after the
+// other.
+constexpr int64_t kCheckpointPauseNs = 100'000'000;
 
 }  // namespace
 
@@ -33,6 +40,7 @@ void Flusher::Seal(TenantState* tenant, BranchState* branch) {
   branch->active = state_->NewMemtable(branch->active.get());
   branch->active_first.reset();
   state_->Publish(*tenant, *branch);
+  wake_.Set();
 }
 
 void Flusher::SealAll() {
@@ -44,7 +52,8 @@ void Flusher::SealAll() {
 // Keeps the active memtables below half of the budget, largest first: the other half is for what is
 // being flushed.
 void Flusher::SealForMemory() {
-  while (true) {
+  // Sealed ones count here: too many at most.
+  while (state_->memtable_bytes >= state_->options.memtable_bytes / 2) {
     uint64_t active_bytes = 0;
     uint64_t largest_bytes = 0;
     Oldest largest;
@@ -106,7 +115,11 @@ Flusher::Oldest Flusher::FindOldestSealed() const {
 
 void Flusher::Kick() {
   SealForMemory();
-  wake_.Set();
+  if (look_is_due_) return;
+  look_is_due_ = true;
+  io::Executor* executor = state_->environment->executor();
+  executor->CancelTimer(&tick_);
+  executor->StartTimer(&tick_, looked_at_ns_ + kLookPauseNs);
 }
 
 void Flusher::Stop() {
@@ -120,9 +133,11 @@ io::Task<void> Flusher::Run() {
   (co_await reserve_.Restore()).IgnoreError();
   while (!stopping_) {
     wake_.Reset();
+    look_is_due_ = false;
     SealWhatIsOld();
     Oldest oldest = FindOldestSealed();
     int64_t now = state_->environment->MonotonicNanos();
+    looked_at_ns_ = now;
     if (oldest.branch != nullptr && now >= retry_at_ns_) {
       co_await Attempt(oldest);
       continue;
@@ -143,9 +158,7 @@ io::Task<void> Flusher::Attempt(Oldest oldest) {
     if (released) state_->flush_status = co_await FlushOne(oldest);
   }
   if (state_->flush_status.ok()) {
-    // The flush stands whether or not the checkpoint succeeds; the next one trims what this one
-    // could not.
-    (co_await keeper_->Checkpoint()).IgnoreError();
+    co_await CheckpointUnlessBusy();
     (co_await reserve_.Restore()).IgnoreError();
   }
   retry_at_ns_ =
@@ -153,6 +166,15 @@ io::Task<void> Flusher::Attempt(Oldest oldest) {
   attempts_++;
   attempted_.Pulse();
   committer_->Pump();
+}
+
+io::Task<void> Flusher::CheckpointUnlessBusy() {
+  const int64_t now = state_->environment->MonotonicNanos();
+  if (FindOldestSealed().branch != nullptr && now < next_checkpoint_ns_) co_return;
+  // The flush stands whether or not the checkpoint succeeds; the next one trims what this one
+  // could not.
+  (co_await keeper_->Checkpoint()).IgnoreError();
+  next_checkpoint_ns_ = state_->environment->MonotonicNanos() + kCheckpointPauseNs;
 }
 
 io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Oldest oldest, SealedMemtable sealed) {

@@ -34,7 +34,8 @@ class Flusher {
   io::Task<void> Run();
   void Stop();
 
-  // Looks whether a memtable should be sealed; called when records were applied.
+  // Looks whether a memtable should be sealed - for memory at once, for age soon; called when
+  // records were applied.
   void Kick();
   // Seals everything applied so far and waits until it is in layers. The error of the first flush
   // that fails meanwhile.
@@ -80,6 +81,7 @@ class Flusher {
   io::Task<StatusOr<Written>> WriteOne(Oldest oldest, SealedMemtable sealed);
   io::Task<Status> Publish(const Written& written);
   io::Task<void> Attempt(Oldest oldest);
+  io::Task<void> CheckpointUnlessBusy();
 
   DatabaseState* const state_;
   Applier* const applier_;
@@ -91,7 +93,10 @@ class Flusher {
   io::Event attempted_;  // pulsed after each attempt
   uint64_t attempts_ = 0;
   bool stopping_ = false;
-  int64_t retry_at_ns_ = 0;
+  int64_t retry_at_ns_ = 0;  // these three: monotonic
+  int64_t looked_at_ns_ = 0;
+  int64_t next_checkpoint_ns_ = 0;
+  bool look_is_due_ = false;  // the timer is set for it
   uint64_t flushes_ = 0;
   std::vector<Written> unpublished_;  // of layers written during replay
   bool replay_found_no_space_ = false;
