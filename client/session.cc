@@ -72,14 +72,14 @@ Session::Session(Options options) : options_(std::move(options)), database_(opti
 Session::~Session() = default;
 
 uint32_t Session::Target(std::string_view tenant, std::string_view branch) {
+  const auto [found, is_new] = target_numbers_.try_emplace(
+      std::pair(std::string(tenant), std::string(branch)), static_cast<uint32_t>(targets_.size()));
+  if (!is_new) return found->second;
   protocol::OpenTarget name{std::string(tenant), std::string(branch)};
-  for (size_t i = 0; i < targets_.size(); i++) {
-    if (targets_[i]->name == name) return static_cast<uint32_t>(i);
-  }
   std::shared_ptr<SeriesBook> book = options_.books->Of(tenant);
   targets_.push_back(std::make_unique<TargetState>(
       std::move(name), std::move(book), options_.producer, options_.seed + targets_.size()));
-  return static_cast<uint32_t>(targets_.size() - 1);
+  return found->second;
 }
 
 std::shared_ptr<SeriesBook> Session::Book(uint32_t target) const { return targets_[target]->book; }

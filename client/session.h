@@ -147,7 +147,7 @@ class Session {
   uint64_t SendRequest(protocol::Opcode opcode, uint32_t target, std::string_view body,
                        std::string* out, uint64_t call = 0);
   void SendHello(std::string* out);
-  void SendTarget(uint32_t target, std::string* out);
+  Status SendTarget(uint32_t target, std::string* out);
   void SendSeries(uint32_t target, uint64_t last, std::string* out);
   void SendCalls(std::string* out);
   void SendWrites(Output* output);
@@ -167,6 +167,7 @@ class Session {
 
   Options options_;
   std::vector<std::unique_ptr<TargetState>> targets_;
+  absl::flat_hash_map<std::pair<std::string, std::string>, uint32_t> target_numbers_;
   std::map<uint64_t, std::unique_ptr<Asked>> calls_;  // in the order asked
   std::deque<uint64_t> waiting_;                      // calls not sent, oldest first
   uint64_t next_call_ = 1;

@@ -68,18 +68,28 @@ void Session::SendHello(std::string* out) {
   SendRequest(Opcode::kHello, 0, body, out);
 }
 
-// Makes the target's number known to the server.
-void Session::SendTarget(uint32_t target, std::string* out) {
+// Makes the target's number known to the server. ResourceExhausted if it takes no more of them on
+// one connection: number 0 is one.
+Status Session::SendTarget(uint32_t target, std::string* out) {
   TargetState& state = *targets_[target];
-  if (state.wire.has_value()) return;
+  if (state.wire.has_value()) return OkStatus();
   if (state.is_default()) {
     state.wire = 0;
-    return;
+    return OkStatus();
+  }
+  const uint32_t targets_max = welcome_->limits.targets_max;
+  if (next_wire_target_ >= targets_max) {
+    return ResourceExhausted(
+        "tenant {}, branch {}: the server lets one connection speak for {} tenants and branches, "
+        "and this "
+        "client does already; use another client for more",
+        state.name.tenant, state.name.branch, targets_max);
   }
   state.wire = next_wire_target_++;
   std::string body;
   protocol::Encode(state.name, &body);
   SendRequest(Opcode::kOpenTarget, target, body, out);
+  return OkStatus();
 }
 
 // Registers series up to number `last`, as many as fit one frame.
@@ -103,7 +113,12 @@ void Session::SendCalls(std::string* out) {
     // Ended meanwhile.
     if (found == calls_.end()) continue;
     Asked& asked = *found->second;
-    if (asked.request.target < targets_.size()) SendTarget(asked.request.target, out);
+    if (asked.request.target < targets_.size()) {
+      if (Status status = SendTarget(asked.request.target, out); !status.ok()) {
+        EndCall(number, status);
+        continue;
+      }
+    }
     asked.request_id =
         SendRequest(asked.request.opcode, asked.request.target, asked.request.body, out, number);
   }
@@ -113,7 +128,10 @@ void Session::SendWrites(Output* output) {
   for (uint32_t i = 0; i < targets_.size(); i++) {
     WriteQueue& writes = targets_[i]->writes;
     if (writes.wants_producer(now_ns_) && RoomForRequest()) {
-      SendTarget(i, &output->head);
+      if (Status status = SendTarget(i, &output->head); !status.ok()) {
+        writes.Fail(status);
+        continue;
+      }
       std::string body;
       protocol::Encode(writes.ProducerRequested(), &body);
       SendRequest(Opcode::kOpenProducer, i, body, &output->head);
@@ -133,7 +151,10 @@ bool Session::SendWrite(uint32_t target, const Write& write, Output* output) {
                                         write.batch->bytes(), welcome_->limits.batch_bytes_max));
     return true;
   }
-  SendTarget(target, &output->head);
+  if (Status status = SendTarget(target, &output->head); !status.ok()) {
+    state.writes.Fail(status);
+    return true;
+  }
   if (state.registered < write.last_series) {
     SendSeries(target, write.last_series, &output->head);
     if (state.registered < write.last_series) return false;

@@ -32,7 +32,7 @@ struct ConnectionLimits {
   uint32_t batch_bytes_max = kBatchBytesMax;
   uint32_t requests_max = 1024;         // unanswered at once
   uint32_t series_max = 1u << 20;       // registered, over all targets
-  uint32_t targets_max = 64;            // opened
+  uint32_t targets_max = 4096;          // opened: some 300 B each in the server, and number 0
   uint32_t idle_timeout_ms = 3600'000;  // of silence, after which the server may close
   bool operator==(const ConnectionLimits&) const = default;
 };

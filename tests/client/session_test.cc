@@ -287,6 +287,25 @@ TEST_F(SessionTest, ATargetThatCannotBeOpenedFailsItsOwnAlone) {
   EXPECT_EQ(server_.kept.back().tenant, "acme");
 }
 
+TEST_F(SessionTest, MoreTargetsThanTheServerAllowsAreRefusedByNameAndTheRestGoesOn) {
+  server_.welcome.limits.targets_max = 3;  // number 0, and two more
+  Connect();
+  const std::vector<std::string> tenants = {"one", "two", "three"};
+  for (size_t i = 0; i < tenants.size(); i++) {
+    Append(static_cast<double>(i), false, "m\xff", session_.Target(tenants[i], "main"));
+  }
+  EXPECT_TRUE(Exchange().ok());
+  EXPECT_TRUE(Acked(0));
+  EXPECT_TRUE(Acked(1));
+  EXPECT_TRUE(absl::IsResourceExhausted(told_[2].status)) << told_[2].status;
+  EXPECT_NE(told_[2].status.message().find("tenant three"), std::string_view::npos);
+  Append(3, false, "m\xff", session_.Target("one", "main"));
+  Append(4);
+  EXPECT_TRUE(Exchange().ok());
+  EXPECT_TRUE(Acked(3));
+  EXPECT_TRUE(Acked(4));
+}
+
 TEST_F(SessionTest, AnotherDatabaseEndsEverything) {
   Connect();
   EXPECT_TRUE(Exchange().ok());
