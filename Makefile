@@ -9,6 +9,12 @@ MAKEFLAGS += --no-print-directory
 SECONDS := 30
 SEEDS := 2000
 FIRST := 1
+HOSTS := 100
+TICKS := 4320
+SEED := 42
+REPETITIONS := 3
+PEERS :=
+THRESHOLD := 1.15
 PREFIX := /usr/local
 LIBDIR = $(PREFIX)/lib
 DESTDIR :=
@@ -24,7 +30,7 @@ SEED_OF_COMMIT := $(if $(CI),$(shell printf '%d' "0x0$$(git rev-parse --short=8 
 RUN_BENCH := $(BAZEL) run $(QUIET) --ui_event_filters=-info --noshow_loading_progress --config=release
 TEST := $(BAZEL) test --keep_going $(QUIET) $(if $(SEED_OF_COMMIT),--test_env=NEXUS_FIRST_SEED=$(SEED_OF_COMMIT)) $(if $(SHARED),--test_env=NEXUS_SHARED=$(SHARED)) --test_tag_filters=-manual,-soak
 
-.PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim soak bench bench-micro profile install
+.PHONY: help setup build test test-posix run lint lint-all format asan tsan fuzz sim soak bench bench-micro bench-peers bench-diff profile install
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of:"
@@ -84,6 +90,13 @@ bench-micro: setup  ## codecs, checksums, parser, merge, look-ups and log commit
 	    catalog:lookup_bench wal:commit_bench; do \
 	  $(RUN_BENCH) //bench/$$bench; \
 	done
+
+bench-peers: build  ## nexus and its peers, same data, one run: PEERS=a,b HOSTS=100 TICKS=4320 SEED=42 REPETITIONS=3
+	@bench/peers/run.py --hosts $(HOSTS) --ticks $(TICKS) --seed $(SEED) --repetitions $(REPETITIONS) \
+	  $(if $(PEERS),--peers $(PEERS)) $(if $(SHARED),--recordings $(SHARED)/data/nab)
+
+bench-diff:  ## results of nexus on two commits, A=commit B=commit; fails where B is worse by THRESHOLD=1.15
+	@bench/peers/diff.py "$(A)" "$(B)" --threshold $(THRESHOLD)
 
 profile: setup  ## flame graphs of ingest and queries in .cache/profile/, and allocations, over SECONDS=30 each
 	@$(BAZEL) build $(QUIET) --config=release //bench/profile:profiled_work

@@ -1,4 +1,4 @@
-"""The chart of a comparison: for each measure a bar, how many times better or worse nexus is than the best peer.
+"""The chart of a comparison: for each headline a bar, how many times better or worse nexus is than the best peer.
 
 The scale is logarithmic with the peer at its middle. Colours follow the reader's light or dark setting.
 """
@@ -8,8 +8,8 @@ import math
 
 import report
 
-_ROW = 26
-_LEFT = 330
+_ROW = 22
+_LEFT = 400
 _HALF = 230
 _TOP = 58
 _DECADES = 2
@@ -40,7 +40,7 @@ def _offset(ratio):
 
 def svg(measures, results, caption):
     """The whole file."""
-    bars = list(report.ratios(measures, results))
+    bars = list(report.ratios([measure for measure in measures if measure.headline], results))
     middle = _LEFT + _HALF
     width, height = _LEFT + 2 * _HALF + 190, _TOP + _ROW * len(bars) + 16
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
@@ -55,9 +55,9 @@ def svg(measures, results, caption):
         y = _TOP + index * _ROW
         offset = _offset(ratio)
         lines.append(f'<text x="{_LEFT - 10}" y="{y + 14}" text-anchor="end">'
-                     f'{html.escape(measure.title)}, {html.escape(workload)}</text>')
+                     f'{html.escape(measure.full_title)}, {html.escape(workload)}</text>')
         lines.append(f'<rect class="{"better" if ratio >= 1 else "worse"}" x="{middle + min(offset, 0):.1f}" y="{y}" '
-                     f'width="{max(abs(offset), 1):.1f}" height="{_ROW - 8}" rx="2"/>')
+                     f'width="{max(abs(offset), 1):.1f}" height="{_ROW - 6}" rx="2"/>')
         lines.append(f'<text class="note" x="{_LEFT + 2 * _HALF + 10}" y="{y + 14}">'
                      f'{report.number(ratio)} x {html.escape(peer)}</text>')
     return "\n".join(lines + ["</svg>"]) + "\n"

@@ -6,6 +6,12 @@ import measures
 import results as records
 
 
+def agree(truth, answers):
+    """Counts equal, sums within one part in 10^9."""
+    return len(truth) == len(answers) and all(
+        a[0] == b[0] and math.isclose(a[1], b[1], rel_tol=1e-9, abs_tol=1e-9) for a, b in zip(truth, answers))
+
+
 class Collector:
     """Results by measure, workload and system, in the order in which they came first."""
 
@@ -23,10 +29,8 @@ class Collector:
         result.remark = remark or result.remark
 
     def check(self, system, what, truth, answers):
-        """Counts must be equal, sums within one part in 10^9, or the run has failed."""
-        right = len(truth) == len(answers) and all(
-            a[0] == b[0] and math.isclose(a[1], b[1], rel_tol=1e-9, abs_tol=1e-9) for a, b in zip(truth, answers))
-        if not right:
+        """The run has failed unless these answers are the right ones."""
+        if not agree(truth, answers):
             self.wrong.append(f"{system}: {what}: answered {answers[:3]}, right is {truth[:3]}")
             self._tell(f"WRONG {self.wrong[-1]}")
 
@@ -34,11 +38,11 @@ class Collector:
         """All, with the best path of each server as a measure of its own."""
         best = {}
         for (measure, workload, system), result in self._results.items():
-            kind, _, path = measure.partition(".")
-            if kind == "ingest" and path in measures.PATHS and path != "embedded":
+            kind, _, path = measure.removesuffix(".server").partition(".")
+            if kind == "ingest" and path in measures.PATHS:
                 known = best.get((workload, system))
                 if known is None or result.median > known[1].median:
                     best[(workload, system)] = (path, result)
-        leaders = [records.Result("ingest.best", workload, system, result.values, f"by {path}")
+        leaders = [records.Result("ingest.best.server", workload, system, result.values, f"by {path}")
                    for (workload, system), (path, result) in best.items()]
         return leaders + list(self._results.values())

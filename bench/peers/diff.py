@@ -34,14 +34,14 @@ def compare(one, other, threshold):
     lines, worse = [], []
     for measure, workload, ours, _ in report.rows(measures.ALL, [r for r in other if r.system == report.OURS]):
         old = before.get((measure.name, workload))
-        if old is None:
+        if old is None or measure.better == records.COUNT:
             continue
         ratio = records.ratio(ours.median, old.median, measure.better)
         mark = ""
         if ratio * threshold < 1:
             mark = "  WORSE"
-            worse.append(f"{measure.title}, {workload}")
-        lines.append(f"{measure.title + ', ' + workload:<60} {report.number(old.median):>10} -> "
+            worse.append(f"{measure.full_title}, {workload}")
+        lines.append(f"{measure.full_title + ', ' + workload:<70} {report.number(old.median):>10} -> "
                      f"{report.number(ours.median):>10} {measure.unit:<22} {ratio:6.2f} x{mark}")
     return lines, worse
 
@@ -55,7 +55,7 @@ def main():
     options = parser.parse_args()
     loaded = [records.load(find(options.results, commit)) for commit in (options.a, options.b)]
     for run, _ in loaded:
-        noisy = f", NOISY ({run['noise']:.2f} x)" if run["noisy"] else ""
+        noisy = ", NOISY" if run["noisy"] else ""
         print(f"{run['commit']}  {run['when']}  {run['machine']['processor']}, {run['machine']['cores']} cores{noisy}")
     if loaded[0][0]["machine"] != loaded[1][0]["machine"] or loaded[0][0]["sizes"] != loaded[1][0]["sizes"]:
         print("Other machines or other sizes: the ratios tell little.")

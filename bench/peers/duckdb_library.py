@@ -2,9 +2,10 @@
 
 import glob
 import os
+import shutil
 import subprocess
 
-from systems import Unavailable
+from systems import Unavailable, install_packages
 
 _PACKAGE = "@duckdb/node-bindings-linux-x64"
 _FOLDER = ".cache/duckdb"
@@ -19,13 +20,15 @@ def _path():
 def find_or_fetch():
     """The path of libduckdb.so, fetched once. Raises Unavailable."""
     if _path() is None:
+        if shutil.which("npm") is None:
+            install_packages(["npm"])
         os.makedirs(_FOLDER, exist_ok=True)
         try:
             done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", _FOLDER, _PACKAGE],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
                                   timeout=_SECONDS_MAX)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"npm install {_PACKAGE}: {error}; is npm installed (Debian: npm)?") from error
+            raise Unavailable(f"npm install {_PACKAGE}: {error}") from error
         if done.returncode != 0:
             raise Unavailable(f"npm install {_PACKAGE} ended with {done.returncode}: {done.stdout.strip()[-300:]}")
     path = _path()

@@ -52,12 +52,12 @@ def calibrate(folder):
 
 
 def noise(calibrations):
-    """The largest ratio between two calibrations, of processor or disk: 1 on a machine that is perfectly steady."""
-    worst = 1.0
-    for field in ("processor_s", "sync_us"):
+    """The largest ratio between two calibrations of each part; 1 on a machine that is perfectly steady."""
+    found = {}
+    for part, field in (("processor", "processor_s"), ("disk", "sync_us")):
         values = [getattr(one, field) for one in calibrations]
-        worst = max(worst, max(values) / min(values))
-    return worst
+        found[part] = round(max(values) / min(values), 3)
+    return found
 
 
 def _first_line(path):
@@ -137,15 +137,3 @@ def forget_cached_files():
     except OSError:
         return False
     return True
-
-
-def folder_bytes(folder):
-    """What a folder takes of the disk."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
-            except FileNotFoundError:
-                pass  # removed meanwhile
-    return total

@@ -11,7 +11,14 @@ import subprocess
 import tempfile
 import time
 
+import measures
+
 _SECONDS_MAX = 900
+
+
+def _shown(argv):
+    """A command line for people, without the folders of this machine."""
+    return " ".join(os.path.basename(argument) for argument in argv)
 
 
 class ProgramError(Exception):
@@ -49,14 +56,31 @@ class Program:
             done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                                   stdin=subprocess.DEVNULL, timeout=_SECONDS_MAX)
         except subprocess.TimeoutExpired as error:
-            raise ProgramError(f"{' '.join(argv)}: had not ended after {_SECONDS_MAX} s") from error
+            raise ProgramError(f"{_shown(argv)}: had not ended after {_SECONDS_MAX} s") from error
         if done.returncode != 0:
-            raise ProgramError(f"{' '.join(argv)}: {done.stderr.strip()[-1000:]}")
+            raise ProgramError(f"{done.stderr.strip()[-1000:]} ({_shown(argv)})")
         return json.loads(done.stdout.splitlines()[-1])
 
     def start(self, *arguments):
         """The same in the background: a Running."""
         return Running([self.path, *self.always, *map(str, arguments)])
+
+
+class Truth:
+    """The right answers of a workload, made once each."""
+
+    def __init__(self, program):
+        self._program = program
+        self._known = {}
+
+    def of(self, size, question, count):
+        """Of the first questions of so many."""
+        key = (size, question, count)
+        if key not in self._known:
+            told = self._program.run("truth", *size.arguments, "--kind", question, "--count", count, "--answers",
+                                     measures.CHECKED)
+            self._known[key] = told["answers"]
+        return self._known[key]
 
 
 class Running:
@@ -73,6 +97,10 @@ class Running:
         lines = os.pread(self._output.fileno(), os.fstat(self._output.fileno()).st_size, 0).decode().split("\n")[:-1]
         counts = [line for line in lines if line.startswith("acknowledged ")]
         return int(counts[-1].split()[1]) if counts else 0
+
+    def running(self):
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
 
     def wait_for(self, samples, seconds):
         """Until so many are acknowledged, it has ended, or the time is over."""
@@ -101,5 +129,5 @@ class Running:
         text = self._output.read()
         self._output.close()
         if self._process.returncode != 0:
-            raise ProgramError(f"{' '.join(self._argv)}: {text.strip()[-1000:]}")
+            raise ProgramError(f"{text.strip()[-1000:]} ({_shown(self._argv)})")
         return json.loads(text.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The table of a comparison, in Markdown: a row for each measure and workload, nexus against the best peer and each peer."""
+"""The tables of a comparison, in Markdown: a row for each measure and workload, nexus against the best peer and each peer."""
 
 import math
 
@@ -47,7 +47,7 @@ def rows(measures, results):
 
 def best(measure, peers):
     """The peer with the best median, or None."""
-    if not peers:
+    if not peers or measure.better == records.COUNT:
         return None
     pick = max if measure.better == records.HIGHER else min
     return pick(peers.values(), key=lambda result: result.median)
@@ -62,20 +62,28 @@ def ratios(measures, results):
 
 
 def table(measures, results):
-    """The lines of a Markdown table."""
-    results = list(results)
-    peers = list(dict.fromkeys(result.system for result in results if result.system != OURS))
-    lines = ["| what | data | nexus | against the best peer | " + " | ".join(peers) + " |",
-             "|---" * (4 + len(peers)) + "|"]
-    for measure, workload, ours, others in rows(measures, results):
-        peer = best(measure, others)
-        against = ""
-        if ours is not None and peer is not None:
-            against = f"{number(records.ratio(ours.median, peer.median, measure.better))} x {peer.system}"
-        cells = [f"{measure.title}, {measure.unit} ({measure.better} is better)", workload, cell(ours), against]
-        cells += [cell(others.get(name)) for name in peers]
-        lines.append("| " + " | ".join(cells) + " |")
+    """The lines of a Markdown table for each side, with a column for each of its peers."""
+    found = list(rows(measures, results))
+    lines = []
+    for side in dict.fromkeys(measure.side for measure, *_ in found):
+        of_side = [row for row in found if row[0].side == side]
+        peers = list(dict.fromkeys(name for *_, others in of_side for name in others))
+        lines += ["", f"### {side.capitalize()}", "",
+                  "| what | data | nexus | against the best peer | " + " | ".join(peers) + " |",
+                  "|---" * (4 + len(peers)) + "|"]
+        lines += [_line(row, peers) for row in of_side]
     return lines
+
+
+def _line(row, peers):
+    measure, workload, ours, others = row
+    peer = best(measure, others)
+    against = ""
+    if ours is not None and peer is not None:
+        against = f"{number(records.ratio(ours.median, peer.median, measure.better))} x {peer.system}"
+    judged = f" ({measure.better} is better)" if measure.better != records.COUNT else ""
+    cells = [f"{measure.title}, {measure.unit}{judged}", workload, cell(ours), against]
+    return "| " + " | ".join(cells + [cell(others.get(name)) for name in peers]) + " |"
 
 
 def heading(run):
@@ -91,9 +99,8 @@ def heading(run):
     ]
     for name, reason in run["skipped"].items():
         lines.append(f"Skipped: {name}: {reason}")
+    speed = " and ".join(f"that of its {part} by {ratio:.2f} x" for part, ratio in run["noise"].items())
+    lines.append(f"Within this run the machine's own speed differed: {speed}.")
     if run["noisy"]:
-        lines.append(f"**Noisy**: the machine's own speed differed by {run['noise']:.2f} x within this run; do not "
-                     "compare its figures with those of another.")
-    else:
-        lines.append(f"The machine's own speed differed by {run['noise']:.2f} x within this run.")
+        lines.append("**Noisy**: do not compare these figures with those of another run.")
     return lines

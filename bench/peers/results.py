@@ -9,17 +9,26 @@ import json
 import os
 import statistics
 
-HIGHER, LOWER = "higher", "lower"
+# Which way is better; a COUNT is told and not judged.
+HIGHER, LOWER, COUNT = "higher", "lower", ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """What is measured: a name for scripts, a title for people, the unit, and which way is better."""
+    """What is measured: a name for scripts, a title for people, the unit, which way is better, and of which side: systems
+    are compared with those of their side only. The chart draws the headlines."""
 
     name: str
     title: str
     unit: str
     better: str
+    side: str
+    headline: bool = False
+
+    @property
+    def full_title(self):
+        """Told apart from the other side's."""
+        return f"{self.side}: {self.title}"
 
 
 @dataclasses.dataclass

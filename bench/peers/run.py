@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Compares nexus with its peers: same data, same machine, same questions, one run. Run by `make bench-peers`.
 
-    bench/peers/run.py --nexus BINARY --load BINARY --embedded BINARY [--peers victoriametrics,duckdb] [--hosts N] ...
+    bench/peers/run.py [--peers victoriametrics,duckdb] [--hosts N] [--ticks N] [--seed N] [--repetitions N] ...
 
-Servers and engines take turns, A B A B, so that what the machine does meanwhile meets them all. The results go to
-bench/results/COMMIT.jsonl (see results.py), the table to standard output and COMMIT.md beside it, the chart to
-COMMIT.svg. Ends with 1 if a system gave a wrong answer. A peer that cannot be had is reported and left out.
+Installs what is missing of the peers, builds the measuring programs, and lets servers and engines take turns, A B A B,
+so that what the machine does meanwhile meets them all. The results go to bench/results/COMMIT.jsonl (see results.py), the
+tables to standard output, the chart to COMMIT.svg. Ends with 1 if a system gave a wrong answer. A peer that cannot be had
+is reported and left out.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 
+import builds
 import chart
 import duckdb_library
 import linked
@@ -32,10 +34,10 @@ from collector import Collector
 from server import ServerError
 
 SERVERS = ("victoriametrics", "prometheus", "influxdb")
-ENGINES = ("leveldb", "rocksdb", "lmdb", "sqlite", "duckdb")
-# Beside cpu, which everything is measured over: for ingest and size.
+ENGINES = (*builds.LINKED, "duckdb")
+# Beside cpu, which everything is measured over: for ingest, size and answers.
 OTHER_WORKLOADS = ("mixed", "churn", "backfill", "tenants", "nab")
-ENGINE_PACKAGES = ("libleveldb-dev", "librocksdb-dev", "liblmdb-dev", "libsqlite3-dev", "libsnappy-dev")
+TENANTS = 1000
 
 
 def tell(text):
@@ -57,70 +59,89 @@ class Comparison:
         self._skipped = {}
         self._versions = {}
         self._subjects = []
+        self._steps = []
         self._began = time.monotonic()
 
     def _size(self, workload):
-        return programs.Size(workload, self._options.hosts, self._options.ticks, self._options.seed,
-                             self._options.recordings)
+        hosts, ticks = self._options.hosts, self._options.ticks
+        if workload == "tenants":
+            # As many samples as the others, of a thousand tenants.
+            hosts, ticks = TENANTS, max(1, hosts * ticks // TENANTS)
+        return programs.Size(workload, hosts, ticks, self._options.seed, self._options.recordings)
 
     def _have(self, name, get):
         """What `get` gives, or None, and the reason is kept."""
         try:
             return get()
         except (systems.Unavailable, ServerError, programs.ProgramError, OSError) as error:
-            tell(f"{name} is left out: {error}")
-            self._skipped[name] = str(error).replace("\n", " ")[:300]
+            self._skip(name, error)
             return None
+
+    def _skip(self, name, reason):
+        tell(f"{name} is left out: {reason}")
+        self._skipped[name] = str(reason).replace("\n", " ")[:300]
 
     def _wanted(self, name):
         return name == "nexus" or not self._options.peers or name in self._options.peers
 
     def prepare(self):
-        """Installs what is wanted; fills the list of subjects, servers first."""
-        load = programs.Program(self._options.load)
-        for system in systems.all_systems(pathlib.Path(self._options.nexus)):
-            if self._wanted(system.name):
-                self._have(system.name, lambda system=system: self._add_server(system, load))
-        library = None
-        if self._wanted("duckdb"):
-            library = self._have("duckdb", duckdb_library.find_or_fetch)
-        embedded = programs.Program(self._options.embedded, ["--duckdb", library] if library else [])
+        """Installs and builds what is wanted; fills the list of subjects, servers first."""
+        wanted = list(filter(self._wanted, ENGINES))
+        built = builds.build(wanted, servers=True)
+        for name, reason in built.missing.items():
+            self._skip(name, reason)
+        library = self._have("duckdb", duckdb_library.find_or_fetch) if "duckdb" in wanted else None
+        embedded = programs.Program(built.embedded, ["--duckdb", library] if library else [])
+        if built.load is not None:
+            self._add_servers(programs.Program(built.load), embedded)
+        truth = programs.Truth(embedded)
         known = {one["engine"]: one["version"] for one in embedded.run("list")["engines"]}
-        for name in ("nexus", *ENGINES):
-            if self._wanted(name) and known.get(name) is not None:
+        for name in ("nexus", *wanted):
+            if known.get(name) is not None:
                 self._versions.setdefault(name, known[name])
-                self._subjects.append(linked.Linked(name, embedded, self._folder, self._collector))
+                self._subjects.append(linked.Linked(name, embedded, truth, self._folder, self._collector))
 
-    def _add_server(self, system, load):
-        system.install()
-        self._versions[system.name] = system.version()
-        subject = served.Served(system, load, self._folder, self._collector)
-        self._subjects.append(subject)
+    def _add_servers(self, load, embedded):
+        truth = programs.Truth(load)
+
+        def make_tenants(folder, size):
+            embedded.run("tenants", "--dir", folder, *size.arguments)
+
+        for system in systems.all_systems(pathlib.Path(self._options.nexus)):
+            if not self._wanted(system.name):
+                continue
+
+            def add(system=system):
+                system.install()
+                self._versions[system.name] = system.version()
+                return served.Served(system, load, truth, self._folder, self._collector,
+                                     make_tenants if system.name == "nexus" else None)
+
+            subject = self._have(system.name, add)
+            if subject is not None:
+                self._subjects.append(subject)
 
     def run(self):
         """Every measurement, each repetition over all subjects in turn."""
         cpu = self._size("cpu")
-        steps = [("cpu", lambda subject: subject.measure(cpu, True)), ("small", lambda subject: subject.measure_small(cpu))]
-        for repetition in range(self._options.repetitions):
-            self._calibrations.append(machine.calibrate(self._folder))
-            for title, step in steps:
-                self._in_turn(f"{title}, repetition {repetition + 1}", step)
-        self._calibrations.append(machine.calibrate(self._folder))
+        rounds = []
+        for repetition in range(1, self._options.repetitions + 1):
+            rounds.append((f"repetition {repetition}", lambda subject: subject.measure(cpu, True)))
+            rounds.append((f"small batches and kill -9, repetition {repetition}", lambda subject: subject.measure_small(cpu)))
         for workload in OTHER_WORKLOADS:
             if workload == "nab" and not self._options.recordings:
-                self._skipped["nab"] = "no recordings: pass --recordings"
+                self._skip("nab", "there are no recordings; name their folder by --recordings")
                 continue
             size = self._size(workload)
-            self._in_turn(workload, lambda subject, size=size: subject.measure(size, False))
-        self._in_turn("series", lambda subject: subject.measure_series(cpu))
+            rounds.append((workload, lambda subject, size=size: subject.measure(size, False)))
+        rounds.append(("new series", lambda subject: subject.measure_series(cpu)))
+        for done, (title, step) in enumerate(rounds):
+            self._calibrations.append(machine.calibrate(self._folder))
+            for turn, subject in enumerate(self._subjects):
+                share = (done + turn / len(self._subjects)) / len(rounds)
+                tell(f"{share:4.0%} {time.monotonic() - self._began:5.0f} s  {title}: {subject.name}, {subject.side}")
+                self._have(f"{subject.name} ({subject.side}), {title}", lambda: step(subject))
         self._calibrations.append(machine.calibrate(self._folder))
-
-    def _in_turn(self, title, step):
-        for subject in list(self._subjects):
-            kind = "in process" if isinstance(subject, linked.Linked) else "server"
-            tell(f"{time.monotonic() - self._began:5.0f} s  {title}: {subject.name} ({kind})")
-            if self._have(f"{subject.name} ({kind}), {title}", lambda subject=subject: step(subject) or True) is None:
-                continue
 
     def record(self):
         """The first line of the results."""
@@ -136,7 +157,7 @@ class Comparison:
             "versions": self._versions,
             "skipped": self._skipped,
             "noise": noise,
-            "noisy": noise > machine.NOISE_MAX,
+            "noisy": max(noise.values()) > machine.NOISE_MAX,
             "seconds": round(time.monotonic() - self._began),
         }
 
@@ -145,12 +166,10 @@ class Comparison:
         run, found = self.record(), self._collector.results()
         base = os.path.join(self._options.results, run["commit"])
         results.save(base + ".jsonl", run, found)
-        text = "\n".join([f"{line}  " for line in report.heading(run)] + [""] + report.table(measures.ALL, found)) + "\n"
-        pathlib.Path(base + ".md").write_text(text, encoding="utf-8")
         caption = f"nexus {run['commit']} against the best peer of each row; longer to the right is better"
         pathlib.Path(base + ".svg").write_text(chart.svg(measures.ALL, found, caption), encoding="utf-8")
-        print(text)
-        tell(f"kept as {base}.jsonl, .md and .svg, after {run['seconds']} s")
+        print("\n".join([f"{line}  " for line in report.heading(run)] + report.table(measures.ALL, found)))
+        tell(f"kept as {base}.jsonl and .svg, after {run['seconds']} s")
         for wrong in self._collector.wrong:
             tell(f"WRONG {wrong}")
         return 1 if self._collector.wrong else 0
@@ -158,9 +177,7 @@ class Comparison:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nexus", required=True, help="the nexus binary")
-    parser.add_argument("--load", required=True, help="bench/peers/load:load, built")
-    parser.add_argument("--embedded", required=True, help="bench/peers/embedded:embedded, built")
+    parser.add_argument("--nexus", default="bin/nexus", help="the nexus binary (bin/nexus)")
     parser.add_argument("--peers", default="", help="some of " + ",".join(SERVERS + ENGINES) + " (all)")
     parser.add_argument("--hosts", type=int, default=100, help="of ten series each (100)")
     parser.add_argument("--ticks", type=int, default=4320, help="of 10 s (4320)")

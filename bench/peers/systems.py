@@ -1,11 +1,11 @@
-"""The servers of a comparison: how each is installed, started, fed, settled and asked.
+"""The servers of a comparison: how each is installed, started, fed, brought to rest and asked.
 
     system = systems.VictoriaMetrics()
     system.install()                       # raises Unavailable(reason): report it and go on with the others
     system.start(folder)
     feed = system.feeds("cpu")["influx-http"]
     run([load, "feed", *feed.arguments, ...])
-    stored = system.settle()               # the folders whose size is what is stored
+    stored = system.settle(["default"])    # the folders whose size is what is stored
     run([load, "ask", *system.ask_arguments(feed), "--kind", "raw", ...])
     system.restart(clean=False); system.stop()
 
@@ -193,11 +193,14 @@ class System(abc.ABC):
         of cpu: churn, backfill, tenants)."""
 
     @abc.abstractmethod
-    def settle(self, tenants: collections.abc.Sequence[str] = ("default",)) -> list[pathlib.Path]:
+    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
         """Brings all that was written into its form at rest, as far as the server lets one ask for that.
 
         Returns the files and folders whose size is what the samples take: see stored_bytes. `tenants` are nexus's.
         """
+
+    def show(self) -> None:
+        """Makes all that was written be found by questions, where a server puts that off."""
 
     # ---- What does not.
 
@@ -258,8 +261,8 @@ class System(abc.ABC):
 
 
 class Nexus(System):
-    """Settled: each tenant's samples are flushed from memory into layers. What stays of the log is not counted, as it
-    holds nothing more; catalog and layers are."""
+    """Settled: each tenant's samples are in layers. What stays of the log is not counted, as it holds nothing more; catalog
+    and layers are. There is no compaction yet."""
 
     name = "nexus"
     paths = ("nxp1", "influx-tcp", "influx-http")
@@ -286,15 +289,15 @@ class Nexus(System):
             "influx-http": Feed("influx-http", self.address, ("--url", "/write"), 50_000, f"{measurement}_"),
         }
 
-    def settle(self, tenants: collections.abc.Sequence[str] = ("default",)) -> list[pathlib.Path]:
+    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
         for tenant in tenants:
             _run([str(self.binary), "flush", "--connect", self.address, "--tenant", tenant])
         return [self.folder / "catalog", self.folder / "layers"]
 
 
 class VictoriaMetrics(System):
-    """Settled: memory is flushed (force_flush), then all parts of a month are merged (force_merge, which goes on behind
-    its answer and is awaited by its metric). Of line protocol it names metrics measurement_field."""
+    """Settled: flushed by force_flush, and merged by force_merge, which takes all parts of a month, goes on behind its
+    answer and is awaited by its metric. Of line protocol it names metrics measurement_field."""
 
     name = "victoriametrics"
     paths = ("influx-http", "influx-tcp", "remote-write")
@@ -314,8 +317,12 @@ class VictoriaMetrics(System):
             "remote-write": Feed("remote-write", self.address),
         }
 
-    def settle(self, tenants: collections.abc.Sequence[str] = ("default",)) -> list[pathlib.Path]:
+    def show(self) -> None:
         self.get("/internal/force_flush")
+
+    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
+        del tenants
+        self.show()
         self.get("/internal/force_merge")
         _wait_until_quiet(lambda: _files(self.folder / "data"), self._merging, self.name)
         return [self.folder]
@@ -345,7 +352,8 @@ class Prometheus(System):
     def feeds(self, measurement: str) -> dict[str, Feed]:
         return {"remote-write": Feed("remote-write", self.address)}
 
-    def settle(self, tenants: collections.abc.Sequence[str] = ("default",)) -> list[pathlib.Path]:
+    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
+        del tenants
         _wait_until_quiet(self._compactions, lambda: False, self.name)
         shutil.rmtree(self.folder / "snapshots", ignore_errors=True)
         snapshot = json.loads(self.get("/api/v1/admin/tsdb/snapshot", data=b""))["data"]["name"]
@@ -397,7 +405,8 @@ level = "error"
     def feeds(self, measurement: str) -> dict[str, Feed]:
         return {"influx-http": Feed("influx-http", self.address, ("--url", "/write?db=bench"), 50_000)}
 
-    def settle(self, tenants: collections.abc.Sequence[str] = ("default",)) -> list[pathlib.Path]:
+    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
+        del tenants
         self.server.environment = {"INFLUXDB_DATA_CACHE_SNAPSHOT_WRITE_COLD_DURATION": "1s",
                                    "INFLUXDB_DATA_COMPACT_FULL_WRITE_COLD_DURATION": "1s"}
         try:

@@ -52,6 +52,10 @@ StatusOr<JsonLine> MeasureLatency(const Place& place, uint64_t count);
 // writes.cc: `count` series that were not there, one sample each.
 StatusOr<JsonLine> MakeSeries(const Place& place, uint64_t count);
 
+// writes.cc: a database of nexus with the workload's tenants, for a server that is then started
+// over it: the wire protocol makes none.
+StatusOr<JsonLine> MakeTenants(const Place& place);
+
 // reads.cc.
 StatusOr<JsonLine> Settle(const Place& place, bool compact);
 StatusOr<JsonLine> Ask(const Place& place, const AskOptions& options);

@@ -106,6 +106,11 @@ class Program {
                            [this] { return MakeSeries(arguments_.place, arguments_.count); });
     AddPlace(series, place);
     series->add_option("--count", arguments_.count, "of series")->capture_default_str();
+
+    CLI::App* tenants = Add("tenants", "make a workload's tenants in a database of nexus",
+                            [this] { return MakeTenants(arguments_.place); });
+    tenants->add_option("--dir", place->directory, "of the database")->required();
+    AddWorkload(tenants, &place->workload);
   }
 
   void AddReads() {

@@ -93,11 +93,12 @@ class Store {
 std::span<const std::string_view> EngineNames();
 
 // `duckdb_library` is the path of libduckdb.so, which is loaded when that engine is asked for.
-// Errors: NotFound - an unknown engine (the message lists those there are), or no DuckDB there.
+// Errors: NotFound - an unknown engine (the message lists those there are), one that the program is
+// built without, or no DuckDB there.
 StatusOr<std::unique_ptr<Store>> NewStore(std::string_view engine,
                                           const std::string& duckdb_library);
 
-// One per file.
+// One per file; a program may be built without some (BUILD.bazel).
 std::unique_ptr<Store> NewNexusStore();
 std::unique_ptr<Store> NewLevelDbStore();
 std::unique_ptr<Store> NewRocksDbStore();

@@ -1,13 +1,18 @@
-// embedded latency and embedded series: writes beside those of a workload.
+// embedded latency and embedded series: writes beside those of a workload. embedded tenants: what
+// must be there before one.
 //
-// They go to sources that no workload has, a day behind its last row: questions are not changed by
-// them, scans are.
+// The writes go to sources that no workload has, a day behind its last row: questions are not
+// changed by them, scans are.
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
+#include <set>
+#include <string>
 
 #include "bench/peers/embedded/commands.h"
 #include "bench/peers/embedded/rows.h"
+#include "engine/nexus.h"
 
 namespace nexus::bench {
 namespace {
@@ -67,6 +72,21 @@ StatusOr<JsonLine> MakeSeries(const Place& place, uint64_t count) {
   line.Add("series_per_second", static_cast<double>(acknowledged) / watch.seconds());
   line.Add("rss_bytes", resident.bytes).Add("rss_anonymous_bytes", resident.anonymous_bytes);
   NEXUS_RETURN_IF_ERROR(store->Close());
+  return line;
+}
+
+StatusOr<JsonLine> MakeTenants(const Place& place) {
+  NEXUS_ASSIGN_OR_RETURN(const auto workload, OpenWorkload(place.workload));
+  std::set<std::string> tenants;
+  for (const Source& source : workload->sources()) tenants.insert(source.tenant);
+  Options options;
+  options.directory = place.directory;
+  NEXUS_ASSIGN_OR_RETURN(const std::unique_ptr<Database> db, Database::Open(options));
+  for (const std::string& known : db->Tenants()) tenants.erase(known);
+  for (const std::string& tenant : tenants) NEXUS_RETURN_IF_ERROR(db->CreateTenant(tenant));
+  NEXUS_RETURN_IF_ERROR(db->Close());
+  JsonLine line;
+  line.Add("tenants_made", uint64_t{tenants.size()});
   return line;
 }
 
