@@ -153,9 +153,8 @@ Status RunCount(Settings settings) {
   Question all = QuestionsOf(*workload, QuestionKind::kLatest, 1).front();
   all.kind = QuestionKind::kRaw;
   all.sources.clear();
-  NEXUS_ASSIGN_OR_RETURN(
-      const AskResult result,
-      Ask(system, settings.address, subject, *workload, {}, std::span(&all, 1)));
+  NEXUS_ASSIGN_OR_RETURN(const AskResult result,
+                         Ask(system, settings.address, subject, *workload, {}, std::span(&all, 1)));
   Print(Figures()
             .Add("system", settings.system)
             .Add("samples", result.answers[0].count)
