@@ -16,6 +16,9 @@ import results as records
 
 def find(folder, commit):
     """The file of a commit, which may be named by its beginning. Exits with 2 if there is not exactly one."""
+    if not commit:
+        print("bench-diff: name two commits: make bench-diff A=commit B=commit", file=sys.stderr)
+        sys.exit(2)
     try:
         names = [name for name in os.listdir(folder) if name.endswith(".jsonl") and name.startswith(commit[:9])]
     except FileNotFoundError:

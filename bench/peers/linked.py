@@ -8,7 +8,7 @@ import machine
 import measures
 
 # Slow engines are stopped here, at the end of a tick; what they have by then is what is asked about.
-_LIMIT_SECONDS = 15
+_LIMIT_SECONDS = 8
 # These have ticks to stop at.
 _LIMITED = ("cpu", "mixed", "tenants")
 _LATENCY_COMMITS = 500

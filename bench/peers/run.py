@@ -35,7 +35,7 @@ from server import ServerError
 
 SERVERS = ("victoriametrics", "prometheus", "influxdb")
 ENGINES = (*builds.LINKED, "duckdb")
-# Beside cpu, which everything is measured over: for ingest, size and answers.
+# Beside cpu, which everything is measured over: for ingest, size and answers, a quarter of its time each.
 OTHER_WORKLOADS = ("mixed", "churn", "backfill", "tenants", "nab")
 TENANTS = 1000
 
@@ -64,6 +64,8 @@ class Comparison:
 
     def _size(self, workload):
         hosts, ticks = self._options.hosts, self._options.ticks
+        if workload != "cpu":
+            ticks = max(1, ticks // 4)
         if workload == "tenants":
             # As many samples as the others, of a thousand tenants.
             hosts, ticks = TENANTS, max(1, hosts * ticks // TENANTS)
