@@ -1,5 +1,6 @@
 """Measures the servers of a comparison: nexus, VictoriaMetrics, Prometheus, InfluxDB, each a process of its own."""
 
+import dataclasses
 import pathlib
 import shutil
 import time
@@ -8,13 +9,15 @@ import machine
 import measures
 import systems
 
-_LATENCY_BATCHES = 500
+_LATENCY_BATCHES = 3000
 _SERIES = {"100k": 100_000, "1M": 1_000_000}
 _SERIES_BATCH = 5000
 # A server that is killed had acknowledged this share of the workload, if it was quick enough.
 _KILL_SHARE = 0.5
 _KILL_SECONDS_MAX = 20
 _FIRST_SECONDS_MAX = 60
+# So much longer than the workload is what is written beside questions, to outlast them.
+_BUSY_TICKS = 50
 
 
 class Served:
@@ -72,8 +75,7 @@ class Served:
         return done["samples"]
 
     def _weigh(self, size, samples):
-        tenants = [f"tenant-{t}" for t in range(size.hosts)] if size.workload == "tenants" else ["default"]
-        self._add("bytes.rest.server", size, systems.stored_bytes(self._system.settle(tenants)) / samples)
+        self._add("bytes.rest.server", size, systems.stored_bytes(self._system.settle()) / samples)
 
     def _questions(self, feed, size, question, count, *arguments):
         return self._load.run("ask", *self._system.ask_arguments(feed), *size.arguments, "--kind", question, "--count",
@@ -113,7 +115,8 @@ class Served:
             self._add(f"cold.{question}.server", size, self._questions(feed, size, question, 1, "--cold")["p50_ms"])
 
     def _ask_busy(self, feed, size):
-        writing = self._load.start("feed", *feed.arguments, *size.arguments, "--batch", feed.batch, "--extra",
+        longer = dataclasses.replace(size, ticks=size.ticks * _BUSY_TICKS)
+        writing = self._load.start("feed", *feed.arguments, *longer.arguments, "--batch", feed.batch, "--extra",
                                    "--progress")
         try:
             writing.wait_for(1, _FIRST_SECONDS_MAX)  # it makes its rows before it sends them

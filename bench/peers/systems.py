@@ -5,7 +5,7 @@
     system.start(folder)
     feed = system.feeds("cpu")["influx-http"]
     run([load, "feed", *feed.arguments, ...])
-    stored = system.settle(["default"])    # the folders whose size is what is stored
+    stored = system.settle()               # the folders whose size is what is stored
     run([load, "ask", *system.ask_arguments(feed), "--kind", "raw", ...])
     system.restart(clean=False); system.stop()
 
@@ -193,10 +193,10 @@ class System(abc.ABC):
         of cpu: churn, backfill, tenants)."""
 
     @abc.abstractmethod
-    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
+    def settle(self) -> list[pathlib.Path]:
         """Brings all that was written into its form at rest, as far as the server lets one ask for that.
 
-        Returns the files and folders whose size is what the samples take: see stored_bytes. `tenants` are nexus's.
+        Returns the files and folders whose size is what the samples take: see stored_bytes.
         """
 
     def show(self) -> None:
@@ -289,9 +289,9 @@ class Nexus(System):
             "influx-http": Feed("influx-http", self.address, ("--url", "/write"), 50_000, f"{measurement}_"),
         }
 
-    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
-        for tenant in tenants:
-            _run([str(self.binary), "flush", "--connect", self.address, "--tenant", tenant])
+    def settle(self) -> list[pathlib.Path]:
+        # Of all tenants.
+        _run([str(self.binary), "flush", "--connect", self.address])
         return [self.folder / "catalog", self.folder / "layers"]
 
 
@@ -320,8 +320,7 @@ class VictoriaMetrics(System):
     def show(self) -> None:
         self.get("/internal/force_flush")
 
-    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
-        del tenants
+    def settle(self) -> list[pathlib.Path]:
         self.show()
         self.get("/internal/force_merge")
         _wait_until_quiet(lambda: _files(self.folder / "data"), self._merging, self.name)
@@ -352,8 +351,7 @@ class Prometheus(System):
     def feeds(self, measurement: str) -> dict[str, Feed]:
         return {"remote-write": Feed("remote-write", self.address)}
 
-    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
-        del tenants
+    def settle(self) -> list[pathlib.Path]:
         _wait_until_quiet(self._compactions, lambda: False, self.name)
         shutil.rmtree(self.folder / "snapshots", ignore_errors=True)
         snapshot = json.loads(self.get("/api/v1/admin/tsdb/snapshot", data=b""))["data"]["name"]
@@ -405,8 +403,7 @@ level = "error"
     def feeds(self, measurement: str) -> dict[str, Feed]:
         return {"influx-http": Feed("influx-http", self.address, ("--url", "/write?db=bench"), 50_000)}
 
-    def settle(self, tenants: collections.abc.Sequence[str]) -> list[pathlib.Path]:
-        del tenants
+    def settle(self) -> list[pathlib.Path]:
         self.server.environment = {"INFLUXDB_DATA_CACHE_SNAPSHOT_WRITE_COLD_DURATION": "1s",
                                    "INFLUXDB_DATA_COMPACT_FULL_WRITE_COLD_DURATION": "1s"}
         try:
