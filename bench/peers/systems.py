@@ -143,25 +143,23 @@ def _wait_until_quiet(read: collections.abc.Callable[[], object], busy: collecti
             last, since = now, time.monotonic()
 
 
-def _files(folder: pathlib.Path) -> frozenset[tuple[str, int]]:
-    """The files below, with their sizes; what vanishes meanwhile is left out."""
-    found = set()
-    for path in folder.rglob("*"):
+def _walk(top: pathlib.Path) -> collections.abc.Iterator[tuple[str, os.stat_result]]:
+    """The files below, or the file itself. What a server removes meanwhile is left out, folders too."""
+    paths = [str(top)] if top.is_file() else [
+        os.path.join(parent, name) for parent, _, names in os.walk(top) for name in names]
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            if path.is_file():
-                found.add((str(path), path.stat().st_size))
-    return frozenset(found)
+            yield path, os.stat(path)
+
+
+def _files(folder: pathlib.Path) -> frozenset[tuple[str, int]]:
+    """The files below, with their sizes."""
+    return frozenset((path, status.st_size) for path, status in _walk(folder))
 
 
 def stored_bytes(paths: collections.abc.Iterable[pathlib.Path]) -> int:
     """Disk space that the files below take, in whole blocks: files set up in advance have holes."""
-    total = 0
-    for top in paths:
-        for path in [top, *top.rglob("*")]:
-            with contextlib.suppress(FileNotFoundError):
-                status = path.stat()
-                total += status.st_blocks * 512 if path.is_file() else 0
-    return total
+    return sum(status.st_blocks * 512 for top in paths for _, status in _walk(top))
 
 
 class System(abc.ABC):

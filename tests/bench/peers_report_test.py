@@ -4,9 +4,12 @@
 import contextlib
 import io
 import os
+import pathlib
+import shutil
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.dom.minidom
 
 sys.path.insert(0, os.path.join("bench", "peers"))
@@ -18,6 +21,7 @@ import machine
 import measures
 import report
 import results as records
+import systems
 
 RUN = {"commit": "0123456789ab", "when": "2026-11-20", "repetitions": 3, "seed": 42, "noise": {"processor": 1.05, "disk": 1.1}, "noisy": False,
        "machine": {"processor": "a processor", "cores": 2, "memory_gib": 24, "kernel": "6", "file_system": "ext4 rw",
@@ -136,6 +140,27 @@ class KeptTest(unittest.TestCase):
         code, printed = self.diff("aaaaaaaaa", "ddddddddd")
         self.assertEqual(code, 2)
         self.assertIn("make bench-peers", printed)
+
+
+class StoredTest(unittest.TestCase):
+    def test_what_is_removed_while_it_is_counted_is_left_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            top = pathlib.Path(folder)
+            for name in ("stays/a", "goes/b"):
+                (top / name).parent.mkdir()
+                (top / name).write_bytes(bytes(8192))
+            one = systems.stored_bytes([top / "stays"])
+            self.assertGreaterEqual(one, 8192)
+            self.assertEqual(systems.stored_bytes([top / "stays" / "a", top / "goes"]), 2 * one)
+            walk = os.walk
+
+            def walk_and_remove(*arguments):
+                yield from list(walk(*arguments))
+                shutil.rmtree(top / "goes", ignore_errors=True)
+
+            with unittest.mock.patch("os.walk", walk_and_remove):
+                self.assertEqual(systems.stored_bytes([top]), one)
+            self.assertEqual(systems.stored_bytes([top / "goes"]), 0)
 
 
 class MachineTest(unittest.TestCase):
