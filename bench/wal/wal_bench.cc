@@ -106,12 +106,13 @@ class Bench {
     LogStats at_first = opened.log->stats();
     Must(environment_->BlockOn(Fill(environment_, &opened, record_bytes, total, true)));
     double seconds = Seconds(before);
+    const uint64_t records = total / record_bytes;
     LogStats stats = opened.log->stats();
     fmt::print(
         "durable append, records of {:>6} B  {:>8.0f} MB/s {:>10.0f} records/s {:>6.0f} KiB a "
         "round\n",
         record_bytes, static_cast<double>(total) / seconds / 1e6,
-        static_cast<double>(total / record_bytes) / seconds,
+        static_cast<double>(records) / seconds,
         static_cast<double>(stats.written_bytes - at_first.written_bytes) / 1024 /
             static_cast<double>(stats.rounds - at_first.rounds));
     CloseLog(environment_, &opened);
