@@ -105,18 +105,20 @@ PageVerifier::Taken PageVerifier::TakeSnapshot(std::optional<uint64_t> transacti
   return Taken::kYes;
 }
 
-// Read twice: a commit may be writing it.
+// Read until it is the same twice: a commit may be writing it.
 std::optional<PageVerifier::Snapshot> PageVerifier::ReadMeta(uint64_t page, uint64_t page_bytes) {
   constexpr size_t kBytes = lmdb::kPageHeaderBytes + lmdb::kMetaBytes;
   std::array<char, kBytes> bytes{};
-  std::array<char, kBytes> again{};
-  for (auto* into : {&bytes, &again}) {
-    auto read = options_.read(page * page_bytes, Writable(into->data(), kBytes));
+  std::array<char, kBytes> before{};
+  int reads = 0;
+  do {
+    before = bytes;
+    auto read = options_.read(page * page_bytes, Writable(bytes.data(), kBytes));
     if (!read.ok() || *read < kBytes) return std::nullopt;
-  }
+  } while (++reads < kAttemptsMax && (reads == 1 || bytes != before));
   const char* meta = bytes.data() + lmdb::kPageHeaderBytes;
-  if (bytes != again || U16(bytes.data() + lmdb::kPageFlagsAt) != lmdb::kMetaPage ||
-      U32(meta) != lmdb::kMetaMagic || U32(meta + lmdb::kMetaVersionAt) != lmdb::kMetaVersion) {
+  if (U16(bytes.data() + lmdb::kPageFlagsAt) != lmdb::kMetaPage || U32(meta) != lmdb::kMetaMagic ||
+      U32(meta + lmdb::kMetaVersionAt) != lmdb::kMetaVersion) {
     return std::nullopt;
   }
   Snapshot found;
