@@ -31,7 +31,8 @@ class Collector:
     def check(self, system, what, truth, answers):
         """The run has failed unless these answers are the right ones."""
         if not agree(truth, answers):
-            self.wrong.append(f"{system}: {what}: answered {answers[:3]}, right is {truth[:3]}")
+            wrong = [(a, b) for a, b in zip(truth, answers) if not agree([a], [b])][:3]
+            self.wrong.append(f"{system}: {what}: {len(answers)} answers, right are {len(truth)}; right and answered: {wrong}")
             self._tell(f"WRONG {self.wrong[-1]}")
 
     def results(self):

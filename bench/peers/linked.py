@@ -71,7 +71,7 @@ class Linked:
             self._questions(size, question, measures.CHECKED)
 
     def _questions(self, size, question, count):
-        asked = self._run("ask", size, "--kind", question, "--count", count, "--answers", measures.CHECKED)
+        asked = self._run("ask", size, "--kind", question, "--count", count, "--answers", count)
         truth = self._truth.of(size, question, count)
         self._collector.check(f"{self.name} in process, {size.workload}", question, truth, asked["answers"])
         return asked

@@ -8,7 +8,7 @@ QUESTIONS = {
     "max": "8 series x all time, 1-minute max",
     "average": "all hosts x 1 h, average by host",
 }
-# How many of each are timed, and of how many the answers are checked.
+# How many of each are timed, and how many are asked where only the answers matter.
 QUESTION_COUNTS = {"latest": 500, "raw": 500, "max": 20, "average": 10}
 CHECKED = 5
 PATHS = {

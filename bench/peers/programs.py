@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 import time
 
-import measures
-
 _SECONDS_MAX = 900
 
 
@@ -74,11 +72,10 @@ class Truth:
         self._known = {}
 
     def of(self, size, question, count):
-        """Of the first questions of so many."""
+        """Of so many questions."""
         key = (size, question, count)
         if key not in self._known:
-            told = self._program.run("truth", *size.arguments, "--kind", question, "--count", count, "--answers",
-                                     measures.CHECKED)
+            told = self._program.run("truth", *size.arguments, "--kind", question, "--count", count, "--answers", count)
             self._known[key] = told["answers"]
         return self._known[key]
 

@@ -79,7 +79,7 @@ class Served:
 
     def _questions(self, feed, size, question, count, *arguments):
         return self._load.run("ask", *self._system.ask_arguments(feed), *size.arguments, "--kind", question, "--count",
-                              count, "--answers", measures.CHECKED, *arguments)
+                              count, "--answers", count, *arguments)
 
     def _checked(self, feed, size, question, count, when=""):
         asked = self._questions(feed, size, question, count)
