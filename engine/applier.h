@@ -60,6 +60,8 @@ class Applier {
   Status ApplyEdit(const GarbageRemoved& edit);
   Status ApplyEdit(const OpenProducer& edit);
   Status ApplyEdit(const ForgetProducers& edit);
+  static Status CheckExpectations(const BranchState& branch, const PublishLayers& edit);
+  void Retire(BranchState* branch, const std::vector<catalog::LayerKey>& retired);
   void DropSealed(BranchState* branch, Lsn sealed);
 
   DatabaseState* const state_;

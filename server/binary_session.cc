@@ -7,6 +7,7 @@
 
 #include "base/labels.h"
 #include "base/planted.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/scrub.h"
 #include "engine/scrub.h"
 #include "server/scrub_output.h"
@@ -26,7 +27,7 @@ constexpr uint32_t kRequestsMax = 1024;
 // What a refused client should wait before it tries again.
 constexpr uint32_t kRetryAfterMs = 100;
 // Often enough for a progress bar, rare enough to cost nothing.
-constexpr int64_t kScrubProgressNs = 200'000'000;
+constexpr int64_t kProgressPauseNs = 200'000'000;
 
 std::string_view RequestName(Opcode opcode) { return protocol::NameOf(opcode); }
 
@@ -238,6 +239,8 @@ void BinarySession::Handle(const Frame& frame) {
       return service_->Spawn(Flush(this, service_, ticket_, frame.header.request_id));
     case Opcode::kScrub:
       return HandleScrub(frame);
+    case Opcode::kCompact:
+      return HandleCompact(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -608,6 +611,50 @@ io::Task<void> BinarySession::Flush(BinarySession* session, Service* service, Ti
   session->Finish(Opcode::kDone, request_id, {});
 }
 
+ProgressCallback BinarySession::ProgressOf(BinarySession* session, Service* service, Ticket ticket,
+                                           uint64_t request_id) {
+  auto told_ns = std::make_shared<int64_t>(service->environment()->MonotonicNanos());
+  return [session, service, ticket, request_id, told_ns](const Progress& at) {
+    const int64_t now_ns = service->environment()->MonotonicNanos();
+    if (!ticket.alive() || now_ns - *told_ns < kProgressPauseNs) return;
+    if (session->transport_->queued_bytes() >= kOutputBytesMax) return;
+    *told_ns = now_ns;
+    std::string body;
+    protocol::Encode(protocol::Progress{std::string(at.activity), at.done, at.total}, &body);
+    session->Reply(Opcode::kProgress, request_id, body);
+  };
+}
+
+void BinarySession::HandleCompact(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::CompactAction> action = protocol::DecodeCompact(frame.body);
+  if (!action.ok()) return SendError(id, protocol::ToErrorReply(action.status()));
+  BeginRequest();
+  engine::DatabaseCore* core = service_->core();
+  switch (*action) {
+    case protocol::CompactAction::kPause:
+      core->PauseCompaction();
+      return Finish(Opcode::kDone, id, {});
+    case protocol::CompactAction::kResume:
+      core->ResumeCompaction();
+      return Finish(Opcode::kDone, id, {});
+    case protocol::CompactAction::kEverything:
+      return service_->Spawn(Compact(this, service_, ticket_, id));
+  }
+}
+
+io::Task<void> BinarySession::Compact(BinarySession* session, Service* service, Ticket ticket,
+                                      uint64_t request_id) {
+  Status status =
+      co_await service->core()->Compact(ProgressOf(session, service, ticket, request_id));
+  if (!ticket.alive()) co_return;
+  if (!status.ok()) {
+    session->FinishError(request_id, status);
+    co_return;
+  }
+  session->Finish(Opcode::kDone, request_id, {});
+}
+
 void BinarySession::HandleScrub(const Frame& frame) {
   const uint64_t id = frame.header.request_id;
   auto cancel = std::make_shared<std::atomic<bool>>(false);
@@ -624,18 +671,9 @@ void BinarySession::CancelScrubs() {
 io::Task<void> BinarySession::Scrub(BinarySession* session, Service* service, Ticket ticket,
                                     uint64_t request_id,
                                     std::shared_ptr<std::atomic<bool>> cancel) {
-  int64_t told_ns = service->environment()->MonotonicNanos();
   ScrubOptions options;
   options.cancel = cancel.get();
-  options.progress = [session, service, ticket, request_id, &told_ns](const Progress& at) {
-    const int64_t now_ns = service->environment()->MonotonicNanos();
-    if (!ticket.alive() || now_ns - told_ns < kScrubProgressNs) return;
-    if (session->transport_->queued_bytes() >= kOutputBytesMax) return;
-    told_ns = now_ns;
-    std::string body;
-    protocol::Encode(protocol::ScrubProgress{std::string(at.activity), at.done, at.total}, &body);
-    session->Reply(Opcode::kScrubProgress, request_id, body);
-  };
+  options.progress = ProgressOf(session, service, ticket, request_id);
   StatusOr<ScrubReport> report = co_await engine::Scrub(service->core(), options);
   if (!ticket.alive()) co_return;
   session->scrubs_.erase(request_id);

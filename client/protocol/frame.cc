@@ -33,9 +33,10 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kOpenProducer:
     case Opcode::kCancel:
     case Opcode::kCredit:
+    case Opcode::kCompact:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
-    case Opcode::kScrubProgress:
+    case Opcode::kProgress:
       return 256;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
@@ -92,6 +93,8 @@ const char* NameOf(Opcode opcode) {
       return "CREDIT";
     case Opcode::kScrub:
       return "SCRUB";
+    case Opcode::kCompact:
+      return "COMPACT";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -108,8 +111,8 @@ const char* NameOf(Opcode opcode) {
       return "RESULT_END";
     case Opcode::kStatsReply:
       return "STATS_REPLY";
-    case Opcode::kScrubProgress:
-      return "SCRUB_PROGRESS";
+    case Opcode::kProgress:
+      return "PROGRESS";
     case Opcode::kScrubReply:
       return "SCRUB_REPLY";
     case Opcode::kError:

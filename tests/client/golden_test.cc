@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
 #include "client/protocol/handshake.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
@@ -232,8 +233,8 @@ std::map<std::string, Vector> Vectors() {
       {"strings", Strings()},
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
-      {"scrub_progress",
-       Of(kServer, Opcode::kScrubProgress, ScrubProgress{"checking", 5, 10}, DecodeScrubProgress)},
+      {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
+      {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };
