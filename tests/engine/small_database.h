@@ -55,6 +55,8 @@ class SmallDatabase {
   std::optional<Status> AppendOnce(ExactlyOnce number, std::vector<Place> places);
   std::optional<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch);
   std::optional<Status> Flush();
+  // By hand: the compactor does nothing by itself here, unless options() say so.
+  std::optional<Status> Compact();
   // Waits until every batch that was submitted is answered.
   void AwaitAnswers();
   // Lets background work go on for this long.

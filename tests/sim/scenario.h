@@ -44,8 +44,9 @@ enum class OpKind : uint8_t {
   kFreeDisk,
   kScrub,        // the physical check, while no fault hits
   kLoseCatalog,  // in a crash; it is rebuilt, then the database is opened again
+  kCompact,      // by hand; what goes on meanwhile does so
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kLoseCatalog) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kCompact) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
