@@ -183,7 +183,8 @@ Status AgreementVerifier::Impl::CheckTables() {
   NEXUS_RETURN_IF_ERROR(CheckTable<LayerRecord>(
       Tree::kLayers, [&](const LayerRecord& r) { return text(KeyOfLayer(r.key())); },
       [&](std::string_view key, const LayerRecord& r) {
-        in_branch(Tree::kLayers, key, r.tenant, r.branch);
+        // A deleted branch leaves garbage behind.
+        if (r.state == LayerState::kLive) in_branch(Tree::kLayers, key, r.tenant, r.branch);
       }));
   NEXUS_RETURN_IF_ERROR(CheckTable<Setting>(
       Tree::kSettings, [](const Setting& r) { return r.name; },

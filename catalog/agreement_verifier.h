@@ -1,6 +1,6 @@
 // AgreementVerifier: checks that the catalog's trees say the same of every series.
 //
-//   - every record lies under its own key; branches, layers and producers are of tenants and
+//   - every record lies under its own key; branches, live layers and producers are of tenants and
 //     branches that are there
 //   - every series row names symbols that are there, has labels in canonical form, the identity
 //     that these labels have, and an id below the next one

@@ -31,6 +31,12 @@ inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or
 inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
 // Rejected ranges kept of one producer: what exceeds this is the oldest, and is forgotten.
 inline constexpr size_t kRejectedRangesMax = 256;
+// Branches and snapshots of a tenant, main among them. Each has a record of every layer that it
+// names, about 300 bytes in memory: 256 with 1,000 layers each take 77 MB.
+inline constexpr size_t kBranchesMax = 256;
+// Branches that a branch holds unflushed samples of at once. Each is one that it, or the one it
+// came from, was made from; a flush leaves none.
+inline constexpr size_t kInheritedMax = 256;
 
 // The labels of a series. The log defines a series before it names it; so does the catalog.
 struct SeriesDefinition {
@@ -58,17 +64,49 @@ struct TenantRecord {
   std::string name;
   uint64_t identity_seed = 0;  // random, made with the tenant; never changes
   std::vector<Setting> settings;
+  // Above the number of every branch that the tenant ever had: numbers are never used again.
+  uint32_t next_branch = 1;
 
   bool operator==(const TenantRecord&) const = default;
 };
 
+enum class BranchKind : uint8_t {
+  kBranch = 0,
+  kSnapshot = 1,  // takes no samples
+};
+
 struct BranchRecord {
+  // Records of another branch that are a part of this one: those of `branch` below `until`.
+  struct Inherited {
+    BranchId branch;
+    Lsn until;
+    bool operator==(const Inherited&) const = default;
+  };
+
   TenantId tenant;
   BranchId id;
   std::string name;
-  Lsn sealed;  // the highest sealed LSN that a publish edit of this branch has named
+  Lsn sealed;  // every record below it that is a part of the branch is in its layers
+  BranchKind kind = BranchKind::kBranch;
+  BranchId parent;  // what it was made from, which may be gone; `main` names itself
+  Lsn created;      // where the edit that made it begins; 0 for main
+  int64_t created_wall_ns = 0;
+  // Where records come from that may be in no layer: of the first up to its `until`, then of the
+  // second, ...; behind the last one the branch's own. Ascending by `until`, all above `sealed`.
+  std::vector<Inherited> inherited;
 
+  void RaiseSealed(Lsn to) {
+    if (to > sealed) sealed = to;
+    std::erase_if(inherited, [this](const Inherited& from) { return from.until <= sealed; });
+  }
   bool operator==(const BranchRecord&) const = default;
+};
+
+// Names a branch within a database.
+struct BranchPlace {
+  TenantId tenant;
+  BranchId branch;
+  bool operator==(const BranchPlace&) const = default;
 };
 
 // Names a producer within a database.
@@ -157,7 +195,7 @@ class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
 // settings are set; series are defined, then known to be in layers; layers are added, then retired,
-// then forgotten.
+// then forgotten; branches are deleted.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -173,11 +211,15 @@ struct Update {
   // Not above what `layers_added`, of this update or one before, hold. What is left out costs room
   // in images and nothing else.
   std::vector<LayeredSeries> series_layered;
-  std::vector<LayerKey> layers_retired;   // become garbage; unlisted ones are ignored
-  std::vector<LayerKey> garbage_removed;  // their unlink is synced; unlisted ones are ignored
+  std::vector<LayerKey> layers_retired;  // become garbage; unlisted ones are ignored
+  // Struck off the list: their unlink is synced, or another branch has a record of the file.
+  // Unlisted ones are ignored.
+  std::vector<LayerKey> garbage_removed;
   std::vector<ProducerRecord> producers;  // set
   std::vector<ProducerKey>
-      producers_forgotten;                 // unlisted ones are ignored; done before `producers`
+      producers_forgotten;  // unlisted ones are ignored; done before `producers`
+  // With their producers; their layers must be retired. Unlisted ones are ignored.
+  std::vector<BranchPlace> branches_deleted;
   std::optional<uint64_t> next_series_id;  // never lowers the stored one
   std::optional<uint64_t> open_count;      // never lowers the stored one
 };

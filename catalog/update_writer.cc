@@ -69,6 +69,9 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
     }
     for (const auto& record : update.producers) NEXUS_RETURN_IF_ERROR(WriteProducer(txn, record));
+    for (const auto& place : update.branches_deleted) {
+      NEXUS_RETURN_IF_ERROR(DeleteBranch(txn, place));
+    }
     after.applied = update.applied;
     after.next_series_id = std::max(after.next_series_id, update.next_series_id.value_or(0));
     after.open_count = std::max(after.open_count, update.open_count.value_or(0));
@@ -96,8 +99,23 @@ Status UpdateWriter::WriteBranch(const LmdbTxn& txn, BranchRecord record) {
   NEXUS_RETURN_IF_ERROR(SeedOf(txn, record.tenant).status());
   const Key key = BranchKey(record.tenant, record.id);
   NEXUS_ASSIGN_OR_RETURN(auto stored, ReadRecord<BranchRecord>(txn, Tree::kBranches, key.view()));
-  if (stored) record.sealed = std::max(record.sealed, stored->sealed);
+  if (stored) record.RaiseSealed(stored->sealed);
   return WriteRecord(txn, Tree::kBranches, key.view(), record, &value_);
+}
+
+Status UpdateWriter::DeleteBranch(const LmdbTxn& txn, const BranchPlace& place) {
+  NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kBranches, BranchKey(place.tenant, place.branch).view()));
+  LmdbCursor cursor(txn, Tree::kProducers);
+  const Key first = KeyOfProducer({place.tenant, place.branch, ProducerId{}});
+  NEXUS_ASSIGN_OR_RETURN(bool here, cursor.SeekAtOrAfter(first.view()));
+  while (here) {
+    KeyReader key(cursor.key());
+    const BranchPlace owner{TenantId{key.U32()}, BranchId{key.U32()}};
+    if (owner != place) break;
+    NEXUS_RETURN_IF_ERROR(cursor.DeleteHere());
+    NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return OkStatus();
 }
 
 Status UpdateWriter::WriteSetting(const LmdbTxn& txn, const Setting& record) {

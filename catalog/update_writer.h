@@ -34,6 +34,7 @@ class UpdateWriter {
 
   Status WriteTenant(const LmdbTxn& txn, const TenantRecord& record);
   Status WriteBranch(const LmdbTxn& txn, BranchRecord record);
+  Status DeleteBranch(const LmdbTxn& txn, const BranchPlace& place);
   Status WriteSetting(const LmdbTxn& txn, const Setting& record);
   Status WriteProducer(const LmdbTxn& txn, const ProducerRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);

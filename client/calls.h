@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
@@ -45,10 +46,15 @@ class CollectingCall : public Call {
   std::vector<std::string>& strings() { return strings_; }
   std::vector<protocol::Stat>& stats() { return stats_; }
   protocol::ScrubReply& scrub() { return scrub_; }
+  std::vector<protocol::BranchEntry>& branches() { return branches_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
     if (opcode == protocol::Opcode::kStatsReply) {
       NEXUS_ASSIGN_OR_RETURN(stats_, protocol::DecodeStats(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kBranchList) {
+      NEXUS_ASSIGN_OR_RETURN(branches_, protocol::DecodeBranchList(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kScrubReply) {
@@ -81,6 +87,7 @@ class CollectingCall : public Call {
   std::vector<std::string> strings_;
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
+  std::vector<protocol::BranchEntry> branches_;
   const std::function<void(const protocol::Progress&)> progress_;
   Status status_;
   Notification finished_;

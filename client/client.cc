@@ -18,10 +18,14 @@ protocol::Query QueryOf(const SelectQuery& select, protocol::QueryKind kind) {
   query.kind = kind;
   query.selector = select.selector;
   query.range = select.range;
+  query.as_of = select.as_of;
   query.deadline_ms = static_cast<uint32_t>(
       std::clamp<int64_t>(select.scope.timeout_ms, 1, std::numeric_limits<uint32_t>::max()));
   return query;
 }
+
+// What concerns a tenant is asked of its main branch, which is always there.
+Scope TenantOf(const Scope& scope) { return {scope.tenant, "main", scope.timeout_ms}; }
 
 }  // namespace
 
@@ -196,6 +200,34 @@ StatusOr<std::vector<protocol::Stat>> Client::GetStats(const Scope& scope) {
 }
 
 Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }
+
+Status Client::CreateBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
+  std::string body;
+  protocol::Encode(
+      protocol::Branches{protocol::BranchAction::kCreate, kind, std::string(name), scope.branch},
+      &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
+  return call->Wait();
+}
+
+Status Client::DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
+  std::string body;
+  protocol::Encode(
+      protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}}, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
+  return call->Wait();
+}
+
+StatusOr<std::vector<protocol::BranchEntry>> Client::Branches(const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Branches(), &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->branches());
+}
 
 Status Client::Compact(protocol::CompactAction action,
                        const std::function<void(const protocol::Progress&)>& progress,

@@ -35,6 +35,7 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
@@ -114,6 +115,7 @@ struct SelectQuery {
   std::string selector;
   TimeRange range;  // closed
   Scope scope;
+  std::string as_of;  // a snapshot of the tenant, read instead of the branch; empty for none
 };
 
 // Samples of one series or group, in ascending time; valid until the next call.
@@ -202,6 +204,14 @@ class Client {
   StatusOr<std::vector<protocol::Stat>> GetStats(const Scope& scope = {});
   // Moves all samples in memory to layers.
   Status Flush(const Scope& scope = {});
+  // Makes a branch or snapshot of the scope's tenant, which begins with what the scope's branch (or
+  // snapshot) holds; see engine/nexus.h. If the connection is lost within it, it is asked again:
+  // AlreadyExists may then be the answer to what the lost one did.
+  Status CreateBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
+  // Deletes one of the scope's tenant; NotFound likewise.
+  Status DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
+  // Those of the scope's tenant, in the order in which they were made.
+  StatusOr<std::vector<protocol::BranchEntry>> Branches(const Scope& scope = {});
   // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
   // what that replaces - or pauses the compactor until it is resumed or the server restarts.
   // `progress` as of Scrub. What was begun goes on if the connection ends.

@@ -181,6 +181,47 @@ int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_clien
   return Fill(client->client->Flush(scope), error);
 }
 
+// ---- Branches and snapshots.
+
+int32_t nexus_client_create_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error) {
+  // An unknown kind is the server's to refuse.
+  return Fill(client->client->CreateBranch(
+                  ViewOf(name), static_cast<nexus::protocol::BranchKind>(kind), ScopeOf(scope)),
+              error);
+}
+
+int32_t nexus_client_delete_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error) {
+  return Fill(client->client->DeleteBranch(
+                  ViewOf(name), static_cast<nexus::protocol::BranchKind>(kind), ScopeOf(scope)),
+              error);
+}
+
+int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* scope,
+                              nexus_client_list** list, nexus_client_error* error) {
+  *list = nullptr;
+  StatusOr<std::vector<nexus::protocol::BranchEntry>> branches =
+      client->client->Branches(ScopeOf(scope));
+  if (branches.ok()) {
+    *list = new nexus_client_list;
+    for (const nexus::protocol::BranchEntry& branch : *branches) {
+      const bool is_snapshot = branch.kind == nexus::protocol::BranchKind::kSnapshot;
+      const nexus::protocol::Stat members[] = {
+          {"name", branch.name},
+          {"kind", std::string(is_snapshot ? "snapshot" : "branch")},
+          {"parent", branch.parent},
+          {"created_ns", static_cast<uint64_t>(branch.created_ns)},
+          {"created_lsn", branch.created.value},
+          {"layers", branch.layers},
+          {"layer_bytes", branch.layer_bytes},
+          {"own_bytes", branch.own_bytes}};
+      (*list)->texts.push_back(nexus::client::ToJson(members));
+    }
+  }
+  return Fill(branches.status(), error);
+}
+
 // ---- Reading.
 
 int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* query,
@@ -190,6 +231,7 @@ int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* 
   select.selector = ViewOf(query->selector);
   select.range = {query->first, query->last};
   select.scope = ScopeOf(&query->scope);
+  select.as_of = ViewOf(query->as_of);
   StatusOr<std::unique_ptr<nexus::client::Cursor>> opened =
       nexus::InvalidArgument("kind {} of a query is unknown", query->kind);
   if (query->kind == NEXUS_CLIENT_SELECT) opened = client->client->Select(select);

@@ -132,6 +132,20 @@ void nexus_client_sync(nexus_client* client);
 /* Moves the server's samples in memory to layers. */
 int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_client_error* error);
 
+/* ---- Branches and snapshots. A scope may be NULL. */
+
+enum nexus_client_branch_kind { NEXUS_CLIENT_BRANCH = 0, NEXUS_CLIENT_SNAPSHOT = 1 };
+
+/* Makes one of the scope's tenant, which begins with what the scope's branch holds. */
+int32_t nexus_client_create_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error);
+/* Deletes one of the scope's tenant. */
+int32_t nexus_client_delete_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error);
+/* Those of the scope's tenant: one text each, a JSON object. */
+int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* scope,
+                              nexus_client_list** list, nexus_client_error* error);
+
 /* ---- Reading. */
 
 enum nexus_client_query_kind {
@@ -165,6 +179,7 @@ typedef struct nexus_client_query {
   int32_t grouped;   /* not 0: by `by`, which may be empty */
   const nexus_client_text* by;
   size_t by_count;
+  nexus_client_text as_of; /* a snapshot, read instead of the branch; empty for none */
 } nexus_client_query;
 
 /* Samples of one series or group, in ascending time; valid until the next call on the cursor. */

@@ -44,6 +44,7 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
   PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
+  PutInFront(&pending->branches_deleted, std::move(failed.branches_deleted));
 }
 
 }  // namespace
@@ -60,7 +61,8 @@ bool CatalogKeeper::HasChanges() const {
   return state_->delta.series() > 0 || !update.tenants.empty() || !update.branches.empty() ||
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
-         !update.producers_forgotten.empty() || !update.series_layered.empty();
+         !update.producers_forgotten.empty() || !update.series_layered.empty() ||
+         !update.branches_deleted.empty();
 }
 
 void CatalogKeeper::Kick() {

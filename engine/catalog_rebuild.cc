@@ -276,8 +276,10 @@ class CatalogRebuild {
   io::Task<Status> AddSeriesOfLayers() {
     std::map<catalog::LayerKey, catalog::LayerRecord> layers = LiveLayers(base_, survey_);
     uint64_t done = 0;
+    std::set<layer::LayerKey> read;  // branches share files
     for (const auto& [key, record] : layers) {
-      if (seeds_.contains(key.tenant.value)) {
+      const bool is_first = read.insert({key.open_count, key.sequence}).second;
+      if (is_first && seeds_.contains(key.tenant.value)) {
         NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayer(record));
       }
       ReportProgress("reading the labels in the layers", ++done, layers.size());

@@ -83,6 +83,15 @@ void Committer::Queue::Push(CommitRequest* request) {
   tail_ = request;
 }
 
+bool Committer::Queue::HasAppendsTo(TenantId tenant, BranchId branch) const {
+  for (const io::RunNode* node = head_; node != nullptr; node = node->next) {
+    const auto* request = static_cast<const CommitRequest*>(node);
+    const bool is_append = request->kind == CommitRequest::Kind::kBatch && !request->duplicate;
+    if (is_append && request->tenant == tenant && request->branch == branch) return true;
+  }
+  return false;
+}
+
 CommitRequest* Committer::Queue::Pop() {
   CommitRequest* request = front();
   head_ = request->next;
@@ -116,6 +125,10 @@ void Committer::Submit(CommitRequest* request) {
 io::Task<Status> Committer::CommitEdit(std::string body) {
   AwaitedRequest request(this, CommitRequest::Kind::kEdit, std::move(body));
   co_return co_await request;
+}
+
+bool Committer::HasAppendsTo(TenantId tenant, BranchId branch) const {
+  return batches_.HasAppendsTo(tenant, branch) || in_flight_.HasAppendsTo(tenant, branch);
 }
 
 io::Task<Status> Committer::Drain() {

@@ -91,6 +91,9 @@ class Committer : public wal::LogObserver {
   // Waits until everything submitted before is durable and applied, or the log has failed.
   io::Task<Status> Drain();
 
+  // Whether an append to the branch waits or is on its way.
+  bool HasAppendsTo(TenantId tenant, BranchId branch) const;
+
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
 
@@ -110,6 +113,7 @@ class Committer : public wal::LogObserver {
    public:
     bool empty() const { return head_ == nullptr; }
     CommitRequest* front() const { return static_cast<CommitRequest*>(head_); }
+    bool HasAppendsTo(TenantId tenant, BranchId branch) const;
     void Push(CommitRequest* request);
     CommitRequest* Pop();
 

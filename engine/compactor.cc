@@ -136,6 +136,11 @@ io::Task<void> Compactor::Turn() {
   running_ = chosen->jobs.front().reason;
   Status status = co_await RunJob(*std::move(chosen));
   running_.clear();
+  if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
+    // Deleted meanwhile: what the job made of it is dropped.
+    looks_.erase(branch);
+    co_return;
+  }
   Look& look = looks_[branch];
   if (status.ok()) {
     job_status_ = status;
@@ -160,13 +165,25 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
   return look.layer_edits != branch.layer_edits || now - look.at_ns >= kLookAgainNs;
 }
 
+namespace {
+
+// A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
+// doing it for both would only take room.
+bool HasOwnLayers(const BranchState& branch) {
+  if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
+  auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
+  return std::any_of(branch.layers.begin(), branch.layers.end(), is_own);
+}
+
+}  // namespace
+
 std::vector<Compactor::Candidate> Compactor::Candidates() {
   std::vector<Candidate> candidates;
   const int64_t now = state_->environment->MonotonicNanos();
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
       const Look& look = looks_[{number, branch_number}];
-      if (!NeedsLook(look, *branch, now)) continue;
+      if (!NeedsLook(look, *branch, now) || !HasOwnLayers(*branch)) continue;
       Candidate& candidate = candidates.emplace_back();
       candidate.branch = {number, branch_number};
       candidate.layer_edits = branch->layer_edits;

@@ -4,7 +4,9 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "engine/catalog_index.h"
+#include "engine/names.h"
 #include "engine/recovery.h"
 
 namespace nexus::engine {
@@ -54,16 +56,6 @@ Status CheckOptions(const Options& options) {
   return OkStatus();
 }
 
-bool IsTenantName(std::string_view name) {
-  if (name.empty() || name.size() > 64) return false;
-  for (char c : name) {
-    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                c == '_' || c == '.' || c == '-';
-    if (!fine) return false;
-  }
-  return true;
-}
-
 Status CheckProducerLimit(const TenantState& tenant) {
   size_t producers = 0;
   for (const auto& [number, branch] : tenant.branches) producers += branch->producers.size();
@@ -73,6 +65,24 @@ Status CheckProducerLimit(const TenantState& tenant) {
       "(silent ones are "
       "forgotten after 7 days)",
       tenant.record.name, producers);
+}
+
+// What branches share counts once: as on the disk and in memory.
+void AddFigures(const TenantState& tenant, Stats* stats) {
+  absl::flat_hash_set<const void*> counted;
+  for (const auto& [number, branch] : tenant.branches) {
+    for (const OpenLayer& layer : branch->layers) {
+      if (!counted.insert(layer.reader.get()).second) continue;
+      stats->layers++;
+      stats->layer_bytes += layer.record.file_bytes;
+      stats->layer_samples += layer.record.samples;
+    }
+    for (const SealedMemtable& sealed : branch->sealed) {
+      if (!counted.insert(sealed.memtable.get()).second) continue;
+      stats->memtable_samples += sealed.memtable->samples();
+    }
+    stats->memtable_samples += branch->active->samples();
+  }
 }
 
 io::Task<void> LoadIdentities(Interner* interner) {
@@ -139,10 +149,7 @@ io::Task<Status> DatabaseCore::Compact(ProgressCallback progress) {
 }
 
 io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
-  if (!IsTenantName(name)) {
-    co_return InvalidArgument("tenant name \"{}\": 1 to 64 of letters, digits, _ . - are allowed",
-                              name);
-  }
+  NEXUS_CO_RETURN_IF_ERROR(CheckName("tenant", name));
   for (const auto& [number, tenant] : state_.tenants) {
     if (tenant->record.name == name) co_return AlreadyExists("tenant \"{}\" exists", name);
   }
@@ -160,7 +167,8 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
 io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer, uint64_t epoch,
                                                              std::string tenant,
                                                              std::string branch) {
-  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found,
+                            state_.published.FindWritable(tenant, branch));
   TenantState* owner = state_.tenants.at(found.tenant.value).get();
   ProducerTable* producers = &owner->branches.at(found.branch.value)->producers;
   const uint64_t newest = producers->NewestEpoch(producer);
@@ -177,14 +185,17 @@ io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer
     edit.wall_ns = state_.environment->WallNanos();
     const Edit edits[] = {edit};
     Status status = co_await committer_.CommitEdit(EncodeEdits(edits));
+    BranchState* now = state_.FindBranch(found.tenant, found.branch);
     if (!status.ok()) {
-      producers->CancelOpen(producer, epoch);
+      if (now != nullptr) now->producers.CancelOpen(producer, epoch);
       co_return status;
     }
   }
   // What is in flight of the older epoch counts too: its sequences are taken.
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_.Drain());
-  known = producers->Find(producer);
+  BranchState* now = state_.FindBranch(found.tenant, found.branch);
+  if (now == nullptr) co_return NotFound("branch \"{}\" was deleted meanwhile", branch);
+  known = now->producers.Find(producer);
   if (!known.has_value() || known->epoch != epoch) {
     co_return FailedPrecondition(
         "epoch {} was fenced while it was opened: another writer took over", epoch);
@@ -233,16 +244,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   Stats stats;
   for (const auto& [number, tenant] : state_.tenants) {
     for (const SeriesIdRange& range : tenant->ids) stats.series += range.last - range.first + 1;
-    for (const auto& [branch_number, branch] : tenant->branches) {
-      for (const OpenLayer& layer : branch->layers) {
-        stats.layers++;
-        stats.layer_bytes += layer.record.file_bytes;
-        stats.layer_samples += layer.record.samples;
-      }
-      for (const SealedMemtable& sealed : branch->sealed)
-        stats.memtable_samples += sealed.memtable->samples();
-      stats.memtable_samples += branch->active->samples();
-    }
+    AddFigures(*tenant, &stats);
   }
   stats.memtable_bytes = state_.memtable_bytes;
   stats.samples = stats.layer_samples + stats.memtable_samples;
@@ -292,8 +294,28 @@ StatusOr<Sources> DatabaseCore::SourcesOf(std::string_view tenant, std::string_v
 }
 
 StatusOr<ReadView> DatabaseCore::View(std::string_view tenant, std::string_view branch) const {
-  // The delta is taken before the catalog is read: what leaves the delta is in the catalog by then.
   NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
+  return ViewOf(std::move(found));
+}
+
+StatusOr<ReadView> DatabaseCore::View(const SelectQuery& query) const {
+  if (query.as_of.empty()) return View(query.tenant, query.branch);
+  if (query.branch != "main" && query.branch != query.as_of) {
+    return InvalidArgument(
+        "a query reads branch \"{}\" or is as of snapshot \"{}\": name one of them", query.branch,
+        query.as_of);
+  }
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found,
+                         state_.published.Find(query.tenant, query.as_of));
+  if (found.kind != catalog::BranchKind::kSnapshot) {
+    return FailedPrecondition("\"{}\" is a branch, not a snapshot: it is read as the branch",
+                              query.as_of);
+  }
+  return ViewOf(std::move(found));
+}
+
+// The delta was taken before the catalog is read: what leaves the delta is in the catalog by then.
+StatusOr<ReadView> DatabaseCore::ViewOf(PublishedState::Found found) const {
   NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   ReadView view;
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);

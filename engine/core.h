@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "engine/applier.h"
@@ -76,6 +77,10 @@ class DatabaseCore {
   io::Task<Status> CreateTenant(std::string name);
   io::Task<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch,
                                                  std::string tenant, std::string branch);
+  io::Task<Status> CreateBranch(std::string name, BranchKind kind, std::string from,
+                                std::string tenant);
+  io::Task<Status> DeleteBranch(std::string name, BranchKind kind, std::string tenant);
+  io::Task<StatusOr<std::vector<BranchInfo>>> Branches(std::string tenant);
   io::Task<Status> Close();
   // One scrub at a time: FailedPrecondition if one is under way or the database is closing. Close
   // waits for EndScrub.
@@ -91,6 +96,9 @@ class DatabaseCore {
   // What a query of this branch sees now. Errors: NotFound, ResourceExhausted (readers of the
   // catalog).
   StatusOr<ReadView> View(std::string_view tenant, std::string_view branch) const;
+  // The same of what a query names. Also FailedPrecondition (`as_of` is no snapshot) and
+  // InvalidArgument (it names a branch beside).
+  StatusOr<ReadView> View(const SelectQuery& query) const;
   // Its sources alone. NotFound.
   StatusOr<Sources> SourcesOf(std::string_view tenant, std::string_view branch) const;
   // Blocks on the catalog's file.
@@ -100,6 +108,7 @@ class DatabaseCore {
   DatabaseCore(io::Environment* environment, Options options);
   io::Task<Status> Recover(Recovery* recovery);
   void OnApplied();
+  StatusOr<ReadView> ViewOf(PublishedState::Found found) const;
 
   DatabaseState state_;
   Interner interner_;

@@ -316,7 +316,7 @@ void Database::Implementation::Append(WriteBatch batch, const AppendOptions& opt
     done(status);
     Leave();
   };
-  auto found = core_->state()->published.Find(options.tenant, options.branch);
+  auto found = core_->state()->published.FindWritable(options.tenant, options.branch);
   if (!found.ok()) return refuse(found.status());
   if (batch.samples() == 0) return refuse(InvalidArgument("the batch is empty"));
   auto* pending = new PendingAppend(this, std::move(batch), std::move(done));
@@ -471,31 +471,29 @@ void Database::ResumeCompaction() {
 StatusOr<std::unique_ptr<Cursor>> Database::Select(const SelectQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         implementation_->core()->View(query.tenant, query.branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, implementation_->core()->View(query));
   return engine::MakeSelectCursor(std::move(view), query);
 }
 
 StatusOr<std::unique_ptr<Cursor>> Database::Aggregate(const AggregateQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         implementation_->core()->View(query.select.tenant, query.select.branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, implementation_->core()->View(query.select));
   return engine::MakeAggregateCursor(std::move(view), query);
 }
 
 StatusOr<std::unique_ptr<Cursor>> Database::Latest(const SelectQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         implementation_->core()->View(query.tenant, query.branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, implementation_->core()->View(query));
   return engine::MakeLatestCursor(std::move(view), query);
 }
 
-StatusOr<std::optional<Sample>> Database::Latest(SeriesId series, std::string_view tenant) {
+StatusOr<std::optional<Sample>> Database::Latest(SeriesId series, std::string_view tenant,
+                                                 std::string_view branch) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(auto sources, implementation_->core()->SourcesOf(tenant, "main"));
+  NEXUS_ASSIGN_OR_RETURN(auto sources, implementation_->core()->SourcesOf(tenant, branch));
   return engine::LatestSample(sources, series);
 }
 
@@ -528,6 +526,27 @@ Status Database::CreateTenant(std::string_view name) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
   return implementation_->OnLoop(implementation_->core()->CreateTenant(std::string(name)));
+}
+
+Status Database::CreateBranch(std::string_view name, BranchKind kind, std::string_view from,
+                              std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->CreateBranch(
+      std::string(name), kind, std::string(from), std::string(tenant)));
+}
+
+Status Database::DeleteBranch(std::string_view name, BranchKind kind, std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(
+      implementation_->core()->DeleteBranch(std::string(name), kind, std::string(tenant)));
+}
+
+StatusOr<std::vector<BranchInfo>> Database::Branches(std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Branches(std::string(tenant)));
 }
 
 StatusOr<ProducerState> Database::OpenProducer(ProducerId producer, uint64_t epoch,

@@ -37,6 +37,7 @@ enum class EditKind : uint16_t {
   kGarbageRemoved = 4,
   kOpenProducer = 5,
   kForgetProducers = 6,
+  kDeleteBranch = 9,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;

@@ -17,18 +17,20 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
   if (state->garbage.empty() || state->garbage_holders > 0) co_return OkStatus();
   // What becomes garbage while the catalog is made persistent waits for the next time.
   const std::map<catalog::LayerKey, std::string> garbage = state->garbage;
+  // A file that is live now may have retired from its last branch by then, which is not persistent;
+  // one that is not will never be live again.
+  const auto live = state->LayerFiles(DatabaseState::Garbage::kWithout);
   if (!NEXUS_PLANTED("garbage-removed-before-catalog-sync")) {
     NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Persist());
   }
   if (state->garbage_holders > 0) co_return OkStatus();
-  const auto live = state->LayerFiles(DatabaseState::Garbage::kWithout);
   io::Disk* disk = state->environment->disk();
   Status failed;
   GarbageRemoved removed;
   for (const auto& [key, file_name] : garbage) {
     // A file may serve several branches; it goes with the last of them.
     Status unlinked;
-    if (!live.contains(file_name)) {
+    if (!live.contains(file_name) || NEXUS_PLANTED("shared-layer-unlinked")) {
       unlinked = co_await io::Unlink(disk, io::JoinPath(state->folder.layers, file_name));
     }
     if (unlinked.ok() || absl::IsNotFound(unlinked)) {

@@ -118,14 +118,13 @@ class LayerEncoder {
   std::unique_ptr<FlushCursor> cursor_;
 };
 
-layer::LayerIdentity IdentityOf(const DatabaseState& state, const TenantState& tenant,
-                                const BranchState& branch, const SealedMemtable& sealed,
-                                uint64_t sequence) {
+layer::LayerIdentity IdentityOf(const DatabaseState& state, const catalog::TenantRecord& tenant,
+                                const SealedMemtable& sealed, uint64_t sequence) {
   layer::LayerIdentity identity;
   identity.database = state.database;
-  identity.tenant = tenant.record.id;
-  identity.branch = branch.record.id;
-  identity.identity_seed = tenant.record.identity_seed;
+  identity.tenant = tenant.id;
+  identity.branch = sealed.writer;
+  identity.identity_seed = tenant.identity_seed;
   identity.order_low.lsn = sealed.first;
   identity.order_high.lsn = sealed.sealed;
   identity.open_count = state.open_count;
@@ -199,7 +198,6 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
   layer::LayerExpectation expected;
   expected.database = state.database;
   expected.tenant = record.tenant;
-  expected.branch = record.branch;
   expected.key = layer::LayerKey{record.open_count, record.sequence};
   expected.footer_hash = record.footer_hash;
   return layer::LayerReader::Open(*std::move(file), cache, expected);
@@ -216,15 +214,14 @@ StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
 }
 
 io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
-                                                           const TenantState* tenant,
-                                                           const BranchState* branch,
+                                                           catalog::TenantRecord tenant,
                                                            SealedMemtable sealed,
                                                            uint64_t sequence) {
   io::Disk* disk = state->environment->disk();
   std::string temporary = TemporaryLayerPath(*state, sequence);
-  LayerEncoder encoder(IdentityOf(*state, *tenant, *branch, sealed, sequence), sealed.memtable);
+  LayerEncoder encoder(IdentityOf(*state, tenant, sealed, sequence), sealed.memtable);
   if (state->pass_over_undefined_series) encoder.PassOverUndefined();
-  Status status = co_await WriteFile(state, &encoder, tenant->record.id, temporary);
+  Status status = co_await WriteFile(state, &encoder, tenant.id, temporary);
   state->undefined_series += encoder.undefined();
   if (!status.ok() || encoder.empty()) {
     // What cannot be unlinked now is unlinked by the next recovery.
@@ -233,7 +230,7 @@ io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
     co_return std::optional<WrittenLayer>();
   }
   WrittenLayer written;
-  written.series = {tenant->record.id, encoder.TakeSeries()};
+  written.series = {tenant.id, encoder.TakeSeries()};
   OpenLayer& layer = written.layer;
   layer.record = LayerRecordOf(encoder.summary());
   std::string path = io::JoinPath(state->folder.layers, layer.record.file_name);

@@ -23,6 +23,7 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const GarbageRemoved&) const { return "removal of garbage"; }
     const char* operator()(const OpenProducer&) const { return "opening of a producer"; }
     const char* operator()(const ForgetProducers&) const { return "forgetting of producers"; }
+    const char* operator()(const DeleteBranch&) const { return "deletion of a branch"; }
   };
   return std::visit(Names(), edit);
 }

@@ -9,8 +9,8 @@
 //   nexus::Status acked = (*db)->Append(std::move(batch));     // OK: it survives a power cut
 //
 // Data model: tenant -> branch -> series (metric name and labels) -> samples (int64 nanoseconds,
-// any 64-bit pattern of a double). Of two samples of one series and timestamp the later write wins.
-// Out of order and years late is normal input.
+// any 64-bit pattern of a double). A snapshot is a branch that takes no samples. Of two samples of
+// one series and timestamp the later write wins. Out of order and years late is normal input.
 //
 // Durability is chosen at the call (see Ack). What a query can read is durable.
 // Errors (DESIGN section 11): Unavailable retry with backoff; DataLoss a named place is damaged;
@@ -110,6 +110,23 @@ struct ProducerState {
 // Of an append that was refused because batches before it are missing (FailedPrecondition): the
 // sequence that would be taken. nullopt of any other status.
 std::optional<uint64_t> ExpectedSequence(const Status& status);
+
+enum class BranchKind : uint8_t {
+  kBranch,
+  kSnapshot,  // read-only
+};
+
+// A branch or snapshot of a tenant.
+struct BranchInfo {
+  std::string name;
+  BranchKind kind = BranchKind::kBranch;
+  std::string parent;      // what it was made from; empty for main, and if that is deleted
+  int64_t created_ns = 0;  // by the wall clock, ns since the Unix epoch; 0 for main
+  Lsn created;             // it began with what its parent held there; 0 for main
+  uint64_t layers = 0;     // it names
+  uint64_t layer_bytes = 0;
+  uint64_t own_bytes = 0;  // of these, in files that no other names: what deleting it frees
+};
 
 using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 
@@ -222,7 +239,8 @@ class Database {
   // The newest sample of each matching series within the range: chunks of one sample.
   StatusOr<std::unique_ptr<Cursor>> Latest(const SelectQuery& query);
   // The newest sample of one series; nullopt if it has none.
-  StatusOr<std::optional<Sample>> Latest(SeriesId series, std::string_view tenant = "default");
+  StatusOr<std::optional<Sample>> Latest(SeriesId series, std::string_view tenant = "default",
+                                         std::string_view branch = "main");
 
   // Sorted. `selector` may be empty: everything.
   StatusOr<std::vector<std::string>> LabelNames(std::string_view selector = {},
@@ -237,6 +255,23 @@ class Database {
   // Makes a tenant. AlreadyExists; InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64}.
   Status CreateTenant(std::string_view name);
   std::vector<std::string> Tenants();
+
+  // Makes a snapshot or branch that begins with what `from`, a branch or snapshot, holds now: every
+  // append that was acknowledged before the call, and none that is submitted after it returns.
+  // Takes a round of the log whatever the size, copies no samples. Producers are not inherited:
+  // whoever appends to the new branch under numbers opens an epoch there. Names are unique among a
+  // tenant's branches and snapshots. Errors: AlreadyExists; NotFound - `from`, tenant;
+  // InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64}; ResourceExhausted - the tenant has
+  // 256; Unavailable - the log failed, ListBranches of the reopened database tells.
+  Status CreateBranch(std::string_view name, BranchKind kind = BranchKind::kBranch,
+                      std::string_view from = "main", std::string_view tenant = "default");
+  // In the order in which they were made, main first. NotFound.
+  StatusOr<std::vector<BranchInfo>> Branches(std::string_view tenant = "default");
+  // What only it names goes; cursors that are open read on. Those made from it stay as they are.
+  // Errors: FailedPrecondition - it is main, of the other kind, or appends to it are under way;
+  // NotFound; Unavailable.
+  Status DeleteBranch(std::string_view name, BranchKind kind = BranchKind::kBranch,
+                      std::string_view tenant = "default");
 
   StatusOr<Stats> GetStats();
   // The physical check, while the database serves: every checksum of layers, log, catalog and

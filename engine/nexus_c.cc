@@ -272,6 +272,43 @@ int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error) {
   return Guarded(error, [&] { return GiveList(db->database->Tenants(), list); });
 }
 
+namespace {
+
+StatusOr<nexus::BranchKind> KindOf(int32_t kind) {
+  if (kind == NEXUS_BRANCH) return nexus::BranchKind::kBranch;
+  if (kind == NEXUS_SNAPSHOT) return nexus::BranchKind::kSnapshot;
+  return nexus::InvalidArgument("kind {} is none of nexus_branch_kind", kind);
+}
+
+}  // namespace
+
+int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
+                            nexus_text tenant, nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::BranchKind made, KindOf(kind));
+    return db->database->CreateBranch(ViewOf(name), made, BranchOf(from), TenantOf(tenant));
+  });
+}
+
+int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
+                            nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::BranchKind deleted, KindOf(kind));
+    return db->database->DeleteBranch(ViewOf(name), deleted, TenantOf(tenant));
+  });
+}
+
+int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<nexus::BranchInfo> branches,
+                           db->database->Branches(TenantOf(tenant)));
+    std::vector<std::string> texts;
+    for (const nexus::BranchInfo& branch : branches) texts.push_back(nexus::engine::ToJson(branch));
+    return GiveList(std::move(texts), list);
+  });
+}
+
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error) {
   *list = nullptr;
   return Guarded(error, [&]() -> Status {

@@ -257,6 +257,7 @@ typedef struct nexus_query {
   int64_t step_ns;    // buckets are aligned to the epoch; 0: one bucket, the whole range
   const nexus_text* by;
   size_t by_count;
+  nexus_text as_of;  // a snapshot of the tenant, read instead of the branch; empty for none
 } nexus_query;
 
 // Samples of one series or group, in ascending time, unique timestamps; valid until the next call
@@ -303,9 +304,10 @@ void nexus_cursor_cancel(nexus_cursor* cursor);
 void nexus_cursor_statistics(const nexus_cursor* cursor, nexus_query_statistics* statistics);
 void nexus_cursor_free(nexus_cursor* cursor);
 
-// The newest sample of one series: 1 if it has one, 0 if not, -1 on an error (NOT_FOUND tenant).
-int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, int64_t* timestamp,
-                            double* value, nexus_error* error);
+// The newest sample of one series: 1 if it has one, 0 if not, -1 on an error (NOT_FOUND tenant or
+// branch).
+int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, nexus_text branch,
+                            int64_t* timestamp, double* value, nexus_error* error);
 
 // ---- What there is. Lists are freed by nexus_list_free; *list is NULL on an error.
 
@@ -317,6 +319,21 @@ int32_t nexus_label_values(nexus_db* db, nexus_text label, nexus_text selector, 
 int32_t nexus_create_tenant(nexus_db* db, nexus_text name, nexus_error* error);
 // Names of the tenants.
 int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
+
+enum nexus_branch_kind { NEXUS_BRANCH = 0, NEXUS_SNAPSHOT = 1 };
+
+// Makes a branch or snapshot of a tenant that begins with what `from`, a branch or snapshot, holds
+// now: every append acknowledged before the call. `from` of size 0: "main". It takes a round of the
+// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name, as
+// of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
+int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
+                            nexus_text tenant, nexus_error* error);
+// FAILED_PRECONDITION - it is main, of the other kind, or appends to it are under way; NOT_FOUND.
+int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
+                            nexus_error* error);
+// The branches and snapshots of a tenant in the order in which they were made: one text each, a JSON
+// object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
+int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
 // The figures of the database at this moment: one text, a JSON object with the names of
 // nexus::Stats in engine/nexus.h.
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error);

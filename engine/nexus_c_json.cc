@@ -27,6 +27,7 @@ std::string Quoted(std::string_view text) {
 
 class JsonObject {
  public:
+  void Add(std::string_view name, int64_t value) { AddText(name, fmt::format("{}", value)); }
   void Add(std::string_view name, uint64_t value) { AddText(name, fmt::format("{}", value)); }
   void Add(std::string_view name, double value) { AddText(name, fmt::format("{}", value)); }
   void Add(std::string_view name, Lsn value) { Add(name, value.value); }
@@ -77,6 +78,20 @@ std::string ToJson(const Stats& stats) {
   json.Add("io_backend", stats.io_backend);
   json.Add("io_fallback", stats.io_fallback);
   json.Add("write_state", stats.write_state);
+  return json.Take();
+}
+
+std::string ToJson(const BranchInfo& branch) {
+  const bool is_snapshot = branch.kind == BranchKind::kSnapshot;
+  JsonObject json;
+  json.Add("name", branch.name);
+  json.Add("kind", std::string(is_snapshot ? "snapshot" : "branch"));
+  json.Add("parent", branch.parent);
+  json.Add("created_ns", branch.created_ns);
+  json.Add("created_lsn", branch.created);
+  json.Add("layers", branch.layers);
+  json.Add("layer_bytes", branch.layer_bytes);
+  json.Add("own_bytes", branch.own_bytes);
   return json.Take();
 }
 

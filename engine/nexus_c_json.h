@@ -15,6 +15,7 @@ namespace nexus::engine {
 // One JSON object on one line, without a newline.
 std::string ToJson(const Stats& stats);
 std::string ToJson(const RecoveryReport& report);
+std::string ToJson(const BranchInfo& branch);
 
 }  // namespace nexus::engine
 

@@ -42,6 +42,7 @@ struct SelectQuery {
   TimeRange range;       // closed
   std::string tenant = "default";
   std::string branch = "main";
+  std::string as_of;  // a snapshot of the tenant, read instead of the branch; empty for none
   QueryLimits limits;
 };
 

@@ -113,6 +113,7 @@ EditKind KindOf(const CreateBranch&) { return EditKind::kCreateBranch; }
 EditKind KindOf(const GarbageRemoved&) { return EditKind::kGarbageRemoved; }
 EditKind KindOf(const OpenProducer&) { return EditKind::kOpenProducer; }
 EditKind KindOf(const ForgetProducers&) { return EditKind::kForgetProducers; }
+EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -155,6 +156,8 @@ void WriteBody(ByteWriter* out, const CreateBranch& edit) {
   out->U32(edit.tenant.value);
   out->U32(edit.id.value);
   out->U32(edit.parent.value);
+  out->U8(static_cast<uint8_t>(edit.kind));
+  out->I64(edit.wall_ns);
   WriteName(out, edit.name);
 }
 Edit ReadCreateBranch(ByteReader* in) {
@@ -162,7 +165,22 @@ Edit ReadCreateBranch(ByteReader* in) {
   edit.tenant.value = in->U32();
   edit.id.value = in->U32();
   edit.parent.value = in->U32();
+  uint8_t kind = in->U8();
+  if (kind > static_cast<uint8_t>(catalog::BranchKind::kSnapshot)) in->Fail();
+  edit.kind = static_cast<catalog::BranchKind>(kind);
+  edit.wall_ns = in->I64();
   edit.name = ReadName(in);
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const DeleteBranch& edit) {
+  out->U32(edit.tenant.value);
+  out->U32(edit.id.value);
+}
+Edit ReadDeleteBranch(ByteReader* in) {
+  DeleteBranch edit;
+  edit.tenant.value = in->U32();
+  edit.id.value = in->U32();
   return edit;
 }
 
@@ -242,6 +260,9 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kForgetProducers:
       edit = ReadForgetProducers(&in);
+      break;
+    case EditKind::kDeleteBranch:
+      edit = ReadDeleteBranch(&in);
       break;
     default:
       return FailedPrecondition(

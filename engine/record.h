@@ -30,14 +30,20 @@ namespace nexus::engine {
 std::string EncodeDefinitions(std::span<const catalog::SeriesDefinition> definitions);
 StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body);
 
-// Layers come to live, others retire, in one step. A flush adds layers that hold every sample of
-// the branch below `sealed`; a compaction retires its inputs and leaves `sealed` at 0.
-// Expects: the branch exists, retired layers are live, added ones are not listed.
+// Layers come to live, others retire, in one step.
+//
+// A compaction retires its inputs and leaves `sealed` at 0: it concerns `branch` alone. A flush
+// adds layers that hold every record that was written to `branch` since the last one and lies below
+// `sealed`. They become layers of every branch and snapshot of which these records are a part
+// (branches.h) - which is not listed, because it follows from the edits before, and a branch may be
+// made after this edit was written and before it is applied. `branch` itself may be gone.
+// Expects: of a flush, some branch that has not got these records in its layers; of a compaction,
+// that the branch exists, retired layers are live, added ones are not listed.
 struct PublishLayers {
   TenantId tenant;
   BranchId branch;
   Lsn sealed;
-  std::vector<catalog::LayerRecord> layers;  // live ones; each names its own branch
+  std::vector<catalog::LayerRecord> layers;  // live ones of `branch`
   std::vector<catalog::LayerKey> retired;
   bool operator==(const PublishLayers&) const = default;
 };
@@ -50,14 +56,25 @@ struct CreateTenant {
   bool operator==(const CreateTenant&) const = default;
 };
 
-// Begins with what `parent` holds at the LSN of this edit.
-// Expects: the parent exists, neither number nor name is taken.
+// A branch or snapshot that begins with what `parent` holds where this edit begins.
+// Expects: the parent exists, the name is free, the number was never taken, the tenant has fewer
+// than catalog::kBranchesMax branches, the parent inherits from fewer than catalog::kInheritedMax.
 struct CreateBranch {
   TenantId tenant;
   BranchId id;
   std::string name;
   BranchId parent;
+  catalog::BranchKind kind = catalog::BranchKind::kBranch;
+  int64_t wall_ns = 0;  // when
   bool operator==(const CreateBranch&) const = default;
+};
+
+// Its layers retire; files that other branches have records of stay. Expects: the branch exists and
+// is not main.
+struct DeleteBranch {
+  TenantId tenant;
+  BranchId id;
+  bool operator==(const DeleteBranch&) const = default;
 };
 
 // The files of these retired layers are unlinked for good. Expects nothing: unlisted ones are
@@ -94,7 +111,7 @@ struct ForgetProducers {
 };
 
 using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
-                          ForgetProducers>;
+                          ForgetProducers, DeleteBranch>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes.

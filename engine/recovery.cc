@@ -3,10 +3,13 @@
 #include "engine/recovery.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include "base/planted.h"
 #include "catalog/catalog.h"
+#include "engine/branches.h"
 #include "engine/catalog_folder.h"
 #include "engine/image_files.h"
 #include "engine/layer_writer.h"
@@ -328,12 +331,15 @@ io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
 // edit gave its branch. What opens and forgets producers goes with their batches.
 io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
   const bool batches = pass == Pass::kBatches;
+  std::optional<BranchReplay> branches;
+  if (batches) branches.emplace(state_);
   wal::LogCursor cursor(state_->environment, scan_, options);
   while (true) {
     auto records = co_await cursor.Next();
     NEXUS_CO_RETURN_IF_ERROR(records.status());
-    if (records->empty()) co_return OkStatus();
+    if (records->empty()) break;
     for (const wal::RecordView& record : *records) {
+      if (batches) branches->Advance(record.begin);
       auto kind = static_cast<RecordKind>(record.kind);
       if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
       Status status =
@@ -357,19 +363,25 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
     if (!batches && state_->delta.full()) NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Commit());
     if (batches) ReportProgress("replaying the log", cursor.bytes_done(), cursor.bytes_total());
   }
+  if (batches) branches->Finish();
+  co_return OkStatus();
 }
 
+// Branches share the open files of the layers that they share.
 io::Task<Status> Recovery::OpenLayers() {
+  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> readers;
   for (auto& [number, tenant] : state_->tenants) {
     for (auto& [branch_number, branch] : tenant->branches) {
       for (OpenLayer& layer : branch->layers) {
+        auto& shared = readers[{layer.record.open_count, layer.record.sequence}];
+        if (shared != nullptr) layer.reader = shared;
         if (layer.reader != nullptr) continue;
         auto open = [state = state_, record = &layer.record] {
           return OpenLayerFile(*state, *record, state->pages.get());
         };
         auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
         NEXUS_CO_RETURN_IF_ERROR(reader.status());
-        layer.reader = std::move(*reader);
+        shared = layer.reader = std::move(*reader);
         layer.added_ns = state_->environment->MonotonicNanos();
       }
       branch->SortLayers();

@@ -290,6 +290,7 @@ class FolderScrub {
           ScrubLayer layer;
           layer.record = open.record;
           layer.identity_seed = tenant->record.identity_seed;
+          if (!pass_.IsFirstOfFile(layer.record)) continue;
           NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(database_, layer, labels_));
         }
       }

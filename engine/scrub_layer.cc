@@ -50,7 +50,6 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> ScrubPass::OpenLayer(
   if (listed != nullptr) {
     const catalog::LayerRecord& record = listed->record;
     expected.tenant = record.tenant;
-    expected.branch = record.branch;
     expected.key = layer::LayerKey{record.open_count, record.sequence};
     expected.footer_hash = record.footer_hash;
     const int64_t bytes = file->Size();
@@ -60,6 +59,20 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> ScrubPass::OpenLayer(
     }
   }
   return layer::LayerReader::Open(std::move(file), &pages_, expected);
+}
+
+bool ScrubPass::IsFirstOfFile(const catalog::LayerRecord& record) {
+  auto [first, added] = listed_.emplace(record.file_name, record);
+  if (added) return true;
+  catalog::LayerRecord same = record;
+  same.branch = first->second.branch;
+  if (same != first->second) {
+    AddFile(io::JoinPath(folder_.layers, record.file_name),
+            fmt::format("branches {} and {} tell different things of it", same.branch.value,
+                        record.branch.value),
+            RebuildCatalog());
+  }
+  return false;
 }
 
 io::Task<Status> ScrubPass::CheckLayer(std::optional<DatabaseId> database, ScrubLayer layer,

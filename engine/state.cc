@@ -76,8 +76,17 @@ StatusOr<PublishedState::Found> PublishedState::Find(std::string_view tenant,
   }
   // A batch that is visible here came after its series, which SetDelta published under the mutex.
   const std::shared_ptr<const BranchView>& view = found->second.view;
-  return Found{at->second.id, found->second.id, at->second.identity_seed,
-               view,          delta_,           view->active->limit()};
+  return Found{at->second.id, found->second.id,      at->second.identity_seed, view,
+               delta_,        view->active->limit(), found->second.kind};
+}
+
+StatusOr<PublishedState::Found> PublishedState::FindWritable(std::string_view tenant,
+                                                             std::string_view branch) const {
+  NEXUS_ASSIGN_OR_RETURN(Found found, Find(tenant, branch));
+  if (found.kind == catalog::BranchKind::kBranch) return found;
+  return FailedPrecondition(
+      "snapshot {} is read-only; make a branch from it: nexus branch create NAME --from {}", branch,
+      branch);
 }
 
 std::vector<std::string> PublishedState::TenantNames() const {
@@ -105,7 +114,13 @@ void PublishedState::SetBranch(const TenantState& tenant, const BranchState& bra
   Tenant& published = tenants_[tenant.record.name];
   published.id = tenant.record.id;
   published.identity_seed = tenant.record.identity_seed;
-  published.branches[branch.record.name] = {branch.record.id, std::move(view)};
+  published.branches[branch.record.name] = {branch.record.id, branch.record.kind, std::move(view)};
+}
+
+void PublishedState::RemoveBranch(const TenantState& tenant, const BranchState& branch) {
+  MutexLock lock(&mutex_);
+  auto at = tenants_.find(tenant.record.name);
+  if (at != tenants_.end()) at->second.branches.erase(branch.record.name);
 }
 
 void PublishedState::SetDelta(std::shared_ptr<const catalog::DeltaView> delta) {
@@ -184,6 +199,52 @@ BranchState* DatabaseState::AddBranch(TenantState* tenant, const catalog::Branch
   return branch.get();
 }
 
+BranchState* DatabaseState::AddStandIn(TenantState* tenant, const catalog::BranchRecord& record) {
+  auto& branch = tenant->branches[record.id.value];
+  branch = std::make_unique<BranchState>();
+  branch->record = record;
+  branch->stands_in = true;
+  branch->active = NewMemtable(nullptr);
+  return branch.get();
+}
+
+void DatabaseState::RemoveBranch(TenantState* tenant, BranchId branch) {
+  auto at = tenant->branches.find(branch.value);
+  const std::unique_ptr<BranchState> removed = std::move(at->second);
+  tenant->branches.erase(at);
+  if (!removed->stands_in) published.RemoveBranch(*tenant, *removed);
+  ReleaseMemtable(*tenant, removed->active.get());
+  for (const SealedMemtable& sealed : removed->sealed) {
+    ReleaseMemtable(*tenant, sealed.memtable.get());
+  }
+}
+
+void DatabaseState::Seal(TenantState* tenant, BranchState* branch, Lsn at) {
+  if (!branch->active_first.has_value()) return;
+  branch->sealed.push_back({branch->active, *branch->active_first, at, branch->record.id});
+  branch->active = NewMemtable(branch->active.get());
+  branch->active_first.reset();
+  Publish(*tenant, *branch);
+}
+
+void DatabaseState::ReleaseMemtable(const TenantState& tenant, const Memtable* memtable) {
+  for (const auto& [number, branch] : tenant.branches) {
+    for (const SealedMemtable& sealed : branch->sealed) {
+      if (sealed.memtable.get() == memtable) return;
+    }
+  }
+  memtable_bytes -= memtable->bytes();
+}
+
+bool DatabaseState::SettleInherited(BranchState* branch) {
+  catalog::BranchRecord& record = branch->record;
+  if (record.inherited.empty() || layers_unpublished) return false;
+  auto is_inherited = [&](const SealedMemtable& sealed) { return sealed.writer != record.id; };
+  if (std::any_of(branch->sealed.begin(), branch->sealed.end(), is_inherited)) return false;
+  record.RaiseSealed(record.inherited.back().until);
+  return true;
+}
+
 std::shared_ptr<Memtable> DatabaseState::NewMemtable(const Memtable* predecessor) {
   auto memtable = std::make_shared<Memtable>(memtable_pool, MemtableOptions{}, predecessor);
   memtable_bytes += memtable->bytes();
@@ -199,6 +260,7 @@ void DatabaseState::TakeChangedProducers(std::vector<catalog::ProducerRecord>* o
 }
 
 void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
+  if (branch.stands_in) return;
   published.SetBranch(tenant, branch);
 }
 

@@ -49,6 +49,8 @@ struct SealedMemtable {
   std::shared_ptr<Memtable> memtable;
   Lsn first;   // where its oldest record begins
   Lsn sealed;  // S: every record of the branch below it is here or in a layer
+  // To which branch its records were written. Branches made from that one since share it.
+  BranchId writer;
 };
 
 using Sources = std::vector<std::shared_ptr<const SampleSource>>;
@@ -74,6 +76,8 @@ struct BranchState {
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
   int64_t active_since_ns = 0;      // monotonic: when that record was applied
+  // It is deleted; its records are replayed for those that were made from it (branches.h).
+  bool stands_in = false;
 
   // The begin of the oldest record that is in no layer; nullopt if all are.
   std::optional<Lsn> OldestUnflushed() const {
@@ -94,6 +98,7 @@ struct TenantState {
   catalog::TenantRecord record;
   std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
   std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
+  uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
 
   void AddIds(SeriesIdRange added);
   // True if every id in [lowest, highest] is a series of this tenant.
@@ -112,16 +117,20 @@ class PublishedState {
     // Of the view's active memtable, at the instant of `delta`: the series of every batch before it
     // are in the delta or in the catalog.
     uint32_t limit = 0;
+    catalog::BranchKind kind = catalog::BranchKind::kBranch;
 
     Sources sources() const { return view->At(limit); }
   };
   // Any thread. NotFound names the tenant or branch and lists what there is.
   StatusOr<Found> Find(std::string_view tenant, std::string_view branch) const;
+  // The same for who will append. FailedPrecondition for a snapshot.
+  StatusOr<Found> FindWritable(std::string_view tenant, std::string_view branch) const;
   std::vector<std::string> TenantNames() const;
   std::shared_ptr<const catalog::DeltaView> Delta() const;
 
   // Loop.
   void SetBranch(const TenantState& tenant, const BranchState& branch);
+  void RemoveBranch(const TenantState& tenant, const BranchState& branch);
   void SetDelta(std::shared_ptr<const catalog::DeltaView> delta);
 
  private:
@@ -130,6 +139,7 @@ class PublishedState {
     uint64_t identity_seed = 0;
     struct Branch {
       BranchId id;
+      catalog::BranchKind kind;
       std::shared_ptr<const BranchView> view;
     };
     std::map<std::string, Branch, std::less<>> branches;
@@ -172,6 +182,8 @@ struct DatabaseState {
   uint64_t undefined_series = 0;
   uint64_t unusable_records = 0;  // of tenants or branches whose creation was in the damage
 
+  // Replay wrote memtables to layers, and their publish edits are not applied yet.
+  bool layers_unpublished = false;
   // Retired layers whose files may still be there, with their names: no query that begins now
   // reads them, and nothing may unlink them before the catalog that retires them is persistent.
   std::map<catalog::LayerKey, std::string> garbage;
@@ -196,7 +208,18 @@ struct DatabaseState {
   bool Lists(const std::vector<layer::LayerKey>& layers) const;
   // A branch with an empty memtable, published.
   BranchState* AddBranch(TenantState* tenant, const catalog::BranchRecord& record);
+  // A branch that no query sees, for BranchReplay.
+  BranchState* AddStandIn(TenantState* tenant, const catalog::BranchRecord& record);
+  // With its memtables, but for those that others share.
+  void RemoveBranch(TenantState* tenant, BranchId branch);
   TenantState* AddTenant(const catalog::TenantRecord& record);
+  // Takes the active memtable out of use, as that of all records below `at`: a pointer swap.
+  void Seal(TenantState* tenant, BranchState* branch, Lsn at);
+  // A memtable has left a branch: gives its memory back once no branch has it.
+  void ReleaseMemtable(const TenantState& tenant, const Memtable* memtable);
+  // Takes what was inherited for flushed if no memtable with it is left; true if that changed the
+  // record. Of a database that is open, or has replayed everything.
+  bool SettleInherited(BranchState* branch);
   // `predecessor`: the one it follows, or null.
   std::shared_ptr<Memtable> NewMemtable(const Memtable* predecessor);
   // Appends the records of producers that changed since the last call.

@@ -12,6 +12,7 @@
 #include "engine/scrub.h"
 #include "server/scrub_output.h"
 #include "server/stats_figures.h"
+#include "server/wire_branches.h"
 #include "wal/log.h"
 
 namespace nexus::server {
@@ -241,6 +242,8 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleScrub(frame);
     case Opcode::kCompact:
       return HandleCompact(frame);
+    case Opcode::kBranches:
+      return HandleBranches(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -296,6 +299,7 @@ StatusOr<BinarySession::Target*> BinarySession::FindTarget(Target* target) {
   target->tenant_id = found->tenant;
   target->branch_id = found->branch;
   target->identity_seed = found->identity_seed;
+  target->read_only = found->kind == catalog::BranchKind::kSnapshot;
   return target;
 }
 
@@ -415,6 +419,12 @@ void BinarySession::HandleBatch(const Frame& frame) {
   }
   StatusOr<Target*> target = TargetOf(frame.header.target);
   Status status = target.status();
+  if (status.ok() && (*target)->read_only) {
+    const auto& published = service_->core()->state()->published;
+    status = published.FindWritable((*target)->tenant, (*target)->branch).status();
+    // Another branch has taken its name: that needs a target of its own.
+    if (status.ok()) status = FailedPrecondition("the target was a snapshot; open it again");
+  }
   if (status.ok()) {
     request->tenant = (*target)->tenant_id;
     request->branch = (*target)->branch_id;
@@ -461,7 +471,10 @@ void BinarySession::BatchDone(BatchRequest* request, const Status& status) {
     rejected = 0;
     engine::BranchState* branch =
         service_->core()->state()->FindBranch(request->tenant, request->branch);
-    for (const catalog::SampleRange& range : branch->producers.RejectedOf(*request->once)) {
+    // None if it was deleted since.
+    std::span<const catalog::SampleRange> ranges;
+    if (branch != nullptr) ranges = branch->producers.RejectedOf(*request->once);
+    for (const catalog::SampleRange& range : ranges) {
       ack.rejected.push_back({range.first, range.count});
       rejected += range.count;
     }
@@ -623,6 +636,52 @@ ProgressCallback BinarySession::ProgressOf(BinarySession* session, Service* serv
     protocol::Encode(protocol::Progress{std::string(at.activity), at.done, at.total}, &body);
     session->Reply(Opcode::kProgress, request_id, body);
   };
+}
+
+void BinarySession::HandleBranches(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::Branches> asked = protocol::DecodeBranches(frame.body);
+  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+  StatusOr<Target*> target = TargetOf(frame.header.target);
+  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+  BeginRequest();
+  if (asked->action == protocol::BranchAction::kList) {
+    return service_->Spawn(ListBranches(this, service_, ticket_, id, (*target)->tenant));
+  }
+  service_->Spawn(
+      ChangeBranches(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
+}
+
+io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* service, Ticket ticket,
+                                           uint64_t request_id, std::string tenant) {
+  StatusOr<std::vector<BranchInfo>> branches =
+      co_await service->core()->Branches(std::move(tenant));
+  if (!ticket.alive()) co_return;
+  if (!branches.ok()) {
+    session->FinishError(request_id, branches.status());
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(WireBranches(*branches), &body);
+  session->Finish(Opcode::kBranchList, request_id, body);
+}
+
+io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
+                                             Ticket ticket, uint64_t request_id,
+                                             std::string tenant, protocol::Branches asked) {
+  const BranchKind kind = EngineKind(asked.kind);
+  Status status;
+  if (asked.action == protocol::BranchAction::kCreate) {
+    status = co_await service->core()->CreateBranch(asked.name, kind, asked.from, tenant);
+  } else {
+    status = co_await service->core()->DeleteBranch(asked.name, kind, tenant);
+  }
+  if (!ticket.alive()) co_return;
+  if (!status.ok()) {
+    session->FinishError(request_id, status);
+    co_return;
+  }
+  session->Finish(Opcode::kDone, request_id, {});
 }
 
 void BinarySession::HandleCompact(const Frame& frame) {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/protocol/branches.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
@@ -50,7 +51,8 @@ class BinarySession : public Session {
     TenantId tenant_id;
     BranchId branch_id;
     uint64_t identity_seed = 0;
-    Status status;  // why it cannot be used
+    bool read_only = false;  // a snapshot
+    Status status;           // why it cannot be used
     SeriesNumbers series;
   };
 
@@ -79,6 +81,12 @@ class BinarySession : public Session {
                                   uint64_t request_id);
   static io::Task<void> Flush(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id);
+  void HandleBranches(const protocol::Frame& frame);
+  static io::Task<void> ChangeBranches(BinarySession* session, Service* service, Ticket ticket,
+                                       uint64_t request_id, std::string tenant,
+                                       protocol::Branches asked);
+  static io::Task<void> ListBranches(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, std::string tenant);
   void HandleCompact(const protocol::Frame& frame);
   static io::Task<void> Compact(BinarySession* session, Service* service, Ticket ticket,
                                 uint64_t request_id);

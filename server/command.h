@@ -64,6 +64,8 @@ void AddServeCommand(CLI::App* app, Invocation* invocation);
 void AddStatsCommand(CLI::App* app, Invocation* invocation);
 void AddFlushCommand(CLI::App* app, Invocation* invocation);
 void AddCompactCommand(CLI::App* app, Invocation* invocation);
+// `nexus branch` and `nexus snapshot`.
+void AddBranchCommands(CLI::App* app, Invocation* invocation);
 void AddScrubCommand(CLI::App* app, Invocation* invocation);
 void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);
 void AddWalCommand(CLI::App* app, Invocation* invocation);

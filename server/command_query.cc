@@ -22,6 +22,7 @@ struct QueryArguments {
   std::string to;
   std::string step;
   std::string aggregate;
+  std::string as_of;
   std::vector<std::string> by;
   bool grouped = false;
   std::string format = "table";
@@ -54,6 +55,7 @@ StatusOr<AggregateQuery> QueryOf(const QueryArguments& arguments) {
   query.select.selector = arguments.selector;
   query.select.tenant = arguments.where.tenant;
   query.select.branch = arguments.where.branch;
+  query.select.as_of = arguments.as_of;
   NEXUS_ASSIGN_OR_RETURN(query.select.range, RangeOf(arguments));
   if (arguments.aggregate.empty()) {
     if (!arguments.step.empty())
@@ -156,6 +158,8 @@ void AddQueryCommand(CLI::App* app, Invocation* invocation) {
                                      "labels to group series by, with commas; \"\" for one group")
                         ->delimiter(',')
                         ->type_name("LABELS");
+  command->add_option("--as-of", arguments->as_of, "a snapshot: read what it holds")
+      ->type_name("SNAPSHOT");
   command->add_option("--format", arguments->format, "table, json or csv")
       ->check(CLI::IsMember({"table", "json", "csv"}))
       ->capture_default_str();

@@ -6,6 +6,7 @@
 
 #include "io/address.h"
 #include "server/stats_figures.h"
+#include "server/wire_branches.h"
 #include "server/wire_function.h"
 
 namespace nexus::server {
@@ -22,7 +23,9 @@ constexpr int64_t kCompactTimeoutMs = 24 * 3'600'000;
 class LocalTarget : public CommandTarget {
  public:
   LocalTarget(OpenedDatabase opened, const Where& where)
-      : opened_(std::move(opened)), sink_(opened_.database.get(), where.tenant, where.branch) {}
+      : opened_(std::move(opened)),
+        tenant_(where.tenant),
+        sink_(opened_.database.get(), where.tenant, where.branch) {}
 
   StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) override {
     return opened_.database->Select(query);
@@ -39,12 +42,22 @@ class LocalTarget : public CommandTarget {
     return FailedPrecondition(
         "a folder that no server has open has no compactor to pause; give --connect HOST:PORT");
   }
+  Status CreateBranch(const std::string& name, BranchKind kind, const std::string& from) override {
+    return opened_.database->CreateBranch(name, kind, from, tenant_);
+  }
+  Status DeleteBranch(const std::string& name, BranchKind kind) override {
+    return opened_.database->DeleteBranch(name, kind, tenant_);
+  }
+  StatusOr<std::vector<BranchInfo>> Branches() override {
+    return opened_.database->Branches(tenant_);
+  }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
   int exit_status() const override { return Finish(*opened_.database); }
 
  private:
   OpenedDatabase opened_;
+  const std::string tenant_;
   DatabaseSink sink_;
 };
 
@@ -75,7 +88,10 @@ StatusOr<std::unique_ptr<Cursor>> Adapt(StatusOr<std::unique_ptr<client::Cursor>
 }
 
 client::SelectQuery WireQuery(const SelectQuery& query) {
-  return {query.selector, query.range, {query.tenant, query.branch, query.limits.deadline_ms}};
+  return {query.selector,
+          query.range,
+          {query.tenant, query.branch, query.limits.deadline_ms},
+          query.as_of};
 }
 
 class RemoteTarget : public CommandTarget {
@@ -109,6 +125,18 @@ class RemoteTarget : public CommandTarget {
   Status PauseCompaction(bool paused) override {
     using Action = protocol::CompactAction;
     return client_->Compact(paused ? Action::kPause : Action::kResume, nullptr, scope_);
+  }
+  Status CreateBranch(const std::string& name, BranchKind kind, const std::string& from) override {
+    client::Scope scope = scope_;
+    scope.branch = from;
+    return client_->CreateBranch(name, WireKind(kind), scope);
+  }
+  Status DeleteBranch(const std::string& name, BranchKind kind) override {
+    return client_->DeleteBranch(name, WireKind(kind), scope_);
+  }
+  StatusOr<std::vector<BranchInfo>> Branches() override {
+    NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Branches(scope_));
+    return EngineBranches(entries);
   }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }

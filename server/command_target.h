@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "client/client.h"
@@ -33,6 +34,11 @@ class CommandTarget {
   virtual Status Compact(const ProgressCallback& progress) = 0;
   // Stops the compactor of a running server, or lets it go on. FailedPrecondition for a folder.
   virtual Status PauseCompaction(bool paused) = 0;
+  // Of the tenant of Where. See engine/nexus.h.
+  virtual Status CreateBranch(const std::string& name, BranchKind kind,
+                              const std::string& from) = 0;
+  virtual Status DeleteBranch(const std::string& name, BranchKind kind) = 0;
+  virtual StatusOr<std::vector<BranchInfo>> Branches() = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

@@ -123,7 +123,7 @@ StatusOr<HttpWrite::Settings> HttpWrite::ReadHeader(Service* service,
   settings.branch = QueryParameter(header.target, "branch");
   if (settings.tenant.empty()) settings.tenant = "default";
   if (settings.branch.empty()) settings.branch = "main";
-  NEXUS_ASSIGN_OR_RETURN(settings.ingest.target, service->core()->state()->published.Find(
+  NEXUS_ASSIGN_OR_RETURN(settings.ingest.target, service->core()->state()->published.FindWritable(
                                                      settings.tenant, settings.branch));
   settings.gzip = header.content_encoding == "gzip";
   if (!settings.gzip && !header.content_encoding.empty() && header.content_encoding != "identity") {

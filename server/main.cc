@@ -74,6 +74,7 @@ int Main(int argc, char** argv) {
   AddStatsCommand(&app, &invocation);
   AddFlushCommand(&app, &invocation);
   AddCompactCommand(&app, &invocation);
+  AddBranchCommands(&app, &invocation);
   AddScrubCommand(&app, &invocation);
   AddHealthCheckCommand(&app, &invocation);
   AddWalCommand(&app, &invocation);

@@ -69,8 +69,13 @@ StatusOr<QueryJob::Part> QueryJob::NextPart() {
 }
 
 Status QueryJob::Open() {
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         service_->core()->View(question_.tenant, question_.branch));
+  SelectQuery asked;
+  asked.tenant = question_.tenant;
+  asked.branch = question_.branch;
+  if (const auto* query = std::get_if<protocol::Query>(&question_.query)) {
+    asked.as_of = query->as_of;
+  }
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, service_->core()->View(asked));
   if (const auto* labels = std::get_if<protocol::LabelsQuery>(&question_.query)) {
     StatusOr<std::vector<std::string>> found =
         labels->label.empty()

@@ -34,6 +34,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kCancel:
     case Opcode::kCredit:
     case Opcode::kCompact:
+    case Opcode::kBranches:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
     case Opcode::kProgress:
@@ -49,6 +50,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kResult:
     case Opcode::kStrings:
     case Opcode::kStatsReply:
+    case Opcode::kBranchList:
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
     case Opcode::kScrubReply:
@@ -95,6 +97,8 @@ const char* NameOf(Opcode opcode) {
       return "SCRUB";
     case Opcode::kCompact:
       return "COMPACT";
+    case Opcode::kBranches:
+      return "BRANCHES";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -115,6 +119,8 @@ const char* NameOf(Opcode opcode) {
       return "PROGRESS";
     case Opcode::kScrubReply:
       return "SCRUB_REPLY";
+    case Opcode::kBranchList:
+      return "BRANCH_LIST";
     case Opcode::kError:
       return "ERROR";
   }

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "client/protocol/handshake.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
@@ -124,6 +125,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeProgress, body);
     case Opcode::kCompact:
       return Fuzz(DecodeCompact, body);
+    case Opcode::kBranches:
+      return Fuzz(DecodeBranches, body);
+    case Opcode::kBranchList:
+      return Fuzz(DecodeBranchList, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/frame.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
@@ -154,6 +155,9 @@ bool ReadReply(const Frame& frame) {
       return true;
     case Opcode::kStatsReply:
       CheckReads(protocol::DecodeStats(frame.body));
+      return true;
+    case Opcode::kBranchList:
+      CheckReads(protocol::DecodeBranchList(frame.body));
       return true;
     case Opcode::kScrubReply:
       CheckReads(protocol::DecodeScrubReply(frame.body));

@@ -145,7 +145,13 @@ TEST_F(CatalogTest, RecordsComeBackAsTheyWere) {
   update.applied = Lsn{1000};
   update.tenants = {Tenant(0, "default"), Tenant(7, "acme", 99)};
   update.tenants[1].settings = {{"retention", "30d"}, {"empty", ""}};
-  update.branches = {{TenantId{7}, BranchId{2}, "staging", Lsn{55}}};
+  update.branches = {Branch(TenantId{7}, 2, "staging", 55)};
+  update.branches[0].kind = BranchKind::kSnapshot;
+  update.branches[0].parent = BranchId{1};
+  update.branches[0].created = Lsn{60};
+  update.branches[0].created_wall_ns = 1'700'000'000'000'000'000;
+  update.branches[0].inherited = {{BranchId{0}, Lsn{56}}, {BranchId{1}, Lsn{60}}};
+  update.tenants[1].next_branch = 3;
   update.settings = {{"clock", "17"}, {"b", "c"}};
   update.layers_added = {Layer(2), Layer(1), Layer(3, BranchId{1})};
   update.next_series_id = 500;
@@ -291,11 +297,65 @@ TEST_F(CatalogTest, RetiredLayerIsListedAsGarbageUntilItsUnlinkIsSynced) {
 TEST_F(CatalogTest, SealedLsnOfABranchNeverGoesBack) {
   Create();
   Update update;
-  update.branches = {{kTenant, BranchId{0}, "main", Lsn{90}}};
+  update.branches = {Branch(kTenant, 0, "main", 90)};
   Commit(update);
   update.branches[0].sealed = Lsn{40};
   Commit(update);
   EXPECT_EQ(Read().Branches()->at(0).sealed, Lsn{90});
+}
+
+TEST_F(CatalogTest, WhatIsSealedIsNotInheritedAnyMore) {
+  Create();
+  Update update;
+  update.branches = {Branch(kTenant, 1, "child", 90)};
+  Commit(update);
+  update.branches[0].sealed = Lsn{40};
+  update.branches[0].inherited = {{BranchId{0}, Lsn{80}}, {BranchId{3}, Lsn{95}}};
+  Commit(update);
+  const BranchRecord stored = Read().Branches()->at(1);
+  EXPECT_EQ(stored.sealed, Lsn{90});
+  EXPECT_EQ(stored.inherited, (std::vector<BranchRecord::Inherited>{{BranchId{3}, Lsn{95}}}));
+}
+
+TEST_F(CatalogTest, InheritedRangesOutOfOrderAreRefused) {
+  Create();
+  Update update;
+  update.branches = {Branch(kTenant, 1, "child", 90)};
+  update.branches[0].inherited = {{BranchId{0}, Lsn{95}}, {BranchId{3}, Lsn{95}}};
+  EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "out of order"));
+}
+
+TEST_F(CatalogTest, ADeletedBranchTakesItsProducersAndLeavesGarbage) {
+  Create();
+  Update update;
+  update.branches = {Branch(kTenant, 1, "b", 1), Branch(kTenant, 2, "c", 1)};
+  update.layers_added = {Layer(1, BranchId{1}), Layer(2, BranchId{1}), Layer(2, BranchId{2})};
+  for (uint32_t branch : {0u, 1u, 2u}) {
+    for (uint64_t id : {1u, 2u}) {
+      ProducerRecord& producer = update.producers.emplace_back();
+      producer.branch = BranchId{branch};
+      producer.id = {0, id};
+    }
+  }
+  Commit(update);
+  Update deleted;
+  deleted.branches_deleted = {{kTenant, BranchId{1}}};
+  deleted.layers_retired = {Layer(1, BranchId{1}).key()};
+  deleted.garbage_removed = {Layer(2, BranchId{1}).key()};
+  // Once more changes nothing.
+  for (int time = 0; time < 2; time++) {
+    Commit(deleted);
+    Reader reader = Read();
+    ASSERT_EQ(reader.Branches()->size(), 2u);
+    EXPECT_EQ(reader.Branches()->at(1).name, "c");
+    const std::vector<ProducerRecord> producers = *reader.Producers();
+    ASSERT_EQ(producers.size(), 4u);
+    EXPECT_EQ(producers[1].branch, BranchId{0});
+    EXPECT_EQ(producers[2].branch, BranchId{2});
+    LayerRecord garbage = Layer(1, BranchId{1});
+    garbage.state = LayerState::kGarbage;
+    EXPECT_EQ(*reader.Layers(), (std::vector{garbage, Layer(2, BranchId{2})}));
+  }
 }
 
 TEST_F(CatalogTest, FailedCommitChangesNothing) {

@@ -91,9 +91,16 @@ std::string EncodedHex(const Record& record) {
 TEST(RecordFormatTest, SmallRecordsAreWhatThePageSays) {
   EXPECT_EQ(EncodedHex(Setting{"a", "xyz"}), "01610378797a");
   EXPECT_EQ(EncodedHex(TenantRecord{TenantId{3}, "ab", 0x5eed, {{"k", ""}}}),
-            "03000000 ed5e000000000000 026162 01 016b00"_hex);
-  EXPECT_EQ(EncodedHex(BranchRecord{TenantId{1}, BranchId{2}, "main", Lsn{0x1200}}),
-            "01000000 02000000 0012000000000000 046d61696e"_hex);
+            "03000000 ed5e000000000000 01000000 026162 01 016b00"_hex);
+  BranchRecord branch = Branch(TenantId{1}, 2, "snap", 0x1200);
+  branch.kind = BranchKind::kSnapshot;
+  branch.parent = BranchId{1};
+  branch.created = Lsn{0x1300};
+  branch.created_wall_ns = -2;
+  branch.inherited = {{BranchId{1}, Lsn{0x1300}}};
+  EXPECT_EQ(EncodedHex(branch),
+            "01000000 02000000 01 01000000 0013000000000000 feffffffffffffff 0012000000000000"
+            "04736e6170 01 01000000 0013000000000000"_hex);
   LayerRecord layer = Layer(2, BranchId{5});
   layer.state = LayerState::kGarbage;
   EXPECT_EQ(EncodedHex(layer),

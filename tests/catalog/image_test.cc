@@ -25,8 +25,12 @@ ImageContents Small() {
   contents.next_series_id = 1'001;
   contents.tenants = {Tenant(0, "default"), Tenant(4, "acme", 77)};
   contents.tenants[1].settings = {{"retention", "30d"}};
-  contents.branches = {{kTenant, BranchId{0}, "main", Lsn{0x1200}},
-                       {TenantId{4}, BranchId{1}, "staging", Lsn{7}}};
+  contents.branches = {Branch(kTenant, 0, "main", 0x1200),
+                       Branch(TenantId{4}, 1, "staging", 7)};
+  contents.branches[1].kind = BranchKind::kSnapshot;
+  contents.branches[1].created = Lsn{8};
+  contents.branches[1].created_wall_ns = 1'700'000'000'000'000'000;
+  contents.branches[1].inherited = {{BranchId{0}, Lsn{8}}};
   contents.layers = {Layer(1), Layer(2)};
   contents.layers[1].state = LayerState::kGarbage;
   contents.settings = {{"clock", "1735689600000000000"}};
@@ -69,7 +73,17 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     for (uint64_t k = random() % 3; k > 0; k--) tenant.settings.push_back({name(), name()});
     contents.tenants.push_back(tenant);
     contents.branches.push_back(
-        {tenant.id, BranchId{static_cast<uint32_t>(random())}, name(), Lsn{random()}});
+        Branch(tenant.id, static_cast<uint32_t>(random()), name(), random() >> 1));
+    BranchRecord& branch = contents.branches.back();
+    branch.kind = random() % 2 == 0 ? BranchKind::kBranch : BranchKind::kSnapshot;
+    branch.parent.value = static_cast<uint32_t>(random());
+    branch.created.value = random();
+    branch.created_wall_ns = static_cast<int64_t>(random());
+    Lsn until = branch.sealed;
+    for (uint64_t k = random() % 3; k > 0; k--) {
+      until.value += 1 + random() % 1000;
+      branch.inherited.push_back({BranchId{static_cast<uint32_t>(random())}, until});
+    }
   }
   for (uint64_t i = random() % 5; i > 0; i--) {
     LayerRecord layer;

@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
@@ -180,6 +181,19 @@ Vector Scrubbed() {
   return made;
 }
 
+Vector ListedBranches() {
+  Vector made = Empty(Side::kServer, Opcode::kBranchList);
+  const std::vector<BranchEntry> entries = {
+      {"main", BranchKind::kBranch, "", 0, Lsn{}, 3, 300, 100},
+      {"before", BranchKind::kSnapshot, "main", 1'700'000'000'000'000'000, Lsn{4096}, 2, 200, 0}};
+  Encode(entries, &made.body);
+  made.reads_back = [entries](Bytes body) {
+    auto read = DecodeBranchList(body);
+    return read.ok() && *read == entries;
+  };
+  return made;
+}
+
 Vector Cancel() {
   Vector made = Empty(Side::kClient, Opcode::kCancel);
   EncodeCancel(77, &made.body);
@@ -207,7 +221,8 @@ std::map<std::string, Vector> Vectors() {
               60'000'000'000,
               99.9,
               "up{job=\"n\"}",
-              {"host"}};
+              {"host"},
+              "before"};
   return {
       {"ping", Empty(kClient, Opcode::kPing)},
       {"hello", Of(kClient, Opcode::kHello, hello, DecodeHello)},
@@ -234,6 +249,11 @@ std::map<std::string, Vector> Vectors() {
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
       {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
+      {"branches",
+       Of(kClient, Opcode::kBranches,
+          Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
+          DecodeBranches)},
+      {"branch_list", ListedBranches()},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},

@@ -326,11 +326,11 @@ TEST_F(NexusCTest, TheNewestSampleIsFoundBySelectorAndBySeries) {
   ASSERT_EQ(Append(series, 3, 30.0), NEXUS_OK);
   int64_t timestamp = 0;
   double value = 0;
-  ASSERT_EQ(nexus_latest_sample(db_, series, {}, &timestamp, &value, &error_), 1);
+  ASSERT_EQ(nexus_latest_sample(db_, series, {}, {}, &timestamp, &value, &error_), 1);
   EXPECT_EQ(timestamp, 5);
   EXPECT_DOUBLE_EQ(value, 50.0);
-  EXPECT_EQ(nexus_latest_sample(db_, Series("m", "b"), {}, &timestamp, &value, &error_), 0);
-  EXPECT_EQ(nexus_latest_sample(db_, series, Text("nobody"), &timestamp, &value, &error_), -1);
+  EXPECT_EQ(nexus_latest_sample(db_, Series("m", "b"), {}, {}, &timestamp, &value, &error_), 0);
+  EXPECT_EQ(nexus_latest_sample(db_, series, Text("nobody"), {}, &timestamp, &value, &error_), -1);
   EXPECT_EQ(error_.code, NEXUS_NOT_FOUND);
   nexus_query query = Everything("m{host=\"a\"}");
   nexus_cursor* cursor;

@@ -47,7 +47,9 @@ std::vector<Edit> SomeEdits() {
                         {SomeLayer(1).key(), SomeLayer(2).key()}};
   return {publish,
           CreateTenant{TenantId{8}, "acme", 0x0123456789abcdefull},
-          CreateBranch{TenantId{8}, BranchId{1}, "what-if", BranchId{0}},
+          CreateBranch{TenantId{8}, BranchId{1}, "what-if", BranchId{0},
+                       catalog::BranchKind::kSnapshot, -5},
+          DeleteBranch{TenantId{8}, BranchId{1}},
           GarbageRemoved{{SomeLayer(1).key()}},
           PublishLayers{},
           OpenProducer{TenantId{1}, BranchId{2}, ProducerId{3, 4}, 5, -6},

@@ -20,6 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr int kDone = 0;
@@ -55,6 +56,14 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
                                                           {"stats"},
                                                           {"flush"},
                                                           {"scrub"},
+                                                          {"branch"},
+                                                          {"branch", "create"},
+                                                          {"branch", "list"},
+                                                          {"branch", "delete"},
+                                                          {"snapshot"},
+                                                          {"snapshot", "create"},
+                                                          {"snapshot", "list"},
+                                                          {"snapshot", "delete"},
                                                           {"serve"},
                                                           {"health-check"},
                                                           {"wal"},
@@ -79,6 +88,65 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
     command.insert(command.begin(), "help");
     EXPECT_THAT(Done(command), HasSubstr(usage + " "));
     EXPECT_THAT(Done(asked), HasSubstr(usage + " "));
+  }
+}
+
+TEST_F(NexusCommand, SnapshotsAndBranchesGoTheirOwnWay) {
+  ImportCpu();
+  EXPECT_THAT(Done({"snapshot", "create", "before", "--data", data_}),
+              AllOf(StartsWith("snapshot before made of main: "), HasSubstr("shared")));
+  EXPECT_THAT(Done({"branch", "create", "what-if", "--from", "before", "--data", data_}),
+              StartsWith("branch what-if made of before: "));
+  const std::string more = File("more.lp", "cpu,host=c usage=7 1700000002000000000\n");
+  Done({"import", "--data", data_, "--branch", "what-if", "--format", "influx", more});
+  auto query = [&](const std::vector<std::string>& of) {
+    std::vector<std::string> arguments = {"query", "--data", data_, "cpu_usage", "--format",
+                                          "json"};
+    arguments.insert(arguments.end(), of.begin(), of.end());
+    return Done(arguments);
+  };
+  EXPECT_EQ(query({}), kCpuUsageJson);
+  EXPECT_EQ(query({"--as-of", "before"}), kCpuUsageJson);
+  EXPECT_THAT(query({"--branch", "what-if"}),
+              AllOf(StartsWith(std::string(kCpuUsageJson)), HasSubstr("\"host\":\"c\"")));
+  Done({"flush", "--data", data_});
+  EXPECT_EQ(query({"--branch", "before"}), kCpuUsageJson);
+  const std::string table = Done({"branch", "list", "--data", data_});
+  EXPECT_THAT(table, AllOf(HasSubstr("NAME"), HasSubstr("main"), HasSubstr("what-if  before")));
+  EXPECT_THAT(table, Not(HasSubstr("\nbefore")));
+  EXPECT_THAT(Done({"snapshot", "list", "--data", data_, "--format", "json"}),
+              StartsWith("{\"name\":\"before\",\"kind\":\"snapshot\",\"parent\":\"main\","));
+  EXPECT_THAT(Done({"snapshot", "delete", "before", "--data", data_}),
+              StartsWith("snapshot before deleted"));
+  EXPECT_THAT(Done({"branch", "delete", "what-if", "--data", data_}),
+              StartsWith("branch what-if deleted"));
+  EXPECT_EQ(query({}), kCpuUsageJson);
+  EXPECT_EQ(Nexus({"scrub", "--data", data_}).exit, kDone);
+}
+
+TEST_F(NexusCommand, BranchesThatCannotBeMadeOrDeletedAreNamed) {
+  ImportCpu();
+  Done({"snapshot", "create", "s", "--data", data_});
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string named;
+  };
+  const std::string lines = File("cpu.lp", kCpuLines);
+  const std::vector<Case> cases = {
+      {{"branch", "create", "s", "--data", data_}, "\"s\" exists"},
+      {{"branch", "create", "b", "--from", "nothing", "--data", data_}, "nothing"},
+      {{"branch", "create", "a b", "--data", data_}, "a b"},
+      {{"branch", "delete", "main", "--data", data_}, "main"},
+      {{"branch", "delete", "nothing", "--data", data_}, "nothing"},
+      {{"branch", "delete", "s", "--data", data_}, "nexus snapshot delete s"},
+      {{"query", "--data", data_, "cpu_usage", "--as-of", "main"}, "not a snapshot"},
+      {{"query", "--data", data_, "cpu_usage", "--as-of", "nothing"}, "nothing"},
+      {{"import", "--data", data_, "--branch", "s", "--format", "influx", lines}, "read-only"},
+  };
+  for (const Case& one : cases) {
+    const Result result = Nexus(one.arguments);
+    EXPECT_NE(result.exit, kDone) << one.named;
+    EXPECT_THAT(result.error, HasSubstr(one.named));
   }
 }
 

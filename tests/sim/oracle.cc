@@ -21,7 +21,22 @@ std::string Shown(const Place& place) {
 uint64_t Oracle::ValueOf(uint64_t batch, size_t index) const {
   // A bijection of (batch, index): unique for up to 2^20 samples a batch. NaNs and infinities
   // occur.
-  return sim::MixBits(sim::MixBits(seed_) ^ (batch << 20 | index));
+  auto from = std::find_if(seeds_.rbegin(), seeds_.rend(),
+                           [batch](const auto& seed) { return seed.first <= batch; });
+  return sim::MixBits(sim::MixBits(from->second) ^ (batch << 20 | index));
+}
+
+Oracle Oracle::Fork(uint64_t seed) const {
+  Oracle fork = *this;
+  fork.seeds_.emplace_back(batches_.size(), seed);
+  for (Batch& batch : fork.batches_) {
+    if (batch.fate == Fate::kInFlight || batch.fate == Fate::kBuffered) {
+      batch.fate = Fate::kInDoubt;
+    }
+  }
+  // What is written to the branch is not ordered behind what did not get into it.
+  fork.life_++;
+  return fork;
 }
 
 uint64_t Oracle::Submit(std::vector<Place> places, bool ordered) {
@@ -162,8 +177,9 @@ std::optional<std::string> Oracle::CheckApplied() const {
   auto may_be_there = [](const Batch& batch) {
     return batch.fate != Fate::kRefused && batch.fate != Fate::kAbsent;
   };
-  const auto limit = std::count_if(batches_.begin(), batches_.end(), may_be_there);
-  if (applied_ <= static_cast<uint64_t>(limit)) return std::nullopt;
+  const auto here = std::count_if(batches_.begin(), batches_.end(), may_be_there);
+  const uint64_t limit = static_cast<uint64_t>(here) + elsewhere_;
+  if (applied_ <= limit) return std::nullopt;
   return fmt::format("counted twice: {} batches were applied, of {} at most", applied_, limit);
 }
 

@@ -41,7 +41,12 @@ struct Observed {
 
 class Oracle {
  public:
-  explicit Oracle(uint64_t seed) : seed_(seed) {}
+  explicit Oracle(uint64_t seed) : seeds_{{0, seed}} {}
+
+  // The oracle of a branch that is about to be made from the one that this oracle is of. What is in
+  // flight may come to be a part of it or not; what is submitted to one of them from now on is none
+  // of the other's.
+  Oracle Fork(uint64_t seed) const;
 
   // A batch that is about to be submitted; within it each place is unique. Gives its number.
   // `ordered`: it enters the log before what is submitted later in this life of the database.
@@ -75,6 +80,8 @@ class Oracle {
   void Applied(uint64_t batches) { applied_ += batches; }
   // What is wrong with that number: there were not so many batches that may be there.
   std::optional<std::string> CheckApplied() const;
+  // One more may have been put into another branch.
+  void SubmittedElsewhere() { elsewhere_++; }
 
   uint64_t batches() const { return batches_.size(); }
   // Number of acknowledgements so far: the clock that queries are ordered by.
@@ -115,7 +122,8 @@ class Oracle {
   // Rule 5, over what one query saw.
   std::optional<std::string> JudgeOrder(const std::map<uint64_t, Evidence>& evidence) const;
 
-  const uint64_t seed_;
+  // Seeds of values, each from a batch on: those of two branches never agree.
+  std::vector<std::pair<uint64_t, uint64_t>> seeds_;
   std::vector<Batch> batches_;
   std::map<Place, std::vector<Write>> writes_;  // in submission order
   std::unordered_map<uint64_t, Write> by_value_;
@@ -123,6 +131,7 @@ class Oracle {
   std::optional<std::string> contradiction_;  // an outcome that what was seen before forbids
   uint64_t acknowledgements_ = 0;
   uint64_t applied_ = 0;
+  uint64_t elsewhere_ = 0;
   uint64_t decided_present_ = 0;
   uint64_t decided_absent_ = 0;
   uint64_t samples_ = 0;

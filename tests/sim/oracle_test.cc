@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/sim/branch_oracle.h"
+
 namespace nexus::sim_test {
 namespace {
 
@@ -134,6 +136,50 @@ TEST_F(OracleTest, RefusedAfterItWasSeenIsFound) {
   EXPECT_EQ(Check(Both(kNow, batch)), std::nullopt);
   oracle_.Refused(batch);
   EXPECT_NE(Check(Both(kNow, batch)), std::nullopt);
+}
+
+TEST_F(OracleTest, AForkHasWhatWasThereAndIsJudgedApart) {
+  const uint64_t before = Submit(kNow);
+  oracle_.Acknowledged(before);
+  const uint64_t in_flight = Submit(kNow + 1);
+  Oracle fork = oracle_.Fork(7);
+  const Oracle::Query all{0, 1, INT64_MIN, INT64_MAX, fork.acknowledgements()};
+  oracle_.Acknowledged(in_flight);
+  EXPECT_EQ(fork.Check(all, Both(kNow, before)), std::nullopt) << "it need not be in the branch";
+  std::vector<Observed> late = Both(kNow, before);
+  for (const Observed& seen : Both(kNow + 1, in_flight)) late.push_back(seen);
+  EXPECT_NE(fork.Check(all, late), std::nullopt) << "but then it never is";
+  EXPECT_NE(fork.Check(all, {}), std::nullopt) << "what was acknowledged is in it";
+}
+
+TEST_F(OracleTest, WhatIsWrittenToOneBranchIsNotInTheOther) {
+  Oracle fork = oracle_.Fork(7);
+  const Oracle::Query all{0, 1, INT64_MIN, INT64_MAX, 0};
+  const uint64_t parents = Submit(kNow);
+  const uint64_t childs = fork.Submit({{0, kNow}, {1, kNow}});
+  EXPECT_NE(fork.Check(all, Both(kNow, parents)), std::nullopt);
+  EXPECT_NE(oracle_.ValueOf(parents, 0), fork.ValueOf(childs, 0));
+}
+
+TEST(BranchOracleTest, LostAndUnknownBranchesAreFound) {
+  BranchOracle branches(1);
+  branches.Creating("a", BranchKind::kBranch, "main");
+  branches.Created("a", true);
+  branches.Creating("b", BranchKind::kSnapshot, "a");
+  BranchInfo main;
+  main.name = "main";
+  BranchInfo a;
+  a.name = "a";
+  BranchInfo b;
+  b.name = "b";
+  b.kind = BranchKind::kSnapshot;
+  EXPECT_NE(branches.Check({main}, false), std::nullopt) << "a is lost";
+  EXPECT_EQ(branches.Check({main, a}, false), std::nullopt);
+  EXPECT_EQ(branches.Check({main, a, b}, true), std::nullopt) << "an opening decides";
+  EXPECT_NE(branches.Check({main, a}, true), std::nullopt) << "once it was there";
+  branches.Deleting("a");
+  branches.Deleted("a", true);
+  EXPECT_NE(branches.Check({main, a, b}, true), std::nullopt) << "a is deleted";
 }
 
 }  // namespace

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/nexus.h"
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
+#include "tests/sim/branch_oracle.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/life.h"
 #include "tests/sim/oracle.h"
@@ -58,22 +60,24 @@ class Run {
   RunResult Execute();
 
  private:
+  // A batch, and the oracle of its branch.
+  using Batch = std::pair<std::shared_ptr<Oracle>, uint64_t>;
   // One append in flight; the request dies with its incarnation at the latest.
   class Append : public CommitRequest {
    public:
-    Append(Run* owner, uint64_t number)
+    Append(Run* owner, std::shared_ptr<Oracle> judge, uint64_t number)
         : CommitRequest(Kind::kBatch, {}, &Done, &Release),
           encoder({}, {}),
           owner_(owner),
-          number_(number) {}
-    uint64_t number() const { return number_; }
+          batch_(std::move(judge), number) {}
+    const Batch& batch() const { return batch_; }
     engine::BatchEncoder encoder;
 
    private:
     static void Done(CommitRequest* request, const Status& status);
     static void Release(CommitRequest* request);
     Run* const owner_;
-    const uint64_t number_;
+    const Batch batch_;
   };
 
   void Trace(std::string_view line) {
@@ -98,6 +102,14 @@ class Run {
   void Restart(const Op& op);
   void LoseCatalog(const Op& op);
   void DoAppend(const Op& op);
+  void Send(const std::vector<Place>& places, const std::string& branch, bool buffered);
+  void DoBranchAppend(const Op& op);
+  void DoBranchQuery(const Op& op);
+  void MakeBranch(const std::string& name, BranchKind kind, int64_t from);
+  void DropBranch(const Op& op);
+  // Of those that are there for sure, number `which`; empty if there is none.
+  enum class Which : uint8_t { kAny, kButMain, kBranchesButMain };
+  std::string BranchNumber(int64_t which, Which among) const;
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
   void DoTenant(int64_t number);
@@ -107,24 +119,28 @@ class Run {
 
   void CheckAll(std::string_view when);
   void CheckTenants();
+  void CheckBranches();
   void CheckFiles(std::string_view when);
   void CheckGarbage();
   // `damaged`: an error that names a file is right, too.
-  void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false);
+  void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false,
+                  const std::string& branch = "main");
 
   const Scenario scenario_;
   const RunOptions options_;
   CountingChoices choices_;
   sim::World world_;
   Options tuned_;
-  Oracle oracle_;
+  BranchOracle branches_;
+  Oracle& oracle_;  // of main
   RunResult result_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Life> life_;
   std::vector<std::unique_ptr<Append>> appends_;
-  std::vector<uint64_t> unknown_;   // appends that ended with the log's failure
-  std::vector<uint64_t> buffered_;  // acknowledged as such in this life
-  bool log_failed_ = false;         // in this life
+  std::vector<Batch> unknown_;   // appends that ended with the log's failure
+  std::vector<Batch> buffered_;  // acknowledged as such in this life
+  bool log_failed_ = false;      // in this life
+  bool looked_ = false;          // at the branches, in this life
   // Number: known to be there. In doubt ones are not in it.
   std::set<int64_t> tenants_;
 };
@@ -153,6 +169,11 @@ constexpr const char* kBuckets[] = {"operations",
                                     "compactions by hand",
                                     "compactions",
                                     "tenants created",
+                                    "branches made",
+                                    "snapshots made",
+                                    "branches deleted",
+                                    "appends to branches",
+                                    "queries of branches",
                                     "power cuts",
                                     "process kills",
                                     "crashes within recovery",
@@ -184,7 +205,8 @@ Run::Run(const Scenario& scenario, const RunOptions& options)
       options_(options),
       choices_(scenario.seed),
       world_(&choices_, scenario.seed, WorldOptions(scenario, options)),
-      oracle_(scenario.seed) {
+      branches_(scenario.seed),
+      oracle_(*branches_.main()) {
   for (const char* bucket : kBuckets) result_.exercised[bucket] = 0;
   tuned_.directory = kFolder;
   tuned_.catalog_bytes_max = 64 << 20;
@@ -210,18 +232,18 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
   auto* self = static_cast<Append*>(request);
   Run* run = self->owner_;
   if (status.ok() && request->buffered) {
-    run->oracle_.Buffered(self->number_, run->world_.now_ns());
-    run->buffered_.push_back(self->number_);
+    self->batch_.first->Buffered(self->batch_.second, run->world_.now_ns());
+    run->buffered_.push_back(self->batch_);
     run->Count("appends acknowledged as buffered");
   } else if (status.ok()) {
-    run->oracle_.Acknowledged(self->number_);
+    self->batch_.first->Acknowledged(self->batch_.second);
     run->Count("appends acknowledged");
   } else if (absl::IsUnavailable(status)) {
     // The log failed. What became of the batch shows at the next opening, not before.
-    run->unknown_.push_back(self->number_);
+    run->unknown_.push_back(self->batch_);
     run->Count("appends whose log failed");
   } else {
-    run->oracle_.Refused(self->number_);
+    self->batch_.first->Refused(self->batch_.second);
     run->Count("appends refused");
   }
 }
@@ -305,14 +327,15 @@ void Run::EndLife() {
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
-  for (const auto& append : appends_) oracle_.InDoubt(append->number());
-  for (uint64_t number : buffered_) oracle_.InDoubt(number, durable_before);
-  for (uint64_t number : unknown_) oracle_.InDoubt(number);
+  for (const auto& append : appends_) append->batch().first->InDoubt(append->batch().second);
+  for (const auto& [oracle, number] : buffered_) oracle->InDoubt(number, durable_before);
+  for (const auto& [oracle, number] : unknown_) oracle->InDoubt(number);
   appends_.clear();
   buffered_.clear();
   unknown_.clear();
   log_failed_ = false;
-  oracle_.EndLife();
+  looked_ = false;
+  branches_.EndLife();
 }
 
 void Run::Crash(sim::CrashKind kind) {
@@ -335,7 +358,7 @@ void Run::CloseCleanly() {
   }
   // After a clean end nothing that was buffered is in doubt.
   if (closed.ok()) {
-    for (uint64_t number : buffered_) oracle_.InDoubt(number, INT64_MAX);
+    for (const auto& [oracle, number] : buffered_) oracle->InDoubt(number, INT64_MAX);
   }
   EndLife();
 }
@@ -379,7 +402,11 @@ std::vector<Place> PlacesOf(const Op& op) {
 }
 
 void Run::DoAppend(const Op& op) {
-  const std::vector<Place> places = PlacesOf(op);
+  if (op.arguments[0] == kFresh) Count("appends of new series");
+  Send(PlacesOf(op), "main", op.arguments[4] != 0);
+}
+
+void Run::Send(const std::vector<Place>& places, const std::string& branch, bool buffered) {
   if (places.empty()) return;
   std::vector<uint32_t> series;
   for (const Place& place : places) {
@@ -393,23 +420,111 @@ void Run::DoAppend(const Op& op) {
     if (!world_.options()->mask.Has(Fault::kWriteError)) Fail("interning failed");
     return;
   }
-  const uint64_t number = oracle_.Submit(places);
-  auto append = std::make_unique<Append>(this, number);
+  const auto target = life_->core()->state()->published.FindWritable("default", branch);
+  if (!target.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(target.status().message())));
+  const std::shared_ptr<Oracle> oracle = branches_.Find(branch);
+  const uint64_t number = oracle->Submit(places);
+  auto append = std::make_unique<Append>(this, oracle, number);
+  append->tenant = target->tenant;
+  append->branch = target->branch;
+  append->encoder.SetTarget(target->tenant, target->branch);
   std::vector<engine::SeriesSample> samples;
   for (size_t i = 0; i < places.size(); i++) {
     samples.push_back({life_->IdOf(places[i].series), places[i].timestamp,
-                       std::bit_cast<double>(oracle_.ValueOf(number, i))});
+                       std::bit_cast<double>(oracle->ValueOf(number, i))});
   }
   append->encoder.Add(samples);
   append->body = append->encoder.Finish();
-  append->buffered = op.arguments[4] != 0;
+  append->buffered = buffered;
   append->deadline_ns =
       world_.environment()->MonotonicNanos() + tuned_.admission_timeout_ms * 1'000'000;
   CommitRequest* request = append.get();
   appends_.push_back(std::move(append));
   Count("appends");
-  if (op.arguments[0] == kFresh) Count("appends of new series");
   world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
+}
+
+std::string Run::BranchNumber(int64_t which, Which among) const {
+  std::vector<std::string> names = branches_.Names();
+  std::erase_if(names, [&](const std::string& name) {
+    if (among != Which::kAny && name == "main") return true;
+    return among == Which::kBranchesButMain && branches_.IsSnapshot(name);
+  });
+  if (names.empty()) return {};
+  return names[static_cast<size_t>(which) % names.size()];
+}
+
+void Run::DoBranchAppend(const Op& op) {
+  const std::string branch = BranchNumber(op.arguments[0], Which::kBranchesButMain);
+  if (branch.empty()) return;
+  const auto [which, form, series, start, count] = op.arguments;
+  Count("appends to branches");
+  oracle_.SubmittedElsewhere();
+  Send(PlacesOf({OpKind::kAppend, {form, series, start, count, 0}}), branch, /*buffered=*/false);
+}
+
+void Run::DoBranchQuery(const Op& op) {
+  const std::string branch = BranchNumber(op.arguments[0], Which::kButMain);
+  if (branch.empty()) return;
+  Oracle::Query query;
+  query.series_first = static_cast<uint32_t>(op.arguments[1]);
+  query.series_last =
+      static_cast<uint32_t>(std::min(kSeries - 1, op.arguments[1] + op.arguments[2]));
+  query.first = op.arguments[3] * kSecondNs;
+  query.last = INT64_MAX;
+  Count("queries of branches");
+  CheckRange(query, op.arguments[4], /*damaged=*/false, branch);
+}
+
+void Run::MakeBranch(const std::string& name, BranchKind kind, int64_t from) {
+  // One that is in doubt is decided by the next opening.
+  if (branches_.Find(name) != nullptr) return;
+  const std::string parent = BranchNumber(from, Which::kAny);
+  branches_.Creating(name, kind, parent);
+  auto made = world_.TryRunTask(life_->core()->CreateBranch(name, kind, parent, "default"));
+  NEXUS_CHECK(made.has_value());
+  if (absl::IsNotFound(*made) || absl::IsAlreadyExists(*made)) {
+    return Fail(fmt::format("rule 1: {}", FromAbsl(made->message())));
+  }
+  if (absl::IsUnavailable(*made)) {
+    looked_ = true;
+    return;
+  }
+  branches_.Created(name, made->ok());
+  if (!made->ok()) return;
+  Count(kind == BranchKind::kSnapshot ? "snapshots made" : "branches made");
+  CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0, /*damaged=*/false, name);
+}
+
+void Run::DropBranch(const Op& op) {
+  const std::string name = BranchNumber(op.arguments[0], Which::kButMain);
+  if (name.empty()) return;
+  const BranchKind kind = branches_.IsSnapshot(name) ? BranchKind::kSnapshot : BranchKind::kBranch;
+  branches_.Deleting(name);
+  auto deleted = world_.TryRunTask(life_->core()->DeleteBranch(name, kind, "default"));
+  NEXUS_CHECK(deleted.has_value());
+  if (absl::IsNotFound(*deleted)) {
+    return Fail(fmt::format("rule 1: {}", FromAbsl(deleted->message())));
+  }
+  if (absl::IsUnavailable(*deleted)) {
+    looked_ = true;
+    return;
+  }
+  branches_.Deleted(name, deleted->ok());
+  if (deleted->ok()) Count("branches deleted");
+}
+
+void Run::CheckBranches() {
+  auto listed = world_.TryRunTask(life_->core()->Branches("default"));
+  NEXUS_CHECK(listed.has_value());
+  if (!listed->ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(listed->status().message())));
+  if (auto wrong = branches_.Check(**listed, /*decides=*/!looked_)) return Fail(std::move(*wrong));
+  looked_ = true;
+  for (const std::string& name : branches_.Names()) {
+    if (failed() || name == "main") continue;
+    CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0, /*damaged=*/false, name);
+    if (failed()) result_.violation = fmt::format("branch {}: {}", name, *result_.violation);
+  }
 }
 
 void Run::DoClientAppend(const Op& op) {
@@ -433,13 +548,14 @@ std::string SelectorOf(uint32_t first, uint32_t last) {
   return fmt::format("metric{{series=~\"{}\"}}", choice);
 }
 
-void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged) {
-  query.acknowledged_at_start = oracle_.acknowledgements();
+void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std::string& branch) {
+  const std::shared_ptr<Oracle> oracle = branches_.Find(branch);
+  query.acknowledged_at_start = oracle->acknowledgements();
   auto failure = [&](const Status& status) {
     if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
     Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
   };
-  auto view = life_->core()->View("default", "main");
+  auto view = life_->core()->View("default", branch);
   if (!view.ok()) return failure(view.status());
   SelectQuery select;
   select.selector = SelectorOf(query.series_first, query.series_last);
@@ -464,7 +580,7 @@ void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged) {
   if (!observed.empty()) Count("queries with data");
   const QueryStatistics& statistics = (*cursor)->statistics();
   if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
-  if (auto wrong = oracle_.Check(query, observed)) Fail(std::move(*wrong));
+  if (auto wrong = oracle->Check(query, observed)) Fail(std::move(*wrong));
 }
 
 void Run::DoQuery(const Op& op) {
@@ -499,6 +615,7 @@ void Run::CheckAll(std::string_view when) {
   if (failed()) return;
   Trace(fmt::format("== check {}", when));
   CheckTenants();
+  CheckBranches();
   CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
   if (auto wrong = oracle_.CheckApplied()) Fail(std::move(*wrong));
   if (failed()) result_.violation = fmt::format("{}: {}", when, *result_.violation);
@@ -595,6 +712,17 @@ void Run::Operate(const Op& op) {
     case OpKind::kCompact:
       Count("compactions by hand");
       return life_->CompactInBackground();
+    case OpKind::kBranch:
+      return MakeBranch(fmt::format("b{}", op.arguments[0]), BranchKind::kBranch, op.arguments[1]);
+    case OpKind::kSnapshot:
+      return MakeBranch(fmt::format("s{}", op.arguments[0]), BranchKind::kSnapshot,
+                        op.arguments[1]);
+    case OpKind::kDropBranch:
+      return DropBranch(op);
+    case OpKind::kBranchAppend:
+      return DoBranchAppend(op);
+    case OpKind::kBranchQuery:
+      return DoBranchQuery(op);
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");

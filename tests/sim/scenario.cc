@@ -87,7 +87,8 @@ constexpr Share kShares[] = {
     {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
     {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
-    {OpKind::kCompact, 6}};
+    {OpKind::kCompact, 6},  {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
+    {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40}, {OpKind::kBranchQuery, 15}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -131,6 +132,22 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kTenant:
       a = {below(8)};
+      break;
+    case OpKind::kBranch:
+    case OpKind::kSnapshot:
+      a = {below(kBranchNames), below(64)};
+      break;
+    case OpKind::kDropBranch:
+      a = {below(64)};
+      break;
+    case OpKind::kBranchAppend: {
+      const int64_t form = below(kForms - 1);
+      a = {below(64), form, below(kSeries), below(kTimestamps),
+           1 + below(form == kScrape ? kSeries : 40)};
+      break;
+    }
+    case OpKind::kBranchQuery:
+      a = {below(64), below(kSeries), below(6), below(kTimestamps), below(8)};
       break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};

@@ -45,8 +45,13 @@ enum class OpKind : uint8_t {
   kScrub,        // the physical check, while no fault hits
   kLoseCatalog,  // in a crash; it is rebuilt, then the database is opened again
   kCompact,      // by hand; what goes on meanwhile does so
+  kBranch,       // makes a branch
+  kSnapshot,
+  kDropBranch,    // deletes a branch or snapshot
+  kBranchAppend,  // a batch of the embedded writer to a branch
+  kBranchQuery,   // of a branch or snapshot
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kCompact) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBranchQuery) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {

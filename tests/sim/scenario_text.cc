@@ -33,6 +33,11 @@ const OpForm& FormOf(OpKind kind) {
       {"scrub", {}},
       {"lose_catalog", {"crash", "nested"}},
       {"compact", {}},
+      {"branch", {"number", "from"}},
+      {"snapshot", {"number", "from"}},
+      {"drop_branch", {"which"}},
+      {"branch_append", {"which", "form", "series", "start", "count"}},
+      {"branch_query", {"which", "series", "more", "from", "pause"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }

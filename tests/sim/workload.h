@@ -26,6 +26,8 @@ inline constexpr int64_t kClientsMax = 3;
 inline constexpr int64_t kFirstClientSeries = 1000;
 inline constexpr int64_t kClientStride = 100;
 inline constexpr int64_t kClientSeries = 8;
+// Of branches, and of snapshots, there are at most so many at once.
+inline constexpr int64_t kBranchNames = 4;
 // Timestamps come from a window this long in seconds, so that places are written again and out of
 // order.
 inline constexpr int64_t kTimestamps = 400;
