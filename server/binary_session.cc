@@ -328,8 +328,19 @@ StatusOr<BinarySession::Target*> BinarySession::TargetOf(uint32_t number) {
   if (found == targets_.end()) {
     return InvalidArgument("target {} was not opened on this connection", number);
   }
-  NEXUS_RETURN_IF_ERROR(found->second.status);
-  return &found->second;
+  Target* target = &found->second;
+  NEXUS_RETURN_IF_ERROR(target->status);
+  engine::DatabaseState* state = service_->core()->state();
+  if (state->FindBranch(target->tenant_id, target->branch_id) != nullptr) return target;
+  // Deleted since. Its name may have been given again; series are the tenant's.
+  NEXUS_ASSIGN_OR_RETURN(auto again, state->published.Find(target->tenant, target->branch));
+  if (again.tenant != target->tenant_id) {
+    return FailedPrecondition("tenant \"{}\" is another one by now; open the target again",
+                              target->tenant);
+  }
+  target->branch_id = again.branch;
+  target->read_only = again.kind == catalog::BranchKind::kSnapshot;
+  return target;
 }
 
 // ---- Series.
@@ -422,8 +433,6 @@ void BinarySession::HandleBatch(const Frame& frame) {
   if (status.ok() && (*target)->read_only) {
     const auto& published = service_->core()->state()->published;
     status = published.FindWritable((*target)->tenant, (*target)->branch).status();
-    // Another branch has taken its name: that needs a target of its own.
-    if (status.ok()) status = FailedPrecondition("the target was a snapshot; open it again");
   }
   if (status.ok()) {
     request->tenant = (*target)->tenant_id;

@@ -106,6 +106,57 @@ TEST_F(ServerTest, QuestionsOfEveryKindAreAnswered) {
   EXPECT_EQ(std::get<uint64_t>(series->value), 3u);
 }
 
+TEST_F(ServerTest, BranchesAreMadeWrittenReadAndDeleted) {
+  std::unique_ptr<Client> client = Connect();
+  const SeriesId series = *client->Series("cpu", {{"host", "a"}});
+  auto append = [&](int64_t timestamp, const std::string& branch) {
+    WriteBatch batch;
+    batch.Add(series, timestamp, static_cast<double>(timestamp));
+    AppendOptions options;
+    options.scope.branch = branch;
+    return client->Append(std::move(batch), options).status();
+  };
+  auto samples = [&](const std::string& branch, const std::string& as_of) {
+    SelectQuery query = Everything("cpu");
+    query.scope.branch = branch;
+    query.as_of = as_of;
+    const std::vector<Series> all = ReadAll(client->Select(query));
+    return all.empty() ? size_t{0} : all[0].timestamps.size();
+  };
+  ASSERT_TRUE(append(1, "main").ok());
+  Scope snap;
+  snap.branch = "snap";
+  ASSERT_TRUE(client->CreateBranch("snap", protocol::BranchKind::kSnapshot).ok());
+  ASSERT_TRUE(client->CreateBranch("copy", protocol::BranchKind::kBranch, snap).ok());
+  ASSERT_TRUE(append(2, "main").ok());
+  ASSERT_TRUE(append(3, "copy").ok());
+  ASSERT_TRUE(append(4, "copy").ok());
+  EXPECT_EQ(samples("main", ""), 2u);
+  EXPECT_EQ(samples("copy", ""), 3u);
+  EXPECT_EQ(samples("main", "snap"), 1u);
+  Status refused = append(5, "snap");
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  refused = client->CreateBranch("copy", protocol::BranchKind::kBranch);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused)) << refused;
+  const auto branches = *client->Branches();
+  ASSERT_EQ(branches.size(), 3u);
+  EXPECT_EQ(branches[1].name, "snap");
+  EXPECT_EQ(branches[1].kind, protocol::BranchKind::kSnapshot);
+  EXPECT_EQ(branches[2].parent, "snap");
+  // The connection's target of a branch that is deleted, and then made again.
+  ASSERT_TRUE(client->DeleteBranch("copy", protocol::BranchKind::kBranch).ok());
+  refused = append(6, "copy");
+  EXPECT_TRUE(absl::IsNotFound(refused)) << refused;
+  ASSERT_TRUE(client->CreateBranch("copy", protocol::BranchKind::kBranch).ok());
+  ASSERT_TRUE(append(7, "copy").ok());
+  EXPECT_EQ(samples("copy", ""), 3u);
+  SeriesChunk chunk;
+  SelectQuery as_of_branch = Everything("cpu");
+  as_of_branch.as_of = "copy";
+  refused = (*client->Select(as_of_branch))->Next(&chunk).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+}
+
 TEST_F(ServerTest, BadQuestionsAreRefusedByName) {
   std::unique_ptr<Client> client = Connect();
   SeriesChunk chunk;

@@ -369,6 +369,48 @@ TEST_F(NexusCTest, LabelsTenantsAndFiguresAreLists) {
   EXPECT_NE(recovery.find("\"damage\":[],"), std::string::npos) << recovery;
 }
 
+TEST_F(NexusCTest, BranchesAndSnapshotsAreMadeReadAndDeleted) {
+  const uint64_t series = Series("m", "a");
+  ASSERT_EQ(Append(series, 1, 1.0), NEXUS_OK);
+  ASSERT_EQ(nexus_create_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, {}, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_create_branch(db_, Text("copy"), NEXUS_BRANCH, Text("snap"), {}, &error_),
+            NEXUS_OK);
+  EXPECT_EQ(nexus_create_branch(db_, Text("copy"), NEXUS_BRANCH, {}, {}, &error_),
+            NEXUS_ALREADY_EXISTS);
+  EXPECT_EQ(nexus_create_branch(db_, Text("x"), 7, {}, {}, &error_), NEXUS_INVALID_ARGUMENT);
+  ASSERT_EQ(Append(series, 2, 2.0), NEXUS_OK);
+  int64_t timestamp = 0;
+  double value = 0;
+  ASSERT_EQ(nexus_latest_sample(db_, series, {}, Text("snap"), &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 1);
+  ASSERT_EQ(nexus_latest_sample(db_, series, {}, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 2);
+  nexus_query query = {};
+  query.size = sizeof(query);
+  query.selector = Text("m");
+  query.last = 100;
+  query.as_of = Text("snap");
+  nexus_cursor* cursor;
+  ASSERT_EQ(nexus_select(db_, &query, &cursor, &error_), NEXUS_OK) << error_.message;
+  nexus_chunk chunk;
+  ASSERT_EQ(nexus_cursor_next(cursor, &chunk, &error_), 1);
+  EXPECT_EQ(chunk.count, 1u);
+  nexus_cursor_free(cursor);
+  query.as_of = Text("copy");
+  EXPECT_EQ(nexus_select(db_, &query, &cursor, &error_), NEXUS_FAILED_PRECONDITION);
+  nexus_list* list;
+  ASSERT_EQ(nexus_branches(db_, {}, &list, &error_), NEXUS_OK);
+  const std::vector<std::string> branches = Take(list);
+  ASSERT_EQ(branches.size(), 3u);
+  EXPECT_NE(branches[1].find("{\"name\":\"snap\",\"kind\":\"snapshot\",\"parent\":\"main\","),
+            std::string::npos)
+      << branches[1];
+  EXPECT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_BRANCH, {}, &error_),
+            NEXUS_FAILED_PRECONDITION);
+  ASSERT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, &error_), NEXUS_OK);
+  EXPECT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, &error_), NEXUS_NOT_FOUND);
+}
+
 TEST_F(NexusCTest, NullHandlesAreFreed) {
   nexus_batch_free(nullptr);
   nexus_cursor_free(nullptr);
