@@ -125,6 +125,7 @@ void Encode(const LayerRecord& record, ByteWriter* out) {
   out->I64(record.range.last);
   EncodeOrder(record.low, out);
   EncodeOrder(record.high, out);
+  out->U64(record.deletes_applied.value);
   out->U64(record.series);
   out->U64(record.samples);
   out->U64(record.file_bytes);
@@ -145,6 +146,7 @@ void Decode(ByteReader* in, LayerRecord* record) {
   record->range.last = in->I64();
   record->low = DecodeOrder(in);
   record->high = DecodeOrder(in);
+  record->deletes_applied.value = in->U64();
   record->series = in->U64();
   record->samples = in->U64();
   record->file_bytes = in->U64();

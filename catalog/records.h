@@ -137,6 +137,7 @@ struct LayerRecord {
   uint32_t level = 0;
   WriteOrder low;  // lowest and highest write order of its samples
   WriteOrder high;
+  Lsn deletes_applied;  // every delete of the branch below it is carried out in the layer
   uint64_t series = 0;
   uint64_t samples = 0;
   uint64_t file_bytes = 0;

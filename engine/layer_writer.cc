@@ -170,6 +170,7 @@ catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
   record.level = summary.identity.level;
   record.low = summary.identity.order_low;
   record.high = summary.identity.order_high;
+  record.deletes_applied = summary.identity.deletes_applied;
   record.series = summary.series;
   record.samples = summary.samples;
   record.file_bytes = summary.file_bytes;

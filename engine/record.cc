@@ -51,7 +51,7 @@ catalog::LayerKey ReadKey(ByteReader* in) {
   return key;
 }
 
-constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 4 * 8;
+constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 8 + 4 * 8;
 
 void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   WriteKey(out, layer.key());
@@ -61,6 +61,7 @@ void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   out->U32(layer.level);
   WriteOrderTo(out, layer.low);
   WriteOrderTo(out, layer.high);
+  out->U64(layer.deletes_applied.value);
   out->U64(layer.series);
   out->U64(layer.samples);
   out->U64(layer.file_bytes);
@@ -79,6 +80,7 @@ catalog::LayerRecord ReadLayer(ByteReader* in) {
   layer.level = in->U32();
   layer.low = ReadOrder(in);
   layer.high = ReadOrder(in);
+  layer.deletes_applied.value = in->U64();
   layer.series = in->U64();
   layer.samples = in->U64();
   layer.file_bytes = in->U64();

@@ -82,6 +82,7 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     layer.level = static_cast<uint32_t>(random());
     layer.low = {static_cast<uint32_t>(random()), Lsn{random()}};
     layer.high = {static_cast<uint32_t>(random()), Lsn{random()}};
+    layer.deletes_applied = Lsn{random()};
     layer.series = random();
     layer.samples = random();
     layer.file_bytes = random();
