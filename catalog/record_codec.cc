@@ -221,6 +221,32 @@ void Decode(ByteReader* in, SeriesDefinition* record) {
   if (record->id.value == 0 || !LooksCanonical(record->canonical)) in->Fail();
 }
 
+Status CheckRecord(const TombstoneRecord& record) {
+  const size_t bytes = record.selector.size();
+  if (bytes > 0 && bytes <= kTombstoneSelectorBytesMax && !record.range.empty()) return OkStatus();
+  return InvalidArgument("a delete needs a selector of at most {} bytes and a range",
+                         kTombstoneSelectorBytesMax);
+}
+
+void Encode(const TombstoneRecord& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U32(record.branch.value);
+  EncodeOrder(record.order, out);
+  out->I64(record.range.first);
+  out->I64(record.range.last);
+  out->LengthPrefixed(record.selector);
+}
+
+void Decode(ByteReader* in, TombstoneRecord* record) {
+  record->tenant.value = in->U32();
+  record->branch.value = in->U32();
+  record->order = DecodeOrder(in);
+  record->range.first = in->I64();
+  record->range.last = in->I64();
+  record->selector = std::string(in->LengthPrefixed(kTombstoneSelectorBytesMax));
+  if (record->selector.empty() || record->range.empty()) in->Fail();
+}
+
 void Encode(const Meta& meta, ByteWriter* out) {
   out->Raw(kCatalogMagic);
   out->U32(kCatalogVersion);

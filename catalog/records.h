@@ -29,6 +29,8 @@ namespace nexus::catalog {
 inline constexpr size_t kNameBytesMax = 255;           // tenants, branches, files, settings
 inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or a URL
 inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
+// A delete's selector: 10,000 deletes of a branch (engine/tombstone.h) stay within 40 MiB.
+inline constexpr size_t kTombstoneSelectorBytesMax = 4096;
 // Rejected ranges kept of one producer: what exceeds this is the oldest, and is forgotten.
 inline constexpr size_t kRejectedRangesMax = 256;
 
@@ -148,6 +150,28 @@ struct LayerRecord {
   bool operator==(const LayerRecord&) const = default;
 };
 
+// Names a delete of a branch: where its record begins in the log.
+struct TombstoneKey {
+  TenantId tenant;
+  BranchId branch;
+  WriteOrder order;
+
+  auto operator<=>(const TombstoneKey&) const = default;
+};
+
+// A delete that is not carried out in every layer yet: samples of the series that `selector`
+// chooses, within `range`, in layers of the branch that end before `order` (engine/tombstone.h).
+struct TombstoneRecord {
+  TenantId tenant;
+  BranchId branch;
+  WriteOrder order;
+  TimeRange range;
+  std::string selector;
+
+  TombstoneKey key() const { return {tenant, branch, order}; }
+  bool operator==(const TombstoneRecord&) const = default;
+};
+
 // Series of which a live layer holds samples, and with them their labels.
 struct LayeredSeries {
   TenantId tenant;
@@ -158,7 +182,7 @@ class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
 // settings are set; series are defined, then known to be in layers; layers are added, then retired,
-// then forgotten.
+// then forgotten; tombstones are added, then forgotten.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -178,9 +202,11 @@ struct Update {
   std::vector<LayerKey> garbage_removed;  // their unlink is synced; unlisted ones are ignored
   std::vector<ProducerRecord> producers;  // set
   std::vector<ProducerKey>
-      producers_forgotten;                 // unlisted ones are ignored; done before `producers`
-  std::optional<uint64_t> next_series_id;  // never lowers the stored one
-  std::optional<uint64_t> open_count;      // never lowers the stored one
+      producers_forgotten;  // unlisted ones are ignored; done before `producers`
+  std::vector<TombstoneRecord> tombstones_added;   // set
+  std::vector<TombstoneKey> tombstones_forgotten;  // unlisted ones are ignored
+  std::optional<uint64_t> next_series_id;          // never lowers the stored one
+  std::optional<uint64_t> open_count;              // never lowers the stored one
 };
 
 // Features that a catalog or image was written with, each a bit. Unknown bits in `incompatible`

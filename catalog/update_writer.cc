@@ -69,6 +69,12 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
     }
     for (const auto& record : update.producers) NEXUS_RETURN_IF_ERROR(WriteProducer(txn, record));
+    for (const auto& record : update.tombstones_added) {
+      NEXUS_RETURN_IF_ERROR(AddTombstone(txn, record));
+    }
+    for (const TombstoneKey& tombstone : update.tombstones_forgotten) {
+      NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kTombstones, KeyOfTombstone(tombstone).view()));
+    }
     after.applied = update.applied;
     after.next_series_id = std::max(after.next_series_id, update.next_series_id.value_or(0));
     after.open_count = std::max(after.open_count, update.open_count.value_or(0));
@@ -109,6 +115,12 @@ Status UpdateWriter::WriteProducer(const LmdbTxn& txn, const ProducerRecord& rec
   NEXUS_RETURN_IF_ERROR(CheckRecord(record));
   const Key key = KeyOfProducer(record.key());
   return WriteRecord(txn, Tree::kProducers, key.view(), record, &value_);
+}
+
+Status UpdateWriter::AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record) {
+  NEXUS_RETURN_IF_ERROR(CheckRecord(record));
+  const Key key = KeyOfTombstone(record.key());
+  return WriteRecord(txn, Tree::kTombstones, key.view(), record, &value_);
 }
 
 Status UpdateWriter::AddLayer(const LmdbTxn& txn, LayerRecord record) {

@@ -36,6 +36,7 @@ class UpdateWriter {
   Status WriteBranch(const LmdbTxn& txn, BranchRecord record);
   Status WriteSetting(const LmdbTxn& txn, const Setting& record);
   Status WriteProducer(const LmdbTxn& txn, const ProducerRecord& record);
+  Status AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
   Status ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);

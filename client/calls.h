@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
@@ -44,6 +45,7 @@ class CollectingCall : public Call {
   std::vector<std::string>& strings() { return strings_; }
   std::vector<protocol::Stat>& stats() { return stats_; }
   protocol::ScrubReply& scrub() { return scrub_; }
+  const protocol::Count& count() const { return count_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
     if (opcode == protocol::Opcode::kStatsReply) {
@@ -57,6 +59,10 @@ class CollectingCall : public Call {
     if (opcode == protocol::Opcode::kScrubProgress) {
       NEXUS_ASSIGN_OR_RETURN(protocol::ScrubProgress progress, protocol::DecodeScrubProgress(body));
       if (progress_) progress_(progress);
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kCount) {
+      NEXUS_ASSIGN_OR_RETURN(count_, protocol::DecodeCount(body));
       return OkStatus();
     }
     // What is collected is taken as it comes.
@@ -80,6 +86,7 @@ class CollectingCall : public Call {
   std::vector<std::string> strings_;
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
+  protocol::Count count_;
   const std::function<void(const protocol::ScrubProgress&)> progress_;
   Status status_;
   Notification finished_;

@@ -32,7 +32,7 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
       status = ApplyDefinitions(body);
       break;
     case RecordKind::kEdit:
-      status = ApplyEdits(body, edits, failed);
+      status = ApplyEdits(begin, body, edits, failed);
       break;
     default:
       return FailedPrecondition(
@@ -89,8 +89,10 @@ Status Applier::ApplyDefinitions(Bytes body) {
 
 // `failed` becomes the first failure of an edit's expectation: that edit changes nothing, those
 // beside it stand.
-Status Applier::ApplyEdits(Bytes body, Edits which, Status* failed) {
+Status Applier::ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(body));
+  edits_begin_ = begin;
+  edits_ = which;
   for (const Edit& edit : edits) {
     if (const auto* branch = std::get_if<CreateBranch>(&edit)) {
       return FailedPrecondition(
@@ -99,8 +101,11 @@ Status Applier::ApplyEdits(Bytes body, Edits which, Status* failed) {
     }
     const bool of_producers =
         std::holds_alternative<OpenProducer>(edit) || std::holds_alternative<ForgetProducers>(edit);
-    if (which == (of_producers ? Edits::kShape : Edits::kProducers)) continue;
-    failed->Update(std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit));
+    const bool is_delete = std::holds_alternative<DeleteSamples>(edit);
+    if (!is_delete && which == (of_producers ? Edits::kShape : Edits::kInPlace)) continue;
+    Status applied = std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit);
+    if (absl::IsDataLoss(applied)) return applied;
+    failed->Update(applied);
   }
   return OkStatus();
 }

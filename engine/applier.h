@@ -30,8 +30,9 @@ class Applier {
   Applier(DatabaseState* state, Interner* interner) : state_(state), interner_(interner) {}
 
   // Which edits of an edit record: replay applies the database's shape before any batch, and what
-  // concerns producers in its place among their batches.
-  enum class Edits : uint8_t { kAll, kShape, kProducers };
+  // concerns producers in its place among their batches. A delete is both: a tombstone is shape,
+  // and the memtable takes it in its place.
+  enum class Edits : uint8_t { kAll, kShape, kInPlace };
 
   // Applies the record at [begin, end).
   Status Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body);
@@ -52,7 +53,7 @@ class Applier {
   Status ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits, Status* failed);
   Status ApplyBatch(Lsn begin, Lsn end, Bytes body);
   Status ApplyDefinitions(Bytes body);
-  Status ApplyEdits(Bytes body, Edits which, Status* failed);
+  Status ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
   // Refused before it comes here.
@@ -60,11 +61,18 @@ class Applier {
   Status ApplyEdit(const GarbageRemoved& edit);
   Status ApplyEdit(const OpenProducer& edit);
   Status ApplyEdit(const ForgetProducers& edit);
+  // These: delete_edits.cc.
+  Status ApplyEdit(const DeleteSamples& edit);
+  Status ApplyEdit(const TombstonesForgotten& edit);
+  void AddTombstone(BranchState* branch, std::shared_ptr<const Tombstone> tombstone);
   void DropSealed(BranchState* branch, Lsn sealed);
 
   DatabaseState* const state_;
   Interner* const interner_;
   std::map<catalog::LayerKey, std::shared_ptr<const layer::LayerReader>> prepared_;
+  // Of the record whose edits are being applied.
+  Lsn edits_begin_;
+  Edits edits_ = Edits::kAll;
   uint64_t applied_samples_ = 0;
   uint64_t applied_batches_ = 0;
 };

@@ -69,6 +69,8 @@ class CatalogKeeper {
   // Not part of the above: it writes to the log.
   io::Task<void> ForgetSilentProducers();
   std::vector<Edit> SilentProducers() const;
+  // Likewise: deletes that are carried out everywhere.
+  io::Task<void> ForgetTombstones();
   void OnCommitFailed(catalog::Update failed, const Status& status);
 
   DatabaseState* const state_;

@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -65,6 +66,11 @@ class DatabaseCore {
   io::Task<Status> Sync();
   io::Task<Status> Flush();
   io::Task<Status> CreateTenant(std::string name);
+  // Counts on a worker, then deletes unless it is a dry run. What was submitted before this call is
+  // before it in the log.
+  io::Task<StatusOr<DeleteResult>> Delete(DeleteRequest request);
+  // Its second part alone. OK: it is durable and visible. REQUIRES: CheckDelete is OK.
+  io::Task<Status> CommitDelete(DeleteSamples edit);
   io::Task<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch,
                                                  std::string tenant, std::string branch);
   io::Task<Status> Close();
@@ -82,6 +88,9 @@ class DatabaseCore {
   // What a query of this branch sees now. Errors: NotFound, ResourceExhausted (readers of the
   // catalog).
   StatusOr<ReadView> View(std::string_view tenant, std::string_view branch) const;
+  // The newest sample of a series; nullopt if it has none. Errors: those of View, DataLoss.
+  StatusOr<std::optional<Sample>> LatestOf(SeriesId series, std::string_view tenant,
+                                           std::string_view branch) const;
   // Its sources alone. NotFound.
   StatusOr<Sources> SourcesOf(std::string_view tenant, std::string_view branch) const;
   // Blocks on the catalog's file.

@@ -444,6 +444,12 @@ Status Database::Flush() {
   return implementation_->OnLoop(implementation_->core()->Flush());
 }
 
+StatusOr<DeleteResult> Database::Delete(const DeleteRequest& request) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Delete(request));
+}
+
 StatusOr<std::unique_ptr<Cursor>> Database::Select(const SelectQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
@@ -471,8 +477,7 @@ StatusOr<std::unique_ptr<Cursor>> Database::Latest(const SelectQuery& query) {
 StatusOr<std::optional<Sample>> Database::Latest(SeriesId series, std::string_view tenant) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(auto sources, implementation_->core()->SourcesOf(tenant, "main"));
-  return engine::LatestSample(sources, series);
+  return implementation_->core()->LatestOf(series, tenant, "main");
 }
 
 StatusOr<std::vector<std::string>> Database::LabelNames(std::string_view selector,

@@ -273,6 +273,7 @@ io::Task<Status> Flusher::WriteSealed() {
     // Its samples are safe: the log holds them until the layer is published.
     state_->memtable_bytes -= oldest.branch->sealed.front().memtable->bytes();
     oldest.branch->sealed.pop_front();
+    oldest.branch->flushed_in_replay = true;
   }
   co_return OkStatus();
 }

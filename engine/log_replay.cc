@@ -23,6 +23,8 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const GarbageRemoved&) const { return "removal of garbage"; }
     const char* operator()(const OpenProducer&) const { return "opening of a producer"; }
     const char* operator()(const ForgetProducers&) const { return "forgetting of producers"; }
+    const char* operator()(const DeleteSamples&) const { return "delete"; }
+    const char* operator()(const TombstonesForgotten&) const { return "forgetting of deletes"; }
   };
   return std::visit(Names(), edit);
 }

@@ -8,6 +8,7 @@
 #include "base/planted.h"
 #include "catalog/catalog.h"
 #include "engine/catalog_folder.h"
+#include "engine/delete_edits.h"
 #include "engine/image_files.h"
 #include "engine/layer_writer.h"
 #include "io/file_util.h"
@@ -257,6 +258,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     std::vector<catalog::BranchRecord> branches;
     std::vector<catalog::LayerRecord> layers;
     std::vector<catalog::ProducerRecord> producers;
+    std::vector<catalog::TombstoneRecord> tombstones;
   };
   auto load = [catalog = state_->catalog.get()]() -> StatusOr<Loaded> {
     NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
@@ -265,6 +267,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     NEXUS_ASSIGN_OR_RETURN(loaded.branches, reader.Branches());
     NEXUS_ASSIGN_OR_RETURN(loaded.layers, reader.Layers());
     NEXUS_ASSIGN_OR_RETURN(loaded.producers, reader.Producers());
+    NEXUS_ASSIGN_OR_RETURN(loaded.tombstones, reader.Tombstones());
     return loaded;
   };
   auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
@@ -289,6 +292,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     BranchState* branch = state_->FindBranch(producer.tenant, producer.branch);
     if (branch != nullptr) branch->producers.Load(producer);
   }
+  NEXUS_CO_RETURN_IF_ERROR(LoadTombstones(state_, std::move(loaded->tombstones)));
   state_->next_series_id = std::max(state_->next_series_id, state_->catalog->meta().next_series_id);
   state_->applied = state_->catalog->meta().applied;
   co_return OkStatus();
@@ -333,9 +337,8 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
     for (const wal::RecordView& record : *records) {
       auto kind = static_cast<RecordKind>(record.kind);
       if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
-      Status status =
-          applier_->Replay(kind, record.begin, record.end, record.body,
-                           batches ? Applier::Edits::kProducers : Applier::Edits::kShape);
+      Status status = applier_->Replay(kind, record.begin, record.end, record.body,
+                                       batches ? Applier::Edits::kInPlace : Applier::Edits::kShape);
       if (options.skip_damaged && absl::IsDataLoss(status)) {
         state_->unusable_records++;
         continue;

@@ -28,6 +28,7 @@
 #include "engine/options.h"
 #include "engine/producers.h"
 #include "engine/sample_source.h"
+#include "engine/tombstone.h"
 #include "io/environment.h"
 #include "layer/layer_reader.h"
 #include "layer/page_cache.h"
@@ -47,6 +48,8 @@ struct SealedMemtable {
   Lsn sealed;  // S: every record of the branch below it is here or in a layer
 };
 
+inline DeleteMark MarkOf(const SealedMemtable& sealed) { return {{0, sealed.sealed}, Lsn{}}; }
+
 using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 
 // What a query of one branch sees; immutable but for the samples that the active memtable still
@@ -65,6 +68,9 @@ struct BranchState {
   std::vector<OpenLayer> layers;
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
+  std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
+  size_t deletes_in_flight = 0;    // on their way to become tombstones
+  bool flushed_in_replay = false;  // to a layer that is not published yet
   ProducerTable producers;
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins

@@ -67,6 +67,7 @@ enum class Opcode : uint8_t {
   kCancel = 12,         // DONE; what is cancelled ends with its own final reply
   kCredit = 13,         // nothing. Lets the server send more frames of a result.
   kScrub = 14,          // SCRUB_PROGRESS*, SCRUB_REPLY
+  kDelete = 16,         // COUNT
 
   kWelcome = 64,
   kDone = 65,
@@ -78,6 +79,7 @@ enum class Opcode : uint8_t {
   kStatsReply = 71,
   kScrubProgress = 72,
   kScrubReply = 73,
+  kCount = 75,
   kError = 127,
 };
 

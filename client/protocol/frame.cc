@@ -36,6 +36,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kProducer:
     case Opcode::kResultEnd:
     case Opcode::kScrubProgress:
+    case Opcode::kCount:
       return 256;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
@@ -44,6 +45,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kQuery:
     case Opcode::kLabels:
     case Opcode::kSeries:
+    case Opcode::kDelete:
       return 256u << 10;
     case Opcode::kResult:
     case Opcode::kStrings:
@@ -92,6 +94,8 @@ const char* NameOf(Opcode opcode) {
       return "CREDIT";
     case Opcode::kScrub:
       return "SCRUB";
+    case Opcode::kDelete:
+      return "DELETE";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -112,6 +116,8 @@ const char* NameOf(Opcode opcode) {
       return "SCRUB_PROGRESS";
     case Opcode::kScrubReply:
       return "SCRUB_REPLY";
+    case Opcode::kCount:
+      return "COUNT";
     case Opcode::kError:
       return "ERROR";
   }

@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
@@ -235,6 +236,9 @@ std::map<std::string, Vector> Vectors() {
       {"scrub_progress",
        Of(kServer, Opcode::kScrubProgress, ScrubProgress{"checking", 5, 10}, DecodeScrubProgress)},
       {"scrub_reply", Scrubbed()},
+      {"delete",
+       Of(kClient, Opcode::kDelete, Delete{true, 5000, {-1, 99}, "up{job=\"n\"}"}, DecodeDelete)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };
 }

@@ -52,7 +52,9 @@ std::vector<Edit> SomeEdits() {
           GarbageRemoved{{SomeLayer(1).key()}},
           PublishLayers{},
           OpenProducer{TenantId{1}, BranchId{2}, ProducerId{3, 4}, 5, -6},
-          ForgetProducers{TenantId{1}, BranchId{2}, {{ProducerId{3, 4}, 5, 6}}}};
+          ForgetProducers{TenantId{1}, BranchId{2}, {{ProducerId{3, 4}, 5, 6}}},
+          DeleteSamples{TenantId{1}, BranchId{2}, {-7, 8}, "cpu{host=~\"a.*\"}"},
+          TombstonesForgotten{TenantId{1}, BranchId{2}, {{0, Lsn{77}}, {1, Lsn{99}}}}};
 }
 
 TEST(DefinitionsRecord, RoundTrips) {
@@ -148,6 +150,35 @@ TEST(EditRecord, ALengthThatDisagreesWithTheEditIsRefused) {
   std::string longer = EncodeEdits(edits) + '\0';
   longer[8]++;
   EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(longer)).status()));
+}
+
+// The worked example of docs/format/record.md.
+TEST(EditRecord, ADeleteIsAsDocumented) {
+  std::vector<Edit> edits = {DeleteSamples{TenantId{1}, BranchId{0}, {16, 255}, "up"}};
+  EXPECT_EQ(EncodeEdits(edits), std::string("\x01\0\0\0"
+                                            "\x07\0\0\0"
+                                            "\x1b\0\0\0"
+                                            "\x01\0\0\0\0\0\0\0"
+                                            "\x10\0\0\0\0\0\0\0"
+                                            "\xff\0\0\0\0\0\0\0"
+                                            "\x02up",
+                                            39));
+}
+
+TEST(EditRecord, ASecondDeleteADeleteOfNothingAndAnEmptyRangeAreRefused) {
+  const std::vector<Edit> one = {DeleteSamples{TenantId{1}, BranchId{0}, {16, 255}, "up"}};
+  const std::string record = EncodeEdits(one);
+  ASSERT_TRUE(DecodeEdits(AsBytes(record)).ok());
+  std::string twice = record + record.substr(4);
+  twice[0] = '\x02';
+  EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(twice)).status()));
+  std::string nothing = record.substr(0, record.size() - 2);
+  nothing[8] = '\x19';
+  nothing.back() = '\0';
+  EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(nothing)).status()));
+  std::string empty_range = record;
+  empty_range[12 + 8 + 1] = '\x01';  // it begins at 272
+  EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(empty_range)).status()));
 }
 
 TEST(EditRecord, ACountBeyondTheBodyAllocatesNothing) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/record.h"
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
 #include "tests/sim/clients.h"
@@ -58,16 +59,17 @@ class Run {
   RunResult Execute();
 
  private:
-  // One append in flight; the request dies with its incarnation at the latest.
+  // One append, or delete, in flight; the request dies with its incarnation at the latest.
   class Append : public CommitRequest {
    public:
-    Append(Run* owner, uint64_t number)
-        : CommitRequest(Kind::kBatch, {}, &Done, &Release),
+    Append(Run* owner, uint64_t number, Kind what = Kind::kBatch)
+        : CommitRequest(what, {}, &Done, &Release),
           encoder({}, {}),
           owner_(owner),
           number_(number) {}
     uint64_t number() const { return number_; }
     engine::BatchEncoder encoder;
+    std::string edit;  // of a delete
 
    private:
     static void Done(CommitRequest* request, const Status& status);
@@ -98,6 +100,7 @@ class Run {
   void Restart(const Op& op);
   void LoseCatalog(const Op& op);
   void DoAppend(const Op& op);
+  void DoDelete(const Op& op);
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
   void DoTenant(int64_t number);
@@ -143,6 +146,9 @@ constexpr const char* kBuckets[] = {"operations",
                                     "appends refused",
                                     "appends whose log failed",
                                     "appends of new series",
+                                    "deletes",
+                                    "deletes acknowledged",
+                                    "places found deleted",
                                     "batches of clients acknowledged",
                                     "batches of clients answered as duplicates",
                                     "queries",
@@ -206,6 +212,17 @@ bool Run::Has(Fault fault) const { return scenario_.faults[fault] > 0 && options
 void Run::Append::Done(CommitRequest* request, const Status& status) {
   auto* self = static_cast<Append*>(request);
   Run* run = self->owner_;
+  if (request->kind == Kind::kEdit) {
+    if (status.ok()) {
+      run->oracle_.Acknowledged(self->number_);
+      run->Count("deletes acknowledged");
+    } else if (absl::IsUnavailable(status)) {
+      run->unknown_.push_back(self->number_);
+    } else {
+      run->oracle_.Refused(self->number_);
+    }
+    return;
+  }
   if (status.ok() && request->buffered) {
     run->oracle_.Buffered(self->number_, run->world_.now_ns());
     run->buffered_.push_back(self->number_);
@@ -408,6 +425,47 @@ void Run::DoAppend(const Op& op) {
   world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
 }
 
+std::string SelectorOf(uint32_t first, uint32_t last) {
+  if (last > kFirstFresh) return "metric";
+  std::string choice;
+  for (uint32_t series = first; series <= last; series++) {
+    choice += (choice.empty() ? "" : "|") + SeriesText(series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", choice);
+}
+
+// The embedded writer's series alone: what clients write is not ordered with a delete. Its fresh
+// ones are chosen by an expression, which also chooses those that come into being later.
+void Run::DoDelete(const Op& op) {
+  const auto [series, more, from, length, fresh] = op.arguments;
+  Region region;
+  engine::DeleteSamples edit;
+  if (fresh != 0) {
+    region.series_first = kFirstFresh;
+    region.series_last = kFirstFresh + kFreshSeries - 1;
+    edit.selector = "metric{series=~\"01.*\"}";
+  } else {
+    region.series_first = static_cast<uint32_t>(series);
+    region.series_last = static_cast<uint32_t>(std::min(kSeries - 1, series + more));
+    edit.selector = SelectorOf(region.series_first, region.series_last);
+  }
+  region.first = length == kAllOfTime ? INT64_MIN : from * kSecondNs;
+  region.last = length == kAllOfTime ? INT64_MAX : (from + length) * kSecondNs;
+  edit.range = {region.first, region.last};
+  auto remove =
+      std::make_unique<Append>(this, oracle_.SubmitDelete(region), CommitRequest::Kind::kEdit);
+  const engine::Edit edits[] = {std::move(edit)};
+  remove->edit = engine::EncodeEdits(edits);
+  remove->body = AsBytes(remove->edit);
+  remove->in_turn = true;
+  remove->deadline_ns =
+      world_.environment()->MonotonicNanos() + tuned_.admission_timeout_ms * 1'000'000;
+  CommitRequest* request = remove.get();
+  appends_.push_back(std::move(remove));
+  Count("deletes");
+  world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
+}
+
 void Run::DoClientAppend(const Op& op) {
   if (clients_->count() == 0) return;
   const int64_t client = op.arguments[0] % clients_->count();
@@ -418,15 +476,6 @@ void Run::DoClientAppend(const Op& op) {
     places.push_back({series, (op.arguments[2] + i) * kSecondNs});
   }
   if (!places.empty()) clients_->Append(client, std::move(places));
-}
-
-std::string SelectorOf(uint32_t first, uint32_t last) {
-  if (last > kFirstFresh) return "metric";
-  std::string choice;
-  for (uint32_t series = first; series <= last; series++) {
-    choice += (choice.empty() ? "" : "|") + SeriesText(series);
-  }
-  return fmt::format("metric{{series=~\"{}\"}}", choice);
 }
 
 void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged) {
@@ -573,6 +622,8 @@ void Run::Operate(const Op& op) {
       return Restart(op);
     case OpKind::kLoseCatalog:
       return LoseCatalog(op);
+    case OpKind::kDelete:
+      return DoDelete(op);
     case OpKind::kJump:
       return world_.JumpWallClock(op.arguments[0] * kSecondNs);
     case OpKind::kFillDisk:
@@ -679,6 +730,7 @@ RunResult Run::Execute() {
   Count("batches of clients answered as duplicates", clients_->duplicates());
   Count("in-doubt batches found present", oracle_.decided_present());
   Count("in-doubt batches found absent", oracle_.decided_absent());
+  Count("places found deleted", oracle_.deleted_places_seen());
   for (Fault fault : kCountedFaults) result_.exercised[FaultBucket(fault)] = choices_.hits(fault);
   return result_;
 }

@@ -68,7 +68,8 @@ constexpr Share kShares[] = {
     {OpKind::kFlush, 25},   {OpKind::kSync, 10},          {OpKind::kTenant, 4},
     {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
-    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2}};
+    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
+    {OpKind::kDelete, 12}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -129,6 +130,11 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kFillDisk:
       a = {below(256 << 10)};
+      break;
+    case OpKind::kDelete:
+      // Mostly a stretch of a few series; one in four takes all of time.
+      a = {below(kSeries), below(6), below(kTimestamps),
+           below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
       break;
     case OpKind::kFlush:
     case OpKind::kSync:

@@ -44,8 +44,9 @@ enum class OpKind : uint8_t {
   kFreeDisk,
   kScrub,        // the physical check, while no fault hits
   kLoseCatalog,  // in a crash; it is rebuilt, then the database is opened again
+  kDelete,       // of the embedded writer's series
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kLoseCatalog) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kDelete) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
@@ -61,6 +62,9 @@ inline constexpr int64_t kRun = 1;      // one series, successive instants
 inline constexpr int64_t kScatter = 2;  // here and there
 inline constexpr int64_t kFresh = 3;    // series that are new, or were new a while ago
 inline constexpr int64_t kForms = 4;
+
+// Of a delete: its length if it has no ends.
+inline constexpr int64_t kAllOfTime = -1;
 
 std::string_view OpName(OpKind kind);
 std::vector<std::string_view> ArgumentNames(OpKind kind);
