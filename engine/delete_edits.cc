@@ -63,10 +63,10 @@ Status Applier::ApplyEdit(const DeleteSamples& edit) {
     if (!made.ok()) return Unreadable(record, made.status());
     tombstone = *std::move(made);
   }
-  // A layer that replay has written and not yet published may come from before the delete though
-  // nothing needed the tombstone when it was forgotten: in a damaged log, whose publish edits are
-  // lost.
-  const bool adds = edits_ != Edits::kInPlace || branch->flushed_in_replay;
+  // What replay has sealed, and not yet published, may come from before the delete though nothing
+  // needed the tombstone when it was forgotten: in a damaged log, whose publish edits are lost.
+  const bool has_sealed = branch->flushed_in_replay || !branch->sealed.empty();
+  const bool adds = edits_ != Edits::kInPlace || has_sealed;
   if (adds && !is_known) AddTombstone(branch, tombstone);
   const bool in_memtable = edits_ != Edits::kShape && branch->active_first.has_value() &&
                            edits_begin_ >= branch->record.sealed;
@@ -92,10 +92,11 @@ Status Applier::ApplyEdit(const TombstonesForgotten& edit) {
     return FailedPrecondition("forget deletes: branch {} does not exist", edit.branch.value);
   }
   Status status;
+  std::vector<WriteOrder> orders = edit.tombstones;
+  std::sort(orders.begin(), orders.end());
   auto left = std::make_shared<Tombstones>();
   for (const auto& tombstone : *branch->tombstones) {
-    const bool named = std::find(edit.tombstones.begin(), edit.tombstones.end(),
-                                 tombstone->order()) != edit.tombstones.end();
+    const bool named = std::binary_search(orders.begin(), orders.end(), tombstone->order());
     if (named && !LayersNeed(*branch, *tombstone)) {
       state_->pending_update.tombstones_forgotten.push_back(tombstone->record().key());
       continue;

@@ -103,8 +103,9 @@ TEST(FlushCursor, WhatIsDeletedIsNotFlushed) {
     for (const auto& [series, samples] : model) {
       const Samples expected = Expected(model, series, {}, batches, deletes);
       ASSERT_EQ(flushed.contains(series), !expected.empty()) << "series " << series;
-      if (!expected.empty()) ASSERT_EQ(flushed[series].samples, expected) << "series " << series;
       gone += samples.size() - expected.size();
+      if (expected.empty()) continue;
+      ASSERT_EQ(flushed[series].samples, expected) << "series " << series;
     }
   }
   EXPECT_GT(gone, 1000u);
@@ -125,7 +126,8 @@ TEST(FlushCursor, SeriesThatADeleteDoesNotTouchGoOnSharing) {
   EXPECT_EQ(flushed[5].samples.size(), 39u);
   EXPECT_EQ(flushed[5].timestamp_column, FlushedSeries::kOwnTimestamps);
   for (const auto& [id, got] : flushed) {
-    if (id != 5) EXPECT_EQ(got.timestamps, flushed[1].timestamps) << id;
+    if (id == 5) continue;
+    EXPECT_EQ(got.timestamps, flushed[1].timestamps) << id;
   }
 }
 
