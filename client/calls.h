@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/format.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
 #include "client/session.h"
@@ -27,8 +28,8 @@ namespace nexus::client {
 class CollectingCall : public Call {
  public:
   CollectingCall() = default;
-  // `progress` is told what SCRUB_PROGRESS says, on the loop.
-  explicit CollectingCall(std::function<void(const protocol::ScrubProgress&)> progress)
+  // `progress` is told what PROGRESS says, on the loop.
+  explicit CollectingCall(std::function<void(const protocol::Progress&)> progress)
       : progress_(std::move(progress)) {}
 
   // On the loop, as soon as it is asked.
@@ -56,8 +57,8 @@ class CollectingCall : public Call {
       NEXUS_ASSIGN_OR_RETURN(scrub_, protocol::DecodeScrubReply(body));
       return OkStatus();
     }
-    if (opcode == protocol::Opcode::kScrubProgress) {
-      NEXUS_ASSIGN_OR_RETURN(protocol::ScrubProgress progress, protocol::DecodeScrubProgress(body));
+    if (opcode == protocol::Opcode::kProgress) {
+      NEXUS_ASSIGN_OR_RETURN(protocol::Progress progress, protocol::DecodeProgress(body));
       if (progress_) progress_(progress);
       return OkStatus();
     }
@@ -87,7 +88,7 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
   protocol::Count count_;
-  const std::function<void(const protocol::ScrubProgress&)> progress_;
+  const std::function<void(const protocol::Progress&)> progress_;
   Status status_;
   Notification finished_;
 };

@@ -216,8 +216,18 @@ StatusOr<protocol::Count> Client::Delete(const DeleteRequest& request) {
 
 Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }
 
+Status Client::Compact(protocol::CompactAction action,
+                       const std::function<void(const protocol::Progress&)>& progress,
+                       const Scope& scope) {
+  auto call = std::make_shared<CollectingCall>(progress);
+  std::string body;
+  protocol::Encode(action, &body);
+  core_->Ask(scope, protocol::Opcode::kCompact, std::move(body), call);
+  return call->Wait();
+}
+
 StatusOr<protocol::ScrubReply> Client::Scrub(
-    const std::function<void(const protocol::ScrubProgress&)>& progress, const Scope& scope) {
+    const std::function<void(const protocol::Progress&)>& progress, const Scope& scope) {
   auto call = std::make_shared<CollectingCall>(progress);
   core_->Ask(scope, protocol::Opcode::kScrub, {}, call);
   NEXUS_RETURN_IF_ERROR(call->Wait());

@@ -35,6 +35,7 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
 #include "client/write_queue.h"
@@ -214,12 +215,18 @@ class Client {
   StatusOr<protocol::Count> Delete(const DeleteRequest& request);
   // Moves all samples in memory to layers.
   Status Flush(const Scope& scope = {});
+  // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
+  // what that replaces - or pauses the compactor until it is resumed or the server restarts.
+  // `progress` as of Scrub. What was begun goes on if the connection ends.
+  Status Compact(protocol::CompactAction action,
+                 const std::function<void(const protocol::Progress&)>& progress,
+                 const Scope& scope);
   // The physical check of the server's database while it serves: what is damaged, and what was
   // checked. `progress` may be empty; it is called on a thread of the client and must be quick.
   // It reads everything there is: give it time. Ends when the connection does. Errors:
   // FailedPrecondition - a scrub is under way.
   StatusOr<protocol::ScrubReply> Scrub(
-      const std::function<void(const protocol::ScrubProgress&)>& progress, const Scope& scope);
+      const std::function<void(const protocol::Progress&)>& progress, const Scope& scope);
   Status Ping(int64_t timeout_ms = 5'000);
   ServerInfo server() const;
 

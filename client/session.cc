@@ -21,7 +21,7 @@ constexpr int64_t kSilenceNs = 30'000'000'000;
 // What may answer a request but is not its end.
 bool IsPart(Opcode request, Opcode reply) {
   if (request == Opcode::kQuery) return reply == Opcode::kResult;
-  if (request == Opcode::kScrub) return reply == Opcode::kScrubProgress;
+  if (request == Opcode::kScrub || request == Opcode::kCompact) return reply == Opcode::kProgress;
   return (request == Opcode::kLabels || request == Opcode::kSeries) && reply == Opcode::kStrings;
 }
 

@@ -17,8 +17,8 @@
 //
 // A chunk that overlaps no other sample, lies within the window, is not touched by a filter and is
 // not small is copied as it is encoded (its page's checksum is checked, its values are not decoded;
-// VerifyOutput decodes them all). Small neighbours are encoded anew together, so that they become
-// chunks of at least kChunkSamplesGood samples wherever a series has as many in the window.
+// VerifyOutput decodes them all). Small neighbours are encoded anew together: all chunks of a
+// series in an output but the last have at least MergeJob::chunk_samples_good samples.
 //
 // Windows: one walk over the inputs' series for each window that has samples. Chunks outside are
 // passed by without decoding.
@@ -48,12 +48,12 @@ namespace nexus::compaction {
 
 // Heap that a job takes at most.
 inline constexpr uint64_t kMergeMemoryMax = 64 << 20;
-// Chunks from this length on are worth copying as they are: longer ones would save less than 3 % of
-// their bytes (CODECS.md).
-inline constexpr uint32_t kChunkSamplesGood = 1440;
-// A step ends when it has made this many bytes or has looked at this many samples: 5 to 30 ms.
+// A step ends when it has made this many bytes, or has done this much work: samples, and for each
+// series and chunk, whatever its length, what takes as long as kSamplesPerCall of them. About 10
+// ms.
 inline constexpr uint64_t kStepBytes = 1 << 20;
-inline constexpr uint64_t kStepSamples = 1 << 20;
+inline constexpr uint64_t kStepWork = 1 << 20;
+inline constexpr uint64_t kSamplesPerCall = 64;
 
 // An output that is whole.
 struct MergedLayer {
@@ -91,7 +91,7 @@ struct MergeProgress {
 class LayerMerge {
  public:
   // InvalidArgument: no inputs or more than kMergeInputsMax, inputs of another database, tenant or
-  // identity seed, a negative window. Reads nothing.
+  // identity seed, a negative window, sizes out of range. Reads nothing.
   static StatusOr<std::unique_ptr<LayerMerge>> Create(MergeJob job);
   ~LayerMerge();
   LayerMerge(const LayerMerge&) = delete;
@@ -115,7 +115,8 @@ struct MergedFile {
   MergedLayer layer;
 };
 
-// The whole job in one go, for tests and benchmarks. Outputs have the sequences from `first_key` on.
+// The whole job in one go, for tests and benchmarks. Outputs have the sequences from `first_key`
+// on.
 StatusOr<std::vector<MergedFile>> MergeLayers(MergeJob job, layer::LayerKey first_key,
                                               MergeProgress* progress = nullptr);
 

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -29,11 +30,23 @@ inline constexpr size_t kMergeInputsMax = 64;
 // the output is finished.
 inline constexpr uint64_t kOutputSeriesMax = 128 << 10;
 
+// Chunks from this length on are worth copying as they are: longer ones would save less than 3 % of
+// their bytes (CODECS.md).
+inline constexpr uint32_t kChunkSamplesGood = 1440;
+
 inline constexpr uint64_t kOutputBytesDefault = 1 << 30;
 
 struct MergeInput {
   std::shared_ptr<const layer::LayerReader> layer;
   std::shared_ptr<const SampleFilter> filter;  // null: nothing is dropped
+};
+
+// Where samples of a stretch of time go.
+struct OutputPlace {
+  TimeRange window;    // those that go to the same outputs
+  uint32_t level = 0;  // of these outputs
+  WriteOrder order_low;
+  WriteOrder order_high;
 };
 
 struct MergeJob {
@@ -44,6 +57,10 @@ struct MergeJob {
   // Width of the time windows that outputs are cut at, by floor division of the timestamp: a window
   // is [k * w, (k + 1) * w - 1] for any integer k, negative ones too. 0: no cut.
   int64_t window_ns = 0;
+  // If set, in place of `window_ns` and `level`, and of the hull of all inputs' orders: the place
+  // of the samples at `ts`. Windows do not overlap, and each timestamp in a window gets this
+  // window.
+  std::function<OutputPlace(int64_t ts)> place;
   // An output that has this many bytes ends with the series at hand. An output is larger by at most
   // that series.
   uint64_t output_bytes_max = kOutputBytesDefault;
@@ -57,6 +74,10 @@ struct MergeJob {
 
   // Sizes of chunks and pages; `inputs` is filled in by the merge.
   layer::BuilderOptions builder;
+  // Chunks of fewer samples are encoded anew together with their neighbours. At most half of
+  // builder.chunk_samples_max, rounded up, so that two halves of what is too long for one chunk are
+  // long enough.
+  uint32_t chunk_samples_good = kChunkSamplesGood;
 };
 
 // The window that a timestamp lies in: windows of `window_ns` from the epoch, cut off at the ends

@@ -3,6 +3,7 @@
 #include "engine/applier.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -110,31 +111,58 @@ Status Applier::ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed) {
   return OkStatus();
 }
 
+Status Applier::CheckExpectations(const BranchState& branch, const PublishLayers& edit) {
+  if (edit.sealed.value != 0 && edit.sealed <= branch.record.sealed) {
+    return FailedPrecondition("publish: the branch is already flushed up to LSN {}",
+                              branch.record.sealed.value);
+  }
+  std::set<catalog::LayerKey> live;
+  if (!edit.retired.empty() || !edit.layers.empty()) {
+    for (const OpenLayer& open : branch.layers) live.insert(open.record.key());
+  }
+  for (const catalog::LayerKey& key : edit.retired) {
+    if (live.contains(key)) continue;
+    return FailedPrecondition("publish: layer {} of opening {} is not live", key.sequence,
+                              key.open_count);
+  }
+  for (const catalog::LayerRecord& record : edit.layers) {
+    if (!live.contains(record.key())) continue;
+    return FailedPrecondition("publish: layer {} of opening {} is listed already", record.sequence,
+                              record.open_count);
+  }
+  return OkStatus();
+}
+
+void Applier::Retire(BranchState* branch, const std::vector<catalog::LayerKey>& retired) {
+  if (retired.empty()) return;
+  const std::set<catalog::LayerKey> keys(retired.begin(), retired.end());
+  for (const OpenLayer& open : branch->layers) {
+    const catalog::LayerKey key = open.record.key();
+    if (keys.contains(key)) state_->garbage.emplace(key, open.record.file_name);
+  }
+  std::erase_if(branch->layers,
+                [&](const OpenLayer& open) { return keys.contains(open.record.key()); });
+  auto& pending = state_->pending_update.layers_retired;
+  pending.insert(pending.end(), retired.begin(), retired.end());
+}
+
 Status Applier::ApplyEdit(const PublishLayers& edit) {
   BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
   if (branch == nullptr)
     return FailedPrecondition("publish: branch {} does not exist", edit.branch.value);
-  if (edit.sealed.value != 0 && edit.sealed <= branch->record.sealed) {
-    return FailedPrecondition("publish: the branch is already flushed up to LSN {}",
-                              branch->record.sealed.value);
-  }
-  for (const catalog::LayerKey& key : edit.retired) {
-    auto is_key = [&](const OpenLayer& open) { return open.record.key() == key; };
-    if (std::none_of(branch->layers.begin(), branch->layers.end(), is_key)) {
-      return FailedPrecondition("publish: layer {} of opening {} is not live", key.sequence,
-                                key.open_count);
-    }
-  }
-  for (const catalog::LayerKey& key : edit.retired) {
-    std::erase_if(branch->layers, [&](const OpenLayer& open) { return open.record.key() == key; });
-    state_->pending_update.layers_retired.push_back(key);
-  }
+  NEXUS_RETURN_IF_ERROR(CheckExpectations(*branch, edit));
+  Retire(branch, edit.retired);
+  const int64_t now = state_->environment->MonotonicNanos();
   for (const catalog::LayerRecord& record : edit.layers) {
     auto prepared = prepared_.extract(record.key());
-    branch->layers.push_back({record, prepared.empty() ? nullptr : std::move(prepared.mapped())});
+    branch->layers.push_back(
+        {record, prepared.empty() ? nullptr : std::move(prepared.mapped()), now});
     state_->pending_update.layers_added.push_back(record);
     state_->next_layer_sequence = std::max(state_->next_layer_sequence, record.sequence + 1);
   }
+  branch->SortLayers();
+  branch->layer_edits++;
+  state_->layer_edits++;
   if (edit.sealed.value != 0) {
     branch->record.sealed = edit.sealed;
     DropSealed(branch, edit.sealed);
@@ -175,8 +203,10 @@ Status Applier::ApplyEdit(const CreateTenant& edit) {
 }
 
 Status Applier::ApplyEdit(const GarbageRemoved& edit) {
-  for (const catalog::LayerKey& key : edit.layers)
+  for (const catalog::LayerKey& key : edit.layers) {
+    state_->garbage.erase(key);
     state_->pending_update.garbage_removed.push_back(key);
+  }
   return OkStatus();
 }
 

@@ -61,6 +61,8 @@ class Applier {
   Status ApplyEdit(const GarbageRemoved& edit);
   Status ApplyEdit(const OpenProducer& edit);
   Status ApplyEdit(const ForgetProducers& edit);
+  static Status CheckExpectations(const BranchState& branch, const PublishLayers& edit);
+  void Retire(BranchState* branch, const std::vector<catalog::LayerKey>& retired);
   // These: delete_edits.cc.
   Status ApplyEdit(const DeleteSamples& edit);
   Status ApplyEdit(const TombstonesForgotten& edit);

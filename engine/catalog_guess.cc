@@ -56,24 +56,83 @@ class Guesser {
   }
 
   void ListLayers() {
-    std::set<catalog::LayerKey> published;
     for (const auto& [begin, edit] : remains_.log.publishes()) {
-      for (const catalog::LayerRecord& layer : edit.layers) published.insert(layer.key());
+      for (const catalog::LayerRecord& layer : edit.layers) published_.insert(layer.key());
+      retired_by_log_.insert(edit.retired.begin(), edit.retired.end());
     }
-    std::set<layer::LayerKey> inputs;
     for (const layer::LayerSummary& layer : remains_.layers) {
-      inputs.insert(layer.inputs.begin(), layer.inputs.end());
+      files_.insert(LayerRecordOf(layer).key());
     }
+    const std::set<catalog::LayerKey> superseded = Superseded();
     for (const layer::LayerSummary& layer : remains_.layers) {
       catalog::LayerRecord record = LayerRecordOf(layer);
       guess_.contents.open_count = std::max(guess_.contents.open_count, record.open_count);
-      if (published.contains(record.key()) || inputs.contains(layer.identity.key())) continue;
-      if (remains_.scan.damage.empty() && LogHolds(remains_.scan, layer)) continue;
-      Lsn& sealed = sealed_[{record.tenant.value, record.branch.value}];
-      // What the log holds a part of is replayed, too: the same samples twice are read once.
-      const bool older = record.low.lsn < guess_.contents.lsn;
-      if (older) sealed = std::max(sealed, record.high.lsn);
-      guess_.contents.layers.push_back(std::move(record));
+      if (published_.contains(record.key()) || superseded.contains(record.key())) continue;
+      const bool compacted = !layer.inputs.empty();
+      if (compacted && !Supersedes(layer)) continue;
+      if (!compacted && remains_.scan.damage.empty() && LogHolds(remains_.scan, layer)) continue;
+      AddLayer(std::move(record));
+    }
+    AddLostInputs();
+  }
+
+  void AddLayer(catalog::LayerRecord record) {
+    Lsn& sealed = sealed_[{record.tenant.value, record.branch.value}];
+    // What the log holds a part of is replayed, too: the same samples twice are read once.
+    const bool older = record.low.lsn < guess_.contents.lsn;
+    if (older) sealed = std::max(sealed, record.high.lsn);
+    guess_.contents.layers.push_back(std::move(record));
+  }
+
+  // Whether a compaction's output, which no edit of the log publishes, stands for its inputs. It
+  // does if one of them is gone, since only published outputs let their inputs go, or if the log
+  // retires it. Else both ways give the same samples, and the inputs are taken.
+  bool Supersedes(const layer::LayerSummary& layer) const {
+    const catalog::LayerRecord record = LayerRecordOf(layer);
+    if (retired_by_log_.contains(record.key())) return true;
+    for (const layer::LayerKey& input : layer.inputs) {
+      if (!files_.contains(KeyIn(record, input))) return true;
+    }
+    return false;
+  }
+
+  static catalog::LayerKey KeyIn(const catalog::LayerRecord& record, const layer::LayerKey& key) {
+    return {record.tenant, record.branch, key.open_count, key.sequence};
+  }
+
+  // The inputs of outputs that stand for them since before the log begins.
+  std::set<catalog::LayerKey> Superseded() const {
+    std::set<catalog::LayerKey> superseded;
+    for (const layer::LayerSummary& layer : remains_.layers) {
+      const catalog::LayerRecord record = LayerRecordOf(layer);
+      if (layer.inputs.empty() || published_.contains(record.key()) || !Supersedes(layer)) continue;
+      for (const layer::LayerKey& input : layer.inputs) superseded.insert(KeyIn(record, input));
+    }
+    return superseded;
+  }
+
+  // An edit of the log retires only what is live: layers whose files went after it are listed until
+  // it is replayed. Where its outputs are not there either, it was refused when it was new.
+  void AddLostInputs() {
+    for (const auto& [begin, edit] : remains_.log.publishes()) {
+      auto known = [this](const catalog::LayerRecord& layer) {
+        return files_.contains(layer.key()) || retired_by_log_.contains(layer.key());
+      };
+      if (!std::all_of(edit.layers.begin(), edit.layers.end(), known)) continue;
+      for (const catalog::LayerKey& key : edit.retired) {
+        if (files_.contains(key) || published_.contains(key)) continue;
+        files_.insert(key);
+        catalog::LayerRecord record;
+        record.tenant = key.tenant;
+        record.branch = key.branch;
+        record.open_count = key.open_count;
+        record.sequence = key.sequence;
+        layer::LayerIdentity identity;
+        identity.open_count = key.open_count;
+        identity.sequence = key.sequence;
+        record.file_name = layer::LayerFileName(identity, record.range);
+        guess_.contents.layers.push_back(std::move(record));
+      }
     }
   }
 
@@ -152,7 +211,10 @@ class Guesser {
   const Remains& remains_;
   const std::function<uint64_t()>& random_;
   CatalogGuess guess_;
-  std::map<uint32_t, uint64_t> seeds_;  // by tenant
+  std::set<catalog::LayerKey> published_;       // by edits of the log
+  std::set<catalog::LayerKey> retired_by_log_;  // likewise
+  std::set<catalog::LayerKey> files_;           // that are here
+  std::map<uint32_t, uint64_t> seeds_;          // by tenant
   std::map<BranchNumbers, Lsn> sealed_;
   std::set<uint32_t> tenants_;  // that no edit of the log makes
   size_t invented_ = 0;

@@ -7,7 +7,8 @@
 // names and whose records the log still holds are of a flush that did not end: they are left out,
 // and replay writes them anew - unless the log is damaged, when such a file may be all there is.
 // With a log that is lost altogether the guess stands behind every layer.
-// Layers that another one names as its input are left out as well. Threading: pure functions.
+// Of a compaction's output and its inputs one side is listed: the output where the log or a missing
+// input tells that it was published, else the inputs. Threading: pure functions.
 
 #ifndef NEXUS_ENGINE_CATALOG_GUESS_H_
 #define NEXUS_ENGINE_CATALOG_GUESS_H_

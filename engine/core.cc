@@ -38,6 +38,21 @@ Status CheckOptions(const Options& options) {
   if (options.workers < 1 || options.workers > 64) {
     return out_of_range("workers", options.workers, "from 1 to 64");
   }
+  if (options.compaction_cpu_percent < 1 || options.compaction_cpu_percent > 100) {
+    return out_of_range("compaction_cpu_percent", options.compaction_cpu_percent, "from 1 to 100");
+  }
+  if (options.compaction_fan_in < 2) {
+    return out_of_range("compaction_fan_in", options.compaction_fan_in, "at least 2");
+  }
+  if (options.compaction_quiet_ms < 0) {
+    return out_of_range("compaction_quiet_ms", options.compaction_quiet_ms, "at least 0");
+  }
+  if (options.compaction_output_bytes_max < 64 * kKiB) {
+    return out_of_range("compaction_output_bytes_max", options.compaction_output_bytes_max,
+                        "at least 64 KiB");
+  }
+  const auto windows = compaction::WindowSettings::Parse(options.compaction_windows);
+  NEXUS_RETURN_IF_ERROR(Annotate(windows.status(), "option compaction_windows"));
   return OkStatus();
 }
 
@@ -76,6 +91,7 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       committer_(&state_, &interner_, &applier_, [this] { OnApplied(); }),
       keeper_(&state_, &committer_),
       flusher_(&state_, &applier_, &committer_, &keeper_),
+      compactor_(&state_, &applier_, &committer_, &keeper_),
       scope_(environment->executor()) {
   state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
 }
@@ -84,6 +100,7 @@ DatabaseCore::~DatabaseCore() = default;
 
 void DatabaseCore::OnApplied() {
   flusher_.Kick();
+  compactor_.Kick();
   keeper_.Kick();
 }
 
@@ -101,6 +118,7 @@ io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> DatabaseCore::Open(io::Environ
   }
   core->scope_.Spawn(core->keeper_.Run());
   core->scope_.Spawn(core->flusher_.Run());
+  core->scope_.Spawn(core->compactor_.Run());
   core->scope_.Spawn(LoadIdentities(&core->interner_));
   co_return core;
 }
@@ -117,6 +135,10 @@ io::Task<Status> DatabaseCore::Recover(Recovery* recovery) {
 io::Task<Status> DatabaseCore::Sync() { return committer_.Drain(); }
 
 io::Task<Status> DatabaseCore::Flush() { return flusher_.FlushAll(); }
+
+io::Task<Status> DatabaseCore::Compact(ProgressCallback progress) {
+  return compactor_.Compact(std::move(progress));
+}
 
 io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
   if (!IsTenantName(name)) {
@@ -214,11 +236,13 @@ Status DatabaseCore::BeginScrub() {
     return FailedPrecondition("a scrub of this database is under way; wait for it to end");
   }
   scrubbing_ = true;
+  state_.garbage_holders++;
   return OkStatus();
 }
 
 void DatabaseCore::EndScrub() {
   scrubbing_ = false;
+  state_.garbage_holders--;
   scrubbed_.Pulse();
 }
 
@@ -227,6 +251,7 @@ io::Task<Status> DatabaseCore::Close() {
   while (scrubbing_) co_await scrubbed_.Wait();
   Status status;
   if (committer_.log() != nullptr) status = co_await committer_.Drain();
+  compactor_.Stop();
   flusher_.Stop();
   keeper_.Stop();
   co_await scope_.Join();
@@ -266,6 +291,15 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   stats.appended_batches = appended_batches();
   stats.appended_samples = applier_.applied_samples() - recovery_.replayed_samples;
   stats.flushes = flusher_.flushes();
+  stats.flushed_bytes = flusher_.flushed_bytes();
+  stats.compactions = compactor_.figures().jobs;
+  stats.compacted_bytes = compactor_.figures().bytes_written;
+  if (stats.flushed_bytes > 0) {
+    stats.write_amplification = static_cast<double>(stats.flushed_bytes + stats.compacted_bytes) /
+                                static_cast<double>(stats.flushed_bytes);
+  }
+  stats.compaction_state = compactor_.state();
+  stats.garbage_layers = state_.garbage.size();
   if (wal::Log* log = committer_.log(); log != nullptr) {
     wal::LogStats log_stats = log->stats();
     stats.durable_lsn = std::max(log->durable(), state_.applied);

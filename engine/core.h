@@ -4,7 +4,8 @@
 // The embedded face (nexus.h), the server and the simulator all drive this class. Parts:
 //   Committer     admission, log, acknowledgement        CatalogKeeper  catalog commits,
 //   checkpoints Applier       records into memtables and delta       Flusher        memtables into
-//   layers Interner      ids for series                         Recovery       what Open does
+//   layers Interner      ids for series                         Compactor      layers into windows
+//   Recovery      what Open does
 // Data flows one way: Append -> log -> durable -> Applier -> memtable -> Flusher -> layer ->
 // publish edit -> log -> Applier. Threading: loop only, but for View and what is said to be for any
 // thread. Destroy it on the loop, after Close() - or, in the simulator, after the world has
@@ -23,6 +24,7 @@
 #include "engine/applier.h"
 #include "engine/catalog_keeper.h"
 #include "engine/committer.h"
+#include "engine/compactor.h"
 #include "engine/cursors.h"
 #include "engine/flusher.h"
 #include "engine/interner.h"
@@ -60,11 +62,18 @@ class DatabaseCore {
   uint64_t appended_batches() const {
     return applier_.applied_batches() - recovery_.replayed_batches;
   }
+  // Jobs of the compactor since opening.
+  uint64_t compactions() const { return compactor_.figures().jobs; }
   const RecoveryReport& recovery() const { return recovery_; }
 
   // See the methods of nexus.h with these names.
   io::Task<Status> Sync();
   io::Task<Status> Flush();
+  io::Task<Status> Compact(ProgressCallback progress);
+  void PauseCompaction() { compactor_.Pause(); }
+  void ResumeCompaction() { compactor_.Resume(); }
+  // For good: calls of Compact end. Close does it, too.
+  void StopCompaction() { compactor_.Stop(); }
   io::Task<Status> CreateTenant(std::string name);
   // Counts on a worker, then deletes unless it is a dry run. What was submitted before this call is
   // before it in the log.
@@ -107,6 +116,7 @@ class DatabaseCore {
   Committer committer_;
   CatalogKeeper keeper_;
   Flusher flusher_;
+  Compactor compactor_;
   RecoveryReport recovery_;
   std::unique_ptr<io::FileLock> lock_;
   bool closed_ = false;

@@ -270,6 +270,10 @@ Status Database::Implementation::Close() {
     if (closing_) return OkStatus();
     closing_ = true;
     if (scrub_ != nullptr) scrub_->store(true, std::memory_order_relaxed);
+  }
+  environment_->RunOnLoop([core = core_.get()] { core->StopCompaction(); });
+  {
+    MutexLock lock(&mutex_);
     while (calls_ > 0) changed_.Wait(&mutex_);
   }
   return OnLoop(core_->Close());
@@ -442,6 +446,26 @@ Status Database::Flush() {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
   return implementation_->OnLoop(implementation_->core()->Flush());
+}
+
+Status Database::Compact(const ProgressCallback& progress) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Compact(progress));
+}
+
+void Database::PauseCompaction() {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return;
+  implementation_->environment()->RunOnLoop(
+      [core = implementation_->core()] { core->PauseCompaction(); });
+}
+
+void Database::ResumeCompaction() {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return;
+  implementation_->environment()->RunOnLoop(
+      [core = implementation_->core()] { core->ResumeCompaction(); });
 }
 
 StatusOr<DeleteResult> Database::Delete(const DeleteRequest& request) {

@@ -147,6 +147,7 @@ io::Task<void> Flusher::Run() {
     if (due.has_value()) executor->StartTimer(&tick_, *due);
     co_await wake_.Wait();
   }
+  look_is_due_ = true;
   executor->CancelTimer(&tick_);
   attempted_.Pulse();
 }
@@ -189,6 +190,7 @@ io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Oldest oldest, SealedMemt
   if (written->has_value()) {
     const OpenLayer& layer = (*written)->layer;
     edit.layers.push_back(layer.record);
+    flushed_bytes_ += layer.record.file_bytes;
     applier_->PrepareLayer(layer.record.key(), layer.reader);
     result.series = std::move((*written)->series);
   }

@@ -53,6 +53,7 @@ class Flusher {
   Status ApplyUnpublished();
 
   uint64_t flushes() const { return flushes_; }
+  uint64_t flushed_bytes() const { return flushed_bytes_; }
 
  private:
   struct Tick : io::Timer {
@@ -96,8 +97,10 @@ class Flusher {
   int64_t retry_at_ns_ = 0;  // these three: monotonic
   int64_t looked_at_ns_ = 0;
   int64_t next_checkpoint_ns_ = 0;
-  bool look_is_due_ = false;  // the timer is set for it
+  // The timer is set for it; before Run and after it there is none.
+  bool look_is_due_ = true;
   uint64_t flushes_ = 0;
+  uint64_t flushed_bytes_ = 0;        // of the layers written
   std::vector<Written> unpublished_;  // of layers written during replay
   bool replay_found_no_space_ = false;
 };

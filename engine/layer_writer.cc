@@ -191,7 +191,7 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
 }
 
 StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
-    const DatabaseState& state, const catalog::LayerRecord& record) {
+    const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache) {
   std::string path = io::JoinPath(state.folder.layers, record.file_name);
   StatusOr<std::unique_ptr<io::File>> file = io::OpenFileBlocking(state.environment->disk(), path);
   if (absl::IsNotFound(file.status())) {
@@ -205,7 +205,7 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
   expected.branch = record.branch;
   expected.key = layer::LayerKey{record.open_count, record.sequence};
   expected.footer_hash = record.footer_hash;
-  return layer::LayerReader::Open(*std::move(file), state.pages.get(), expected);
+  return layer::LayerReader::Open(*std::move(file), cache, expected);
 }
 
 StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
@@ -245,7 +245,9 @@ io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
     status = co_await io::SyncDirectory(disk, state->folder.layers);
   }
   if (status.ok()) {
-    auto open = [state, record = &layer.record] { return OpenLayerFile(*state, *record); };
+    auto open = [state, record = &layer.record] {
+      return OpenLayerFile(*state, *record, state->pages.get());
+    };
     auto reader = co_await state->environment->executor()->Run(io::Lane::kWorker, open);
     status = reader.status();
     if (status.ok()) layer.reader = *std::move(reader);

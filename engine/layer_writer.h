@@ -43,10 +43,10 @@ bool LogHolds(const wal::LogScan& log, const layer::LayerSummary& summary);
 // "layers/<open count in hex>-<sequence in hex>.tmp": where a layer is until it is whole.
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 
-// Opens a layer that the catalog lists. Blocks; any thread but the loop's. Errors: DataLoss
-// (missing, damaged), and those of the file system.
+// Opens a layer that the catalog lists, to be read through `cache` if that is not null. Blocks; any
+// thread but the loop's. Errors: DataLoss (missing, damaged), and those of the file system.
 StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
-    const DatabaseState& state, const catalog::LayerRecord& record);
+    const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache);
 
 // Header and footer of a layer file that may be listed nowhere. Blocks. DataLoss or
 // FailedPrecondition if the file is no layer of this database.

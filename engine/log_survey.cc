@@ -91,6 +91,9 @@ class LayerMap {
     for (const catalog::LayerKey& key : edit.retired) {
       if (!live_.contains(key)) return;
     }
+    for (const catalog::LayerRecord& layer : edit.layers) {
+      if (live_.contains(layer.key())) return;
+    }
     for (const catalog::LayerKey& key : edit.retired) live_.erase(key);
     for (const catalog::LayerRecord& layer : edit.layers) live_[layer.key()] = layer;
     sealed = std::max(sealed, edit.sealed);

@@ -135,6 +135,13 @@ struct Stats {
   uint64_t appended_samples = 0;
   uint64_t log_rounds = 0;
   uint64_t flushes = 0;
+  uint64_t flushed_bytes = 0;    // of layers, by flushes since open
+  uint64_t compactions = 0;      // jobs of the compactor since open
+  uint64_t compacted_bytes = 0;  // of layers, by these
+  // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
+  double write_amplification = 0;
+  uint64_t garbage_layers = 0;   // retired, their files not yet deleted
+  std::string compaction_state;  // "idle", "running: ...", "paused", "off", "failed: ..."
   std::string io_backend;
   std::string io_fallback;  // why io_uring is not used although it could have been; or empty
   std::string write_state;  // "ok", or why writing is refused
@@ -199,6 +206,16 @@ class Database {
   // Moves all samples in memory to layers and trims the log. Returns when they are durable.
   Status Flush();
 
+  // Merges layers until every time window of every branch is in its level, at full speed, and
+  // deletes what was replaced; what is in memory stays there (Flush). Appends and queries go on.
+  // `progress`, if not empty, is called on the database's thread: bytes done and known of the job
+  // under way. The first error of a job ends it: ResourceExhausted - disk full; DataLoss - a layer
+  // is damaged (named); FailedPrecondition - compaction is paused, or the database closes.
+  Status Compact(const ProgressCallback& progress = {});
+  // The compactor gives up what it does and begins nothing until it is resumed or the database is
+  // opened again.
+  void PauseCompaction();
+  void ResumeCompaction();
   // Deletes samples of a branch, durably: those of the series that the selector chooses, within the
   // range, that were appended before - acknowledged ones and those this thread has handed over.
   // What is appended afterwards stays, at the same timestamps too. Visible at once to queries that

@@ -49,6 +49,26 @@ struct Options {
   int64_t lock_wait_ms = 5'000;
   // Upper bound of the catalog's file in bytes (address space, not memory). Default 64 GiB.
   uint64_t catalog_bytes_max = 64ull << 30;
+  // Whether layers are merged into time windows in the background. Without it they pile up until
+  // Database::Compact. Default on.
+  bool compaction = true;
+  // Widths of the windows of levels 1, 2, ...: durations, each a multiple of the one before, 1 to 6
+  // of them (compaction/windows.h). Layers that were written with others are cut anew by and by.
+  std::string compaction_windows = "2h,1d,30d";
+  // Pace of the compactor: bytes of layers it writes a second (0: no bound), and what it takes of
+  // one worker's time, in percent. More of either finishes sooner and leaves less to ingestion and
+  // queries on a machine that has no core to spare. Defaults 128 MiB/s and 50, range 1 to 100.
+  uint64_t compaction_bytes_per_second = 128ull << 20;
+  int compaction_cpu_percent = 50;
+  // Flushes that are waited for before they are merged. More of it writes less and lets queries
+  // read more layers. Default 8, at least 2.
+  uint32_t compaction_fan_in = 8;
+  // A window is finished - merged whole into its level - once nothing was added to it for so long.
+  // Longer writes less while a backfill runs. Default 2 h.
+  int64_t compaction_quiet_ms = 7'200'000;
+  // A layer that the compactor writes ends with the series at hand at this size, so that no file
+  // is too large to be written again. Default 1 GiB, at least 64 KiB.
+  uint64_t compaction_output_bytes_max = 1ull << 30;
   // Threads for encoding and decoding. Default 1.
   int workers = 1;
 

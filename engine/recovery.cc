@@ -284,7 +284,10 @@ io::Task<Status> Recovery::LoadCatalog() {
     state_->AddBranch(tenant->second.get(), branch);
   }
   for (catalog::LayerRecord& layer : loaded->layers) {
-    if (layer.state != catalog::LayerState::kLive) continue;
+    if (layer.state == catalog::LayerState::kGarbage) {
+      state_->garbage.emplace(layer.key(), std::move(layer.file_name));
+      continue;
+    }
     BranchState* branch = state_->FindBranch(layer.tenant, layer.branch);
     if (branch != nullptr) branch->layers.push_back({std::move(layer), nullptr});
   }
@@ -365,16 +368,14 @@ io::Task<Status> Recovery::OpenLayers() {
       for (OpenLayer& layer : branch->layers) {
         if (layer.reader != nullptr) continue;
         auto open = [state = state_, record = &layer.record] {
-          return OpenLayerFile(*state, *record);
+          return OpenLayerFile(*state, *record, state->pages.get());
         };
         auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
         NEXUS_CO_RETURN_IF_ERROR(reader.status());
         layer.reader = std::move(*reader);
+        layer.added_ns = state_->environment->MonotonicNanos();
       }
-      auto older = [](const OpenLayer& a, const OpenLayer& b) {
-        return a.record.high < b.record.high;
-      };
-      std::sort(branch->layers.begin(), branch->layers.end(), older);
+      branch->SortLayers();
       state_->Publish(*tenant, *branch);
     }
   }
@@ -394,9 +395,10 @@ io::Task<Status> Recovery::Bootstrap() {
 io::Task<StatusOr<std::vector<std::string>>> Recovery::UnlistedFiles() {
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries,
                             co_await io::List(state_->environment->disk(), state_->folder.layers));
+  const auto listed = state_->LayerFiles(DatabaseState::Garbage::kWith);
   std::vector<std::string> unlisted;
   for (const io::DirectoryEntry& entry : entries) {
-    if (!state_->ListsLayerFile(entry.name)) unlisted.push_back(entry.name);
+    if (!listed.contains(entry.name)) unlisted.push_back(entry.name);
   }
   co_return unlisted;
 }
@@ -421,22 +423,32 @@ io::Task<Status> Recovery::QuarantineUnlisted() {
   co_return OkStatus();
 }
 
-// An unlisted file is an unfinished flush's, whose samples the log still holds, or it is none of
-// ours to delete.
+// Why an unlisted layer may be deleted, or nothing: what it holds is held elsewhere.
+std::string Recovery::WhyDeletable(const layer::LayerSummary& layer) const {
+  if (layer.inputs.empty()) {
+    return LogHolds(found_, layer) ? "left over from an interrupted flush" : std::string();
+  }
+  // An output that was not published; retired inputs tell that another one was.
+  return state_->Lists(layer.inputs) ? "left over from an interrupted compaction" : std::string();
+}
+
+// An unlisted file is an unfinished flush's or compaction's, or it is none of ours to delete.
 io::Task<Status> Recovery::CleanUpFile(std::string name) {
   std::string path = io::JoinPath(state_->folder.layers, name);
-  bool held_by_log = name.ends_with(".tmp");
-  if (!held_by_log) {
+  std::string why;
+  if (name.ends_with(".tmp")) {
+    why = "left over from an interrupted flush or compaction";
+  } else {
     auto read = [state = state_, path] { return ReadLayerSummary(*state, path); };
     auto summary = co_await state_->environment->executor()->Run(io::Lane::kWorker, read);
-    held_by_log = summary.ok() && LogHolds(found_, *summary);
+    if (summary.ok()) why = WhyDeletable(*summary);
   }
-  if (!held_by_log) {
+  if (why.empty()) {
     co_return co_await QuarantineFile(
         state_->folder.layers, name,
-        "the catalog does not list it and the log does not hold its samples");
+        "the catalog does not list it, and neither the log nor other layers hold its samples");
   }
-  report_->notes.push_back(fmt::format("{} deleted: left over from an interrupted flush", path));
+  report_->notes.push_back(fmt::format("{} deleted: {}", path, why));
   co_return co_await io::Unlink(state_->environment->disk(), path);
 }
 

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "catalog/image.h"
 #include "engine/core.h"
+#include "layer/layer.h"
 #include "wal/cursor.h"
 #include "wal/log.h"
 #include "wal/scan.h"
@@ -62,6 +63,7 @@ class Recovery {
   Status CheckCatalogReachesTheLog() const;
   io::Task<Status> StartLogInReserve(Status why);
   io::Task<StatusOr<std::vector<std::string>>> UnlistedFiles();
+  std::string WhyDeletable(const layer::LayerSummary& layer) const;
   io::Task<Status> CleanUpFile(std::string name);
   enum class Pass : uint8_t { kShape, kBatches };
   io::Task<Status> ReplayKinds(Pass pass, wal::CursorOptions options);

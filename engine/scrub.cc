@@ -122,7 +122,8 @@ class LiveScrub {
     for (const catalog::LayerRecord& layer : listed->layers) {
       if (layer.state == catalog::LayerState::kGarbage) {
         garbage_.insert(layer.file_name);
-      } else if (std::find(live.begin(), live.end(), layer) == live.end()) {
+      } else if (!state_->garbage.contains(layer.key()) &&
+                 std::find(live.begin(), live.end(), layer) == live.end()) {
         AddLayerDisagreement(layer, "the catalog lists a layer that is not live");
       }
     }
@@ -200,8 +201,9 @@ class LiveScrub {
   io::Task<Status> CheckLayerFiles() {
     NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await pass_.ListFolder(state_->folder.layers));
     const std::string mine = fmt::format("{:08x}-", state_->open_count);
+    const auto listed = state_->LayerFiles(DatabaseState::Garbage::kWith);
     for (const io::DirectoryEntry& entry : entries) {
-      if (state_->ListsLayerFile(entry.name) || garbage_.contains(entry.name)) continue;
+      if (listed.contains(entry.name) || garbage_.contains(entry.name)) continue;
       const auto name = layer::ParseLayerFileName(entry.name);
       const bool being_written = entry.name.ends_with(".tmp") && entry.name.starts_with(mine);
       if (being_written || (name.ok() && name->key.open_count == state_->open_count)) continue;

@@ -4,7 +4,6 @@
 // that recovery uses; where the catalog cannot be read, by the newest whole image in its place.
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/status_place.h"
@@ -179,7 +178,7 @@ class FolderScrub {
       witnessed_ = std::max(witnessed_, layer.high.lsn);
       BranchState* branch = state_.FindBranch(layer.tenant, layer.branch);
       if (layer.state == catalog::LayerState::kGarbage) {
-        garbage_.insert(layer.file_name);
+        state_.garbage.emplace(layer.key(), std::move(layer.file_name));
       } else if (branch != nullptr) {
         branch->layers.push_back({std::move(layer), nullptr});
       }
@@ -291,7 +290,6 @@ class FolderScrub {
           ScrubLayer layer;
           layer.record = open.record;
           layer.identity_seed = tenant->record.identity_seed;
-          listed_.insert(layer.record.file_name);
           NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(database_, layer, labels_));
         }
       }
@@ -299,11 +297,13 @@ class FolderScrub {
     co_return OkStatus();
   }
 
-  // What an interrupted flush left, the next opening removes: the log holds its samples.
+  // What an interrupted flush or compaction left, the next opening removes: the log, or its inputs,
+  // hold its samples.
   io::Task<Status> CheckLayerFiles() {
     NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await pass_.ListFolder(state_.folder.layers));
+    const auto listed = state_.LayerFiles(DatabaseState::Garbage::kWith);
     for (const io::DirectoryEntry& entry : entries) {
-      if (listed_.contains(entry.name) || garbage_.contains(entry.name)) continue;
+      if (listed.contains(entry.name)) continue;
       const std::string path = io::JoinPath(state_.folder.layers, entry.name);
       const bool is_layer = layer::ParseLayerFileName(entry.name).ok();
       if (!known_ && is_layer) {
@@ -316,16 +316,21 @@ class FolderScrub {
       }
       auto read = [this, path] { return ReadLayerSummary(state_, path); };
       auto summary = co_await environment_->executor()->Run(io::Lane::kWorker, read);
-      const bool in_log = summary.ok() && summary->identity.order_low.lsn >= log_begin_;
-      if (entry.name.ends_with(".tmp") || in_log) {
-        pass_.Note(fmt::format("{}: left over from an interrupted flush; the next start removes it",
+      if (entry.name.ends_with(".tmp") || (summary.ok() && IsLeftOver(*summary))) {
+        pass_.Note(fmt::format("{}: left over from an interrupted write; the next start removes it",
                                path));
         continue;
       }
-      pass_.AddFile(path, "nothing lists this file, and the log does not hold its samples",
+      pass_.AddFile(path,
+                    "nothing lists this file, and neither log nor other layers hold its samples",
                     "the next start sets it aside in quarantine/");
     }
     co_return OkStatus();
+  }
+
+  bool IsLeftOver(const layer::LayerSummary& layer) const {
+    if (!layer.inputs.empty()) return state_.Lists(layer.inputs);
+    return layer.identity.order_low.lsn >= log_begin_;
   }
 
   io::Environment* const environment_;
@@ -344,8 +349,6 @@ class FolderScrub {
   Lsn applied_;    // by the catalog, or the image in its place
   Lsn witnessed_;  // the highest LSN in a listed layer
   Lsn log_begin_;
-  std::set<std::string> listed_;   // file names
-  std::set<std::string> garbage_;  // file names
 };
 
 }  // namespace

@@ -50,6 +50,13 @@ bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
   return at != ids.end() && at->first <= lowest && highest <= at->last;
 }
 
+void BranchState::SortLayers() {
+  auto older = [](const OpenLayer& a, const OpenLayer& b) {
+    return std::pair(a.record.high, a.record.key()) < std::pair(b.record.high, b.record.key());
+  };
+  std::sort(layers.begin(), layers.end(), older);
+}
+
 Sources BranchView::At(uint32_t limit) const {
   Sources all = settled;
   all.push_back(std::make_shared<MemtableSource>(active, limit));
@@ -133,6 +140,35 @@ bool DatabaseState::ListsLayerFile(std::string_view file_name) const {
     }
   }
   return false;
+}
+
+std::set<std::string, std::less<>> DatabaseState::LayerFiles(Garbage garbage_too) const {
+  std::set<std::string, std::less<>> names;
+  for (const auto& [number, tenant] : tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      for (const OpenLayer& open : branch->layers) {
+        if (NEXUS_PLANTED("layers-of-the-log-unlinked") && AddedSinceCommit(open.record)) continue;
+        names.insert(open.record.file_name);
+      }
+    }
+  }
+  if (garbage_too == Garbage::kWithout) return names;
+  for (const auto& [key, file_name] : garbage) names.insert(file_name);
+  return names;
+}
+
+bool DatabaseState::Lists(const std::vector<layer::LayerKey>& layers) const {
+  std::set<layer::LayerKey> listed;
+  for (const auto& [number, tenant] : tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      for (const OpenLayer& open : branch->layers) {
+        listed.insert({open.record.open_count, open.record.sequence});
+      }
+    }
+  }
+  for (const auto& [key, name] : garbage) listed.insert({key.open_count, key.sequence});
+  auto is_listed = [&](const layer::LayerKey& key) { return listed.contains(key); };
+  return std::all_of(layers.begin(), layers.end(), is_listed);
 }
 
 TenantState* DatabaseState::AddTenant(const catalog::TenantRecord& record) {

@@ -14,7 +14,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -30,6 +32,7 @@
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
+#include "layer/layer.h"
 #include "layer/layer_reader.h"
 #include "layer/page_cache.h"
 
@@ -39,6 +42,7 @@ namespace nexus::engine {
 struct OpenLayer {
   catalog::LayerRecord record;
   std::shared_ptr<const layer::LayerReader> reader;
+  int64_t added_ns = 0;  // monotonic: when it was published, or the database opened
 };
 
 // A memtable that takes no more samples and waits for its flush.
@@ -64,8 +68,9 @@ struct BranchView {
 
 // One branch of a tenant.
 struct BranchState {
-  catalog::BranchRecord record;  // record.sealed: the highest S published
-  std::vector<OpenLayer> layers;
+  catalog::BranchRecord record;   // record.sealed: the highest S published
+  std::vector<OpenLayer> layers;  // in write order, oldest first
+  uint64_t layer_edits = 0;       // rises whenever `layers` changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
   std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
@@ -81,6 +86,8 @@ struct BranchState {
     if (!sealed.empty()) return sealed.front().first;
     return active_first;
   }
+  // Puts `layers` in write order; those of equal order, which hold different samples, by key.
+  void SortLayers();
 };
 
 // Ids are given in rising order from one counter, so those of a tenant form few ranges.
@@ -163,12 +170,19 @@ struct DatabaseState {
   catalog::CatalogDelta delta;
   uint64_t next_series_id = 1;
   uint64_t next_layer_sequence = 1;
+  uint64_t layer_edits = 0;  // rises whenever a branch's layers change
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.
   bool pass_over_undefined_series = false;
   uint64_t undefined_series = 0;
   uint64_t unusable_records = 0;  // of tenants or branches whose creation was in the damage
+
+  // Retired layers whose files may still be there, with their names: no query that begins now
+  // reads them, and nothing may unlink them before the catalog that retires them is persistent.
+  std::map<catalog::LayerKey, std::string> garbage;
+  // Who reads files by their names (a scrub): garbage stays while there is one.
+  int garbage_holders = 0;
 
   // How the last flush and the last commit of the catalog went: why memory does not become free.
   Status flush_status;
@@ -179,8 +193,13 @@ struct DatabaseState {
   BranchState* FindBranch(TenantId tenant, BranchId branch);
   // Whether a layer waits in `pending_update` for the next commit.
   bool AddedSinceCommit(const catalog::LayerRecord& record) const;
-  // True if the catalog or what is applied lists a layer under this file name.
+  // True if the catalog or what is applied lists a live layer under this file name.
   bool ListsLayerFile(std::string_view file_name) const;
+  // Names of the files of all live layers, and with `garbage` of retired ones.
+  enum class Garbage : bool { kWithout, kWith };
+  std::set<std::string, std::less<>> LayerFiles(Garbage garbage_too) const;
+  // True if each of these layers is live in some branch, or garbage.
+  bool Lists(const std::vector<layer::LayerKey>& layers) const;
   // A branch with an empty memtable, published.
   BranchState* AddBranch(TenantState* tenant, const catalog::BranchRecord& record);
   TenantState* AddTenant(const catalog::TenantRecord& record);

@@ -6,7 +6,9 @@
 #include "layer/layer_builder.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/bytes.h"
@@ -15,6 +17,8 @@
 #include "base/labels.h"
 #include "layer/chunk_page.h"
 #include "layer/column.h"
+#include "layer/copied_columns.h"
+#include "layer/encoded_chunk.h"
 #include "layer/file_header.h"
 #include "layer/footer.h"
 #include "layer/format.h"
@@ -54,6 +58,9 @@ class LayerBuilder::Impl {
   Status BeginSeries(std::string_view labels, SeriesId id);
   // `last` says that the series ends here, so that nothing has to wait for more.
   Status AddSamples(std::span<const int64_t> ts, std::span<const double> values, bool last);
+  Status AddOneChunk(std::span<const int64_t> ts, std::span<const double> values);
+  Status CopyChunk(const EncodedChunk& chunk,
+                   absl::FunctionRef<Status(int64_t* timestamps)> read_timestamps);
   StatusOr<LayerSummary> Finish();
 
   // Runs `step` unless an error is latched, and latches its error.
@@ -80,8 +87,11 @@ class LayerBuilder::Impl {
     return result.status();
   }
 
+  Status CheckFollows(std::span<const int64_t> ts) const;
+  Status CloseChunk();
   Status CloseSeries();
   Status AddChunk(std::span<const int64_t> ts, std::span<const double> values);
+  Status AddChunk(ChunkHeader header, std::string_view bytes, TimeRange range);
   StatusOr<uint32_t> AddTimestamps(std::span<const int64_t> ts);
   Status AddIds();
   Status CloseChunkPage();
@@ -108,10 +118,12 @@ class LayerBuilder::Impl {
   // Its samples that do not fill a chunk yet.
   std::vector<int64_t> pending_ts_;
   std::vector<double> pending_values_;
+  std::vector<int64_t> copied_ts_;  // scratch
 
   std::vector<IdPlace> ids_;
   TimestampTable timestamp_table_;
   ColumnWriter columns_;
+  CopiedColumns copied_columns_;
   ChunkEncoder chunk_encoder_;
   std::string chunk_bytes_;
   ChunkPageBuilder chunk_page_;
@@ -160,12 +172,8 @@ Status LayerBuilder::Impl::AddSamples(std::span<const int64_t> ts, std::span<con
                                       bool last) {
   NEXUS_CHECK(!finished_);
   NEXUS_CHECK(ts.size() == values.size());
-  if (!series_open_) return InvalidArgument("samples without a series");
+  NEXUS_RETURN_IF_ERROR(CheckFollows(ts));
   if (ts.empty()) return OkStatus();
-  if (series_has_samples_ && ts.front() <= last_ts_) {
-    return InvalidArgument("timestamps of a series do not ascend strictly");
-  }
-  NEXUS_RETURN_IF_ERROR(CheckAscending(ts));
   series_has_samples_ = true;
   last_ts_ = ts.back();
   const size_t chunk = options_.chunk_samples_max;
@@ -191,10 +199,59 @@ Status LayerBuilder::Impl::AddSamples(std::span<const int64_t> ts, std::span<con
   return OkStatus();
 }
 
+// True samples of the open series, behind those it has.
+Status LayerBuilder::Impl::CheckFollows(std::span<const int64_t> ts) const {
+  if (!series_open_) return InvalidArgument("samples without a series");
+  if (ts.empty()) return OkStatus();
+  if (series_has_samples_ && ts.front() <= last_ts_) {
+    return InvalidArgument("timestamps of a series do not ascend strictly");
+  }
+  return CheckAscending(ts);
+}
+
+Status LayerBuilder::Impl::AddOneChunk(std::span<const int64_t> ts,
+                                       std::span<const double> values) {
+  NEXUS_CHECK(!finished_);
+  NEXUS_CHECK(ts.size() == values.size());
+  NEXUS_CHECK(!ts.empty() && ts.size() <= options_.chunk_samples_max);
+  NEXUS_RETURN_IF_ERROR(CheckFollows(ts));
+  NEXUS_RETURN_IF_ERROR(CloseChunk());
+  series_has_samples_ = true;
+  last_ts_ = ts.back();
+  return AddChunk(ts, values);
+}
+
+Status LayerBuilder::Impl::CopyChunk(
+    const EncodedChunk& chunk, absl::FunctionRef<Status(int64_t* timestamps)> read_timestamps) {
+  NEXUS_CHECK(!finished_);
+  // Its two ends stand for all: the column ascends.
+  const std::array<int64_t, 2> ends = {chunk.range.first, chunk.range.last};
+  NEXUS_RETURN_IF_ERROR(CheckFollows(std::span(ends).first(chunk.header.count == 1 ? 1 : 2)));
+  NEXUS_RETURN_IF_ERROR(CloseChunk());
+  series_has_samples_ = true;
+  last_ts_ = chunk.range.last;
+  ChunkHeader header = chunk.header;
+  const CopiedColumns::Source source{chunk.owner, header.timestamps};
+  const std::optional<uint32_t> known = copied_columns_.Find(source);
+  if (known.has_value()) {
+    header.timestamps = *known;
+  } else {
+    copied_ts_.resize(header.count);
+    NEXUS_RETURN_IF_ERROR(read_timestamps(copied_ts_.data()));
+    NEXUS_ASSIGN_OR_RETURN(header.timestamps, AddTimestamps(copied_ts_));
+    copied_columns_.Insert(source, header.timestamps);
+  }
+  return AddChunk(header, AsString(chunk.bytes), chunk.range);
+}
+
 Status LayerBuilder::Impl::CloseSeries() {
   if (!series_open_) return OkStatus();
   series_open_ = false;
   if (!series_has_samples_) return InvalidArgument("a series has no samples");
+  return CloseChunk();
+}
+
+Status LayerBuilder::Impl::CloseChunk() {
   if (pending_ts_.empty()) return OkStatus();
   NEXUS_RETURN_IF_ERROR(AddChunk(pending_ts_, pending_values_));
   pending_ts_.clear();
@@ -203,28 +260,32 @@ Status LayerBuilder::Impl::CloseSeries() {
 }
 
 Status LayerBuilder::Impl::AddChunk(std::span<const int64_t> ts, std::span<const double> values) {
+  NEXUS_ASSIGN_OR_RETURN(const uint32_t timestamps, AddTimestamps(ts));
+  chunk_bytes_.clear();
+  ChunkHeader header = chunk_encoder_.Encode(values, &chunk_bytes_);
+  header.timestamps = timestamps;
+  return AddChunk(header, chunk_bytes_, {ts.front(), ts.back()});
+}
+
+Status LayerBuilder::Impl::AddChunk(ChunkHeader header, std::string_view bytes, TimeRange range) {
   LayerSummary& summary = footer_.summary;
   if (summary.chunks == kOrdinalMax) {
     return ResourceExhausted("a layer holds 2^32 - 1 chunks at most");
   }
-  NEXUS_ASSIGN_OR_RETURN(const uint32_t timestamps, AddTimestamps(ts));
-  chunk_bytes_.clear();
-  ChunkHeader header = chunk_encoder_.Encode(values, &chunk_bytes_);
   header.series = static_cast<uint32_t>(ids_.size() - 1);
-  header.timestamps = timestamps;
-  if (chunk_page_.MustClose(chunk_bytes_.size(), options_.page_bytes)) {
+  if (chunk_page_.MustClose(bytes.size(), options_.page_bytes)) {
     NEXUS_RETURN_IF_ERROR(CloseChunkPage());
   }
-  chunk_page_.Add(header, chunk_bytes_);
+  chunk_page_.Add(header, bytes);
   ++summary.chunks;
-  summary.samples += ts.size();
-  summary.range.first = std::min(summary.range.first, ts.front());
-  summary.range.last = std::max(summary.range.last, ts.back());
+  summary.samples += header.count;
+  summary.range.first = std::min(summary.range.first, range.first);
+  summary.range.last = std::max(summary.range.last, range.last);
   return OkStatus();
 }
 
 StatusOr<uint32_t> LayerBuilder::Impl::AddTimestamps(std::span<const int64_t> ts) {
-  // There are no more columns than chunks, and those were counted.
+  // There is at most one column more than chunks, whose number is limited.
   const auto ordinal = static_cast<uint32_t>(footer_.timestamp_columns);
   const auto known = timestamp_table_.FindOrInsert(ts, ordinal);
   if (known.has_value()) return *known;
@@ -330,6 +391,15 @@ Status LayerBuilder::BeginSeries(std::string_view canonical_labels, SeriesId id)
 
 Status LayerBuilder::AddSamples(std::span<const int64_t> ts, std::span<const double> values) {
   return impl_->Latch([&] { return impl_->AddSamples(ts, values, false); });
+}
+
+Status LayerBuilder::AddChunk(std::span<const int64_t> ts, std::span<const double> values) {
+  return impl_->Latch([&] { return impl_->AddOneChunk(ts, values); });
+}
+
+Status LayerBuilder::CopyChunk(const EncodedChunk& chunk,
+                               absl::FunctionRef<Status(int64_t* timestamps)> read_timestamps) {
+  return impl_->Latch([&] { return impl_->CopyChunk(chunk, read_timestamps); });
 }
 
 std::string LayerBuilder::TakeOutput() { return impl_->TakeOutput(); }

@@ -5,7 +5,8 @@
 // Finish) is not a layer and is refused by every reader.
 // Memory: one open page of each kind (a label page up to 1 MiB before compression), one chunk of
 // samples, the table of shared timestamp columns (at most 65,536 entries, 4 MiB), 16 bytes a series
-// for the block list of ids, 32 bytes a page, and whatever output was not taken yet.
+// for the block list of ids, 32 bytes a page, and whatever output was not taken yet; 0.4 MiB more
+// once a chunk was copied.
 // Failure: InvalidArgument for input out of order, ResourceExhausted past 2^32 - 1 of anything;
 // latched, and nothing useful can be made of the output then.
 // Threading: one thread at a time; no suspension, no blocking. Costs 2-5 ns a sample.
@@ -21,11 +22,14 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/status.h"
 #include "base/types.h"
 #include "layer/layer.h"
 
 namespace nexus::layer {
+
+struct EncodedChunk;
 
 // The most samples of one chunk. A chunk is what a point read decodes: 8192 take about 6 us.
 inline constexpr uint32_t kChunkSamplesMax = 8192;
@@ -58,6 +62,17 @@ class LayerBuilder {
   // Appends samples to the series begun last: timestamps strictly ascending across all calls, any
   // double bits. Any count, also none.
   Status AddSamples(std::span<const int64_t> ts, std::span<const double> values);
+
+  // Appends one chunk of exactly these samples, and ends the one that AddSamples has begun. Else as
+  // AddSamples. REQUIRES: 1 <= ts.size() <= chunk_samples_max.
+  Status AddChunk(std::span<const int64_t> ts, std::span<const double> values);
+
+  // Appends a chunk of another layer as it is encoded there. `read_timestamps` gives its column
+  // where this layer does not know yet that it has it: each column is read once, however many
+  // chunks share it (of the columns seen last; kCopiedColumnsKnown). It writes chunk.header.count
+  // timestamps that ascend strictly over chunk.range.
+  Status CopyChunk(const EncodedChunk& chunk,
+                   absl::FunctionRef<Status(int64_t* timestamps)> read_timestamps);
 
   // Gives out the bytes made since the last call, to be appended to the file: the file header or
   // whole pages. May be empty.

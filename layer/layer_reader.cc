@@ -16,38 +16,12 @@
 #include "layer/file_header.h"
 #include "layer/footer.h"
 #include "layer/format.h"
+#include "layer/layer_reader_impl.h"
 #include "layer/page.h"
 #include "layer/series_page.h"
 #include "layer/timestamp_page.h"
 
 namespace nexus::layer {
-
-// A page held, and which one it is.
-template <typename Page>
-struct Pin {
-  uint64_t owner = 0;
-  uint32_t number = 0;
-  std::shared_ptr<const Page> page;
-};
-
-// Room for columns. Grows to what is asked for and is never cleared: most layers of a query have
-// short chunks of its series, and their contexts stay small.
-template <typename T>
-class Scratch {
- public:
-  T* Reserve(size_t count) {
-    if (count > capacity_) {
-      room_ = std::make_unique_for_overwrite<T[]>(count);
-      capacity_ = count;
-    }
-    return room_.get();
-  }
-  const T* data() const { return room_.get(); }
-
- private:
-  std::unique_ptr<T[]> room_;
-  size_t capacity_ = 0;
-};
 
 struct ReadContext::Pins {
   Pin<ChunkPage> chunks;
@@ -65,130 +39,6 @@ struct ReadContext::Pins {
 
 ReadContext::ReadContext() : pins_(std::make_unique<Pins>()) {}
 ReadContext::~ReadContext() = default;
-
-class LayerReader::Impl {
- public:
-  Impl(std::unique_ptr<io::File> file, PageCache* cache, uint64_t layer_seed, Footer footer)
-      : file_(std::move(file)),
-        cache_(cache),
-        owner_(PageCache::NewOwner()),
-        layer_seed_(layer_seed),
-        footer_(std::move(footer)) {}
-  ~Impl() {
-    if (cache_ != nullptr) cache_->Erase(owner_);
-  }
-
-  const io::File& file() const { return *file_; }
-  const Footer& footer() const { return footer_; }
-
-  // Reads, verifies and parses a page.
-  template <typename Page>
-  StatusOr<std::shared_ptr<const Page>> ReadAndParse(uint32_t number) const {
-    const PageEntry& entry = footer_.pages[number];
-    NEXUS_ASSIGN_OR_RETURN(PageBuffer buffer, ReadPage(*file_, number, entry, layer_seed_));
-    auto page = Page::Parse(std::move(buffer), entry);
-    if (page.ok()) return page;
-    return AtOffset(Annotate(page.status(), PageName(*file_, number, entry)), entry.offset);
-  }
-
-  // The same by way of the cache.
-  template <typename Page>
-  StatusOr<std::shared_ptr<const Page>> Load(uint32_t number) const {
-    if (cache_ != nullptr) {
-      if (auto cached = cache_->Find(owner_, number)) {
-        return std::static_pointer_cast<const Page>(std::move(cached));
-      }
-    }
-    NEXUS_ASSIGN_OR_RETURN(auto page, ReadAndParse<Page>(number));
-    if (cache_ != nullptr) cache_->Insert(owner_, number, page);
-    return page;
-  }
-
-  // The same by way of a pin, which then holds the page.
-  template <typename Page>
-  StatusOr<const Page*> Load(uint32_t number, Pin<Page>* pin) const {
-    if (pin->owner != owner_ || pin->number != number) {
-      NEXUS_ASSIGN_OR_RETURN(auto page, Load<Page>(number));
-      *pin = {owner_, number, std::move(page)};
-    }
-    return pin->page.get();
-  }
-
-  // Damage that shows only when pages are compared.
-  template <typename... Args>
-  Status DamageIn(uint32_t number, fmt::format_string<Args...> format, Args&&... args) const {
-    const PageEntry& entry = footer_.pages[number];
-    return AtOffset(
-        Annotate(DataLoss(format, std::forward<Args>(args)...), PageName(*file_, number, entry)),
-        entry.offset);
-  }
-
-  // The last page of a kind whose key is not above `key`, as an index into OfKind, or none.
-  std::optional<size_t> PageAt(PageKind kind, uint64_t key) const {
-    const std::vector<uint32_t>& numbers = footer_.OfKind(kind);
-    const auto after = std::partition_point(numbers.begin(), numbers.end(), [&](uint32_t number) {
-      return footer_.pages[number].key <= key;
-    });
-    if (after == numbers.begin()) return std::nullopt;
-    return static_cast<size_t>(after - numbers.begin()) - 1;
-  }
-
-  // The first page of chunks that may hold a series, as an index into OfKind. There is always one:
-  // the first page begins with series 0, or the search ends at its front.
-  size_t FirstChunkPageOf(uint32_t series) const {
-    const std::vector<uint32_t>& numbers = footer_.OfKind(PageKind::kChunks);
-    const auto begins = std::partition_point(numbers.begin(), numbers.end(), [&](uint32_t number) {
-      return footer_.pages[number].key < series;
-    });
-    // The series may begin within the page before the first one that begins with it.
-    return begins == numbers.begin() ? 0 : static_cast<size_t>(begins - numbers.begin()) - 1;
-  }
-
-  struct TimestampColumn {
-    const TimestampPage* page = nullptr;
-    uint32_t index = 0;
-    const TimestampHeader& header() const { return page->header(index); }
-  };
-
-  // The timestamp column of a chunk in page `number`.
-  StatusOr<TimestampColumn> TimestampsOf(const ChunkHeader& chunk, uint32_t number,
-                                         ReadContext::Pins* pins) const {
-    if (chunk.timestamps >= footer_.timestamp_columns) {
-      return DamageIn(number, "a chunk refers to timestamp column {} of {}", chunk.timestamps,
-                      footer_.timestamp_columns);
-    }
-    const size_t at = *PageAt(PageKind::kTimestamps, chunk.timestamps);
-    const uint32_t ts_number = footer_.OfKind(PageKind::kTimestamps)[at];
-    TimestampColumn column;
-    NEXUS_ASSIGN_OR_RETURN(column.page, Load(ts_number, &pins->timestamps));
-    column.index = chunk.timestamps - static_cast<uint32_t>(footer_.pages[ts_number].key);
-    if (column.header().count != chunk.count) {
-      return DamageIn(number, "a chunk has {} values and {} timestamps", chunk.count,
-                      column.header().count);
-    }
-    return column;
-  }
-
-  // Decodes a chunk's timestamp column into the pins, unless it is there already.
-  Status DecodeTimestamps(uint32_t ordinal, const TimestampColumn& column,
-                          ReadContext::Pins* pins) const {
-    if (pins->column_owner == owner_ && pins->column_ordinal == ordinal) return OkStatus();
-    pins->column_owner = 0;
-    if (!column.page->Decode(column.index, pins->column.Reserve(column.header().count))) {
-      return DamageIn(pins->timestamps.number, "timestamp column {} cannot be decoded", ordinal);
-    }
-    pins->column_owner = owner_;
-    pins->column_ordinal = ordinal;
-    return OkStatus();
-  }
-
- private:
-  const std::unique_ptr<io::File> file_;
-  PageCache* const cache_;
-  const uint64_t owner_;
-  const uint64_t layer_seed_;
-  const Footer footer_;
-};
 
 namespace {
 
@@ -313,7 +163,7 @@ Status LayerReader::Chunks(uint32_t series, TimeRange range, ReadContext* contex
     for (uint32_t i = first; i < last; ++i) {
       const ChunkHeader& header = page->chunks()[i];
       NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,
-                             impl_->TimestampsOf(header, number, context->pins_.get()));
+                             impl_->TimestampsOf(header, number, &context->pins_->timestamps));
       ChunkInfo info;
       info.range = column.header().range();
       if (!info.range.Overlaps(range)) continue;
@@ -341,8 +191,14 @@ StatusOr<size_t> LayerReader::ReadChunk(const ChunkInfo& chunk, TimeRange range,
   const ChunkHeader& header = page->chunks()[chunk.index_in_page];
   NEXUS_CHECK(timestamps.size() >= header.count && values.size() >= header.count);
   NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,
-                         impl_->TimestampsOf(header, chunk.page, pins));
-  NEXUS_RETURN_IF_ERROR(impl_->DecodeTimestamps(header.timestamps, column, pins));
+                         impl_->TimestampsOf(header, chunk.page, &pins->timestamps));
+  if (pins->column_owner != impl_->owner() || pins->column_ordinal != header.timestamps) {
+    pins->column_owner = 0;
+    NEXUS_RETURN_IF_ERROR(
+        impl_->DecodeTimestamps(header.timestamps, column, pins->column.Reserve(header.count)));
+    pins->column_owner = impl_->owner();
+    pins->column_ordinal = header.timestamps;
+  }
   const int64_t* const begin = pins->column.data();
   const int64_t* const end = begin + header.count;
   const int64_t* const first = std::lower_bound(begin, end, range.first);
@@ -388,8 +244,8 @@ Status LayerReader::CheckPage(uint32_t number) const {
 
 class SeriesCursor::Impl {
  public:
-  Impl(std::shared_ptr<const LayerReader> reader, uint32_t first)
-      : reader_(std::move(reader)), next_(first) {}
+  Impl(std::shared_ptr<const LayerReader> reader, uint32_t first, uint64_t memory_bytes_max)
+      : reader_(std::move(reader)), memory_bytes_max_(memory_bytes_max), next_(first) {}
 
   bool Next() {
     if (!status_.ok() || next_ >= reader_->summary().series) return false;
@@ -415,24 +271,30 @@ class SeriesCursor::Impl {
     const size_t at = *impl.PageAt(PageKind::kSeries, series);
     const uint32_t number = impl.footer().OfKind(PageKind::kSeries)[at];
     // Not by way of the cache: a walk over all series would drop from it what queries need.
+    page_.reset();
     NEXUS_ASSIGN_OR_RETURN(page_, impl.ReadAndParse<SeriesPage>(number));
     const auto wanted = static_cast<uint32_t>(series - impl.footer().pages[number].key);
-    for (index_ = 0;; ++index_) {
-      page_->Advance(index_, &labels_);
-      if (index_ == wanted) return OkStatus();
+    for (index_ = 0; index_ < wanted; ++index_) page_->Advance(index_, &labels_);
+    page_->Advance(wanted, &labels_);
+    if (page_->memory_bytes() > memory_bytes_max_) {
+      page_ = page_->Part(wanted, labels_, memory_bytes_max_);
+      index_ = 0;
     }
+    return OkStatus();
   }
 
   const std::shared_ptr<const LayerReader> reader_;
-  std::shared_ptr<const SeriesPage> page_;
-  uint32_t index_ = 0;  // in the page
+  const uint64_t memory_bytes_max_;
+  std::shared_ptr<const SeriesPage> page_;  // or a part of one
+  uint32_t index_ = 0;                      // in it
   uint32_t next_;
   std::string labels_;
   Status status_;
 };
 
-SeriesCursor::SeriesCursor(std::shared_ptr<const LayerReader> reader, uint32_t first)
-    : impl_(std::make_unique<Impl>(std::move(reader), first)) {}
+SeriesCursor::SeriesCursor(std::shared_ptr<const LayerReader> reader, uint32_t first,
+                           uint64_t memory_bytes_max)
+    : impl_(std::make_unique<Impl>(std::move(reader), first, memory_bytes_max)) {}
 SeriesCursor::~SeriesCursor() = default;
 
 bool SeriesCursor::Next() { return impl_->Next(); }

@@ -108,6 +108,7 @@ class LayerReader {
   Status CheckPage(uint32_t number) const;
 
  private:
+  friend class LayerScan;
   friend class SeriesCursor;
   class Impl;
   explicit LayerReader(std::unique_ptr<Impl> impl);
@@ -121,8 +122,11 @@ class LayerReader {
 //   NEXUS_RETURN_IF_ERROR(cursor.status());
 class SeriesCursor {
  public:
-  // Starts in front of series `first`. Keeps the reader alive.
-  explicit SeriesCursor(std::shared_ptr<const LayerReader> reader, uint32_t first = 0);
+  // Starts in front of series `first`. Keeps the reader alive. Holds a page of series, up to 0.8
+  // MiB; a part of it if that is more than `memory_bytes_max`, and then reads the page anew for the
+  // next part (half a millisecond). The labels of one series are held whatever the bound.
+  explicit SeriesCursor(std::shared_ptr<const LayerReader> reader, uint32_t first = 0,
+                        uint64_t memory_bytes_max = ~uint64_t{0});
   ~SeriesCursor();
   SeriesCursor(const SeriesCursor&) = delete;
   SeriesCursor& operator=(const SeriesCursor&) = delete;

@@ -80,6 +80,36 @@ void SeriesPage::Advance(uint32_t index, std::string* labels) const {
   labels->append(labels_.substr(begin, ends_[index] - begin));
 }
 
+uint64_t SeriesPage::memory_bytes() const {
+  return buffer_.memory_bytes() + ids_.capacity() * sizeof(uint64_t) +
+         (shared_.capacity() + ends_.capacity()) * sizeof(uint32_t);
+}
+
+std::shared_ptr<const SeriesPage> SeriesPage::Part(uint32_t first, std::string_view labels,
+                                                   uint64_t memory_bytes_max) const {
+  uint32_t end = first + 1;
+  uint64_t label_bytes = labels.size();
+  while (end < size()) {
+    const uint64_t rest = ends_[end] - ends_[end - 1];
+    if (label_bytes + rest + (end + 1 - first) * kSeriesBytes > memory_bytes_max) break;
+    label_bytes += rest;
+    ++end;
+  }
+  auto part = std::make_shared<SeriesPage>();
+  part->buffer_ = PageBuffer(label_bytes);
+  char* const into = reinterpret_cast<char*>(part->buffer_.writable().data());
+  const std::string_view others = labels_.substr(ends_[first], ends_[end - 1] - ends_[first]);
+  std::copy(others.begin(), others.end(), std::copy(labels.begin(), labels.end(), into));
+  part->labels_ = {into, label_bytes};
+  part->ids_.assign(ids_.begin() + first, ids_.begin() + end);
+  part->shared_.assign(shared_.begin() + first, shared_.begin() + end);
+  part->shared_.front() = 0;
+  part->ends_.reserve(end - first);
+  const auto moved = static_cast<uint32_t>(labels.size());
+  for (uint32_t i = first; i < end; ++i) part->ends_.push_back(ends_[i] - ends_[first] + moved);
+  return part;
+}
+
 std::string EncodeIdPage(std::span<const IdPlace> ids, ColumnWriter* columns) {
   std::vector<uint64_t> values;
   std::vector<uint64_t> places;

@@ -56,7 +56,16 @@ class SeriesPage {
   // Turns the labels of series index - 1 (anything if index is 0) into those of series index.
   void Advance(uint32_t index, std::string* labels) const;
 
+  uint64_t memory_bytes() const;
+  // The series from `first` on as a page of their own, as many as take `memory_bytes_max`, at least
+  // one. `labels` are those of series `first`.
+  std::shared_ptr<const SeriesPage> Part(uint32_t first, std::string_view labels,
+                                         uint64_t memory_bytes_max) const;
+
  private:
+  // Memory a series takes beside its labels.
+  static constexpr uint64_t kSeriesBytes = sizeof(uint64_t) + 2 * sizeof(uint32_t);
+
   PageBuffer buffer_;
   std::vector<uint64_t> ids_;
   std::vector<uint32_t> shared_;

@@ -7,6 +7,7 @@
 
 #include "base/labels.h"
 #include "base/planted.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/scrub.h"
 #include "engine/scrub.h"
@@ -30,7 +31,7 @@ constexpr uint32_t kRetryAfterMs = 100;
 // connection waits for it.
 constexpr uint32_t kDeleteDeadlineMsMax = 600'000;
 // Often enough for a progress bar, rare enough to cost nothing.
-constexpr int64_t kScrubProgressNs = 200'000'000;
+constexpr int64_t kProgressPauseNs = 200'000'000;
 
 std::string_view RequestName(Opcode opcode) { return protocol::NameOf(opcode); }
 
@@ -242,6 +243,8 @@ void BinarySession::Handle(const Frame& frame) {
       return service_->Spawn(Flush(this, service_, ticket_, frame.header.request_id));
     case Opcode::kScrub:
       return HandleScrub(frame);
+    case Opcode::kCompact:
+      return HandleCompact(frame);
     case Opcode::kDelete:
       return HandleDelete(frame);
     case Opcode::kCancel:
@@ -614,6 +617,50 @@ io::Task<void> BinarySession::Flush(BinarySession* session, Service* service, Ti
   session->Finish(Opcode::kDone, request_id, {});
 }
 
+ProgressCallback BinarySession::ProgressOf(BinarySession* session, Service* service, Ticket ticket,
+                                           uint64_t request_id) {
+  auto told_ns = std::make_shared<int64_t>(service->environment()->MonotonicNanos());
+  return [session, service, ticket, request_id, told_ns](const Progress& at) {
+    const int64_t now_ns = service->environment()->MonotonicNanos();
+    if (!ticket.alive() || now_ns - *told_ns < kProgressPauseNs) return;
+    if (session->transport_->queued_bytes() >= kOutputBytesMax) return;
+    *told_ns = now_ns;
+    std::string body;
+    protocol::Encode(protocol::Progress{std::string(at.activity), at.done, at.total}, &body);
+    session->Reply(Opcode::kProgress, request_id, body);
+  };
+}
+
+void BinarySession::HandleCompact(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::CompactAction> action = protocol::DecodeCompact(frame.body);
+  if (!action.ok()) return SendError(id, protocol::ToErrorReply(action.status()));
+  BeginRequest();
+  engine::DatabaseCore* core = service_->core();
+  switch (*action) {
+    case protocol::CompactAction::kPause:
+      core->PauseCompaction();
+      return Finish(Opcode::kDone, id, {});
+    case protocol::CompactAction::kResume:
+      core->ResumeCompaction();
+      return Finish(Opcode::kDone, id, {});
+    case protocol::CompactAction::kEverything:
+      return service_->Spawn(Compact(this, service_, ticket_, id));
+  }
+}
+
+io::Task<void> BinarySession::Compact(BinarySession* session, Service* service, Ticket ticket,
+                                      uint64_t request_id) {
+  Status status =
+      co_await service->core()->Compact(ProgressOf(session, service, ticket, request_id));
+  if (!ticket.alive()) co_return;
+  if (!status.ok()) {
+    session->FinishError(request_id, status);
+    co_return;
+  }
+  session->Finish(Opcode::kDone, request_id, {});
+}
+
 void BinarySession::HandleDelete(const Frame& frame) {
   const uint64_t id = frame.header.request_id;
   StatusOr<Target*> target = TargetOf(frame.header.target);
@@ -665,18 +712,9 @@ void BinarySession::CancelScrubs() {
 io::Task<void> BinarySession::Scrub(BinarySession* session, Service* service, Ticket ticket,
                                     uint64_t request_id,
                                     std::shared_ptr<std::atomic<bool>> cancel) {
-  int64_t told_ns = service->environment()->MonotonicNanos();
   ScrubOptions options;
   options.cancel = cancel.get();
-  options.progress = [session, service, ticket, request_id, &told_ns](const Progress& at) {
-    const int64_t now_ns = service->environment()->MonotonicNanos();
-    if (!ticket.alive() || now_ns - told_ns < kScrubProgressNs) return;
-    if (session->transport_->queued_bytes() >= kOutputBytesMax) return;
-    told_ns = now_ns;
-    std::string body;
-    protocol::Encode(protocol::ScrubProgress{std::string(at.activity), at.done, at.total}, &body);
-    session->Reply(Opcode::kScrubProgress, request_id, body);
-  };
+  options.progress = ProgressOf(session, service, ticket, request_id);
   StatusOr<ScrubReport> report = co_await engine::Scrub(service->core(), options);
   if (!ticket.alive()) co_return;
   session->scrubs_.erase(request_id);

@@ -81,6 +81,12 @@ class BinarySession : public Session {
                                   uint64_t request_id);
   static io::Task<void> Flush(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id);
+  void HandleCompact(const protocol::Frame& frame);
+  static io::Task<void> Compact(BinarySession* session, Service* service, Ticket ticket,
+                                uint64_t request_id);
+  // Tells the client how far a long request is, now and then.
+  static ProgressCallback ProgressOf(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id);
   static io::Task<void> Scrub(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id, std::shared_ptr<std::atomic<bool>> cancel);
   static io::Task<void> Delete(BinarySession* session, Service* service, Ticket ticket,

@@ -66,6 +66,7 @@ void AddRecordCommand(CLI::App* app, Invocation* invocation);
 void AddServeCommand(CLI::App* app, Invocation* invocation);
 void AddStatsCommand(CLI::App* app, Invocation* invocation);
 void AddFlushCommand(CLI::App* app, Invocation* invocation);
+void AddCompactCommand(CLI::App* app, Invocation* invocation);
 void AddDeleteCommand(CLI::App* app, Invocation* invocation);
 void AddScrubCommand(CLI::App* app, Invocation* invocation);
 void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);

@@ -36,7 +36,7 @@ StatusOr<ScrubReport> ScrubServed(const std::string& address, ProgressBar* bar) 
   NEXUS_ASSIGN_OR_RETURN(auto client, ConnectTo(address, kConnectTimeoutMs));
   client::Scope scope;
   scope.timeout_ms = kScrubTimeoutMs;
-  auto progress = [bar](const protocol::ScrubProgress& at) {
+  auto progress = [bar](const protocol::Progress& at) {
     bar->Update({at.activity, at.done, at.total});
   };
   NEXUS_ASSIGN_OR_RETURN(protocol::ScrubReply reply, client->Scrub(progress, scope));

@@ -52,6 +52,10 @@ Options EngineOptions(const Settings& settings) {
   options.create = true;
   options.memtable_bytes = settings.memtable_bytes;
   options.flush_interval_ms = settings.flush_interval_ms;
+  options.compaction = settings.compaction;
+  options.compaction_windows = settings.compaction_windows;
+  options.compaction_bytes_per_second = settings.compaction_bytes_per_second;
+  options.compaction_cpu_percent = settings.compaction_cpu_percent;
   options.log_segment_bytes = settings.log_segment_bytes;
   options.page_cache_bytes = settings.page_cache_bytes;
   options.reserve_bytes = settings.reserve_bytes;

@@ -12,6 +12,19 @@
 namespace nexus::server {
 namespace {
 
+std::string CompactionText(const Stats& stats) {
+  std::string text = stats.compaction_state;
+  if (stats.flushed_bytes > 0) {
+    text += fmt::format("; since opening {} flushed, {} written by {} jobs: amplification {:.2f}",
+                        FormatBytes(stats.flushed_bytes), FormatBytes(stats.compacted_bytes),
+                        stats.compactions, stats.write_amplification);
+  }
+  if (stats.garbage_layers > 0) {
+    text += fmt::format("; {} retired layers to delete", stats.garbage_layers);
+  }
+  return text;
+}
+
 std::string StatsTable(const Stats& stats) {
   std::string out;
   auto row = [&](std::string_view name, std::string_view value) {
@@ -29,6 +42,7 @@ std::string StatsTable(const Stats& stats) {
   row("log", fmt::format("{} on disk, durable to LSN {}", FormatBytes(stats.wal_bytes),
                          stats.durable_lsn.value));
   row("memory", fmt::format("{} of samples not yet in layers", FormatBytes(stats.memtable_bytes)));
+  row("compaction", CompactionText(stats));
   row("opened", fmt::format("{} times", stats.open_count));
   row("I/O", stats.io_backend);
   if (!stats.io_fallback.empty()) row("I/O fallback", stats.io_fallback);

@@ -15,6 +15,9 @@ constexpr int64_t kConnectTimeoutMs = 5'000;
 // For work that waits for others: a server that restarts behind an import reads its whole log
 // first, at some 20 M samples a second; a flush writes all that is in memory.
 constexpr int64_t kPatienceMs = 600'000;
+// A compaction of everything may write all there is: at 100 MB/s a day is 8 TB. The connection's
+// pings tell whether the server lives.
+constexpr int64_t kCompactTimeoutMs = 24 * 3'600'000;
 
 class LocalTarget : public CommandTarget {
  public:
@@ -32,6 +35,13 @@ class LocalTarget : public CommandTarget {
     return opened_.database->Delete(request);
   }
   Status Flush() override { return opened_.database->Flush(); }
+  Status Compact(const ProgressCallback& progress) override {
+    return opened_.database->Compact(progress);
+  }
+  Status PauseCompaction(bool) override {
+    return FailedPrecondition(
+        "a folder that no server has open has no compactor to pause; give --connect HOST:PORT");
+  }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
   int exit_status() const override { return Finish(*opened_.database); }
@@ -96,6 +106,18 @@ class RemoteTarget : public CommandTarget {
     return DeleteResult{count.series, count.samples, count.series_with_samples};
   }
   Status Flush() override { return client_->Flush(scope_); }
+  Status Compact(const ProgressCallback& progress) override {
+    client::Scope scope = scope_;
+    scope.timeout_ms = kCompactTimeoutMs;
+    auto tell = [&progress](const protocol::Progress& at) {
+      progress({at.activity, at.done, at.total});
+    };
+    return client_->Compact(protocol::CompactAction::kEverything, tell, scope);
+  }
+  Status PauseCompaction(bool paused) override {
+    using Action = protocol::CompactAction;
+    return client_->Compact(paused ? Action::kPause : Action::kResume, nullptr, scope_);
+  }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }
   int exit_status() const override { return kExitDone; }

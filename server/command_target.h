@@ -30,6 +30,10 @@ class CommandTarget {
   virtual StatusOr<DeleteResult> Delete(const DeleteRequest& request) = 0;
   // Moves all samples in memory to layers.
   virtual Status Flush() = 0;
+  // Compacts everything; `progress` is told how far it is.
+  virtual Status Compact(const ProgressCallback& progress) = 0;
+  // Stops the compactor of a running server, or lets it go on. FailedPrecondition for a folder.
+  virtual Status PauseCompaction(bool paused) = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

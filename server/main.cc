@@ -73,6 +73,7 @@ int Main(int argc, char** argv) {
   AddServeCommand(&app, &invocation);
   AddStatsCommand(&app, &invocation);
   AddFlushCommand(&app, &invocation);
+  AddCompactCommand(&app, &invocation);
   AddDeleteCommand(&app, &invocation);
   AddScrubCommand(&app, &invocation);
   AddHealthCheckCommand(&app, &invocation);

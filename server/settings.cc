@@ -18,6 +18,7 @@
 #include <variant>
 
 #include "base/time_text.h"
+#include "compaction/windows.h"
 #include "io/address.h"
 
 namespace nexus::server {
@@ -41,6 +42,9 @@ struct Text {
 struct Address {
   std::string Settings::*field;
 };
+struct Windows {
+  std::string Settings::*field;
+};
 struct Switch {
   bool Settings::*field;
 };
@@ -62,7 +66,8 @@ struct Count {
   Integer min;
   Integer max;
 };
-using Type = std::variant<Text, Address, Switch, Size, Duration, Count<int>, Count<uint32_t>>;
+using Type =
+    std::variant<Text, Address, Windows, Switch, Size, Duration, Count<int>, Count<uint32_t>>;
 
 struct Row {
   std::string_view name;
@@ -102,6 +107,14 @@ constexpr auto kRows = std::to_array<Row>({
      Size{&Settings::catalog_bytes_max, kMiB, 16 * kTiB}},
     {"admission_timeout", "how long a write waits for memory or log room before it is refused",
      Duration{&Settings::admission_timeout_ms, 0, kDay}},
+    {"compaction", "merge layers into time windows in the background",
+     Switch{&Settings::compaction}},
+    {"compaction_windows", "widths of the time windows of levels 1, 2, ... of layers",
+     Windows{&Settings::compaction_windows}},
+    {"compaction_bytes_per_second", "pace of the compactor, bytes it writes a second; 0: no bound",
+     Size{&Settings::compaction_bytes_per_second, 0, kTiB}},
+    {"compaction_cpu_percent", "pace of the compactor, share of a worker's time",
+     Count<int>{&Settings::compaction_cpu_percent, 1, 100}},
     {"workers", "threads for encoding, decoding and queries",
      Count<int>{&Settings::workers, 1, 64}},
     {"connections_max", "connections at once; more are refused",
@@ -209,6 +222,10 @@ bool Parse(const Address& type, std::string_view text, Settings* settings) {
   settings->*type.field = text;
   return io::ParseHostPort(text).ok();
 }
+bool Parse(const Windows& type, std::string_view text, Settings* settings) {
+  settings->*type.field = text;
+  return compaction::WindowSettings::Parse(text).ok();
+}
 bool Parse(const Switch& type, std::string_view text, Settings* settings) {
   return ParseSwitch(text, &(settings->*type.field));
 }
@@ -238,6 +255,9 @@ std::string Range(const Text& type) {
   return range;
 }
 std::string Range(const Address&) { return "HOST:PORT, as 127.0.0.1:8080 or [::1]:8080"; }
+std::string Range(const Windows&) {
+  return "1 to 6 durations from 1s up with commas between them, each a multiple of the one before";
+}
 std::string Range(const Switch&) { return "true or false"; }
 std::string Range(const Size& type) {
   std::string range =
@@ -257,6 +277,7 @@ std::string Range(const Count<Integer>& type) {
 
 std::string Show(const Text& type, const Settings& settings) { return settings.*type.field; }
 std::string Show(const Address& type, const Settings& settings) { return settings.*type.field; }
+std::string Show(const Windows& type, const Settings& settings) { return settings.*type.field; }
 std::string Show(const Switch& type, const Settings& settings) {
   return settings.*type.field ? "true" : "false";
 }

@@ -49,6 +49,10 @@ struct Settings {
   uint64_t catalog_bytes_max = Options().catalog_bytes_max;
   int64_t admission_timeout_ms = Options().admission_timeout_ms;
   int workers = Options().workers;
+  bool compaction = Options().compaction;
+  std::string compaction_windows = Options().compaction_windows;
+  uint64_t compaction_bytes_per_second = Options().compaction_bytes_per_second;
+  int compaction_cpu_percent = Options().compaction_cpu_percent;
   uint32_t connections_max = 10'000;
   int64_t idle_timeout_ms = 3'600'000;  // a connection that sends nothing is closed after it
   int64_t stop_patience_ms = 10'000;    // a graceful stop waits this long for requests under way

@@ -30,6 +30,12 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("appended_samples", stats.appended_samples);
   visit("log_rounds", stats.log_rounds);
   visit("flushes", stats.flushes);
+  visit("flushed_bytes", stats.flushed_bytes);
+  visit("compactions", stats.compactions);
+  visit("compacted_bytes", stats.compacted_bytes);
+  visit("write_amplification", stats.write_amplification);
+  visit("garbage_layers", stats.garbage_layers);
+  visit("compaction_state", stats.compaction_state);
   visit("io_backend", stats.io_backend);
   visit("io_fallback", stats.io_fallback);
   visit("write_state", stats.write_state);

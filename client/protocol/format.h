@@ -66,7 +66,8 @@ enum class Opcode : uint8_t {
   kFlush = 11,          // DONE
   kCancel = 12,         // DONE; what is cancelled ends with its own final reply
   kCredit = 13,         // nothing. Lets the server send more frames of a result.
-  kScrub = 14,          // SCRUB_PROGRESS*, SCRUB_REPLY
+  kScrub = 14,          // PROGRESS*, SCRUB_REPLY
+  kCompact = 15,        // PROGRESS*, DONE
   kDelete = 16,         // COUNT
 
   kWelcome = 64,
@@ -77,7 +78,7 @@ enum class Opcode : uint8_t {
   kStrings = 69,
   kResultEnd = 70,
   kStatsReply = 71,
-  kScrubProgress = 72,
+  kProgress = 72,
   kScrubReply = 73,
   kCount = 75,
   kError = 127,

@@ -33,9 +33,10 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kOpenProducer:
     case Opcode::kCancel:
     case Opcode::kCredit:
+    case Opcode::kCompact:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
-    case Opcode::kScrubProgress:
+    case Opcode::kProgress:
     case Opcode::kCount:
       return 256;
     case Opcode::kRegisterSeries:
@@ -94,6 +95,8 @@ const char* NameOf(Opcode opcode) {
       return "CREDIT";
     case Opcode::kScrub:
       return "SCRUB";
+    case Opcode::kCompact:
+      return "COMPACT";
     case Opcode::kDelete:
       return "DELETE";
     case Opcode::kWelcome:
@@ -112,8 +115,8 @@ const char* NameOf(Opcode opcode) {
       return "RESULT_END";
     case Opcode::kStatsReply:
       return "STATS_REPLY";
-    case Opcode::kScrubProgress:
-      return "SCRUB_PROGRESS";
+    case Opcode::kProgress:
+      return "PROGRESS";
     case Opcode::kScrubReply:
       return "SCRUB_REPLY";
     case Opcode::kCount:

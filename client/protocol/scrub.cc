@@ -62,24 +62,6 @@ ScrubFinding ReadFinding(FieldReader* reader) {
 
 }  // namespace
 
-void Encode(const ScrubProgress& progress, std::string* out) {
-  const std::string_view activity = progress.activity;
-  ByteWriter writer(out);
-  writer.LengthPrefixed(activity.substr(0, kScrubActivityBytesMax));
-  writer.U64(progress.done);
-  writer.U64(progress.total);
-}
-
-StatusOr<ScrubProgress> DecodeScrubProgress(Bytes body) {
-  FieldReader reader("SCRUB_PROGRESS", body);
-  ScrubProgress progress;
-  progress.activity = std::string(reader.Text("activity", kScrubActivityBytesMax));
-  progress.done = reader.U64("done");
-  progress.total = reader.U64("total");
-  NEXUS_RETURN_IF_ERROR(reader.Finish());
-  return progress;
-}
-
 void Encode(const ScrubReply& reply, std::string* out) {
   NEXUS_CHECK(reply.findings.size() <= kScrubFindingsMax);
   const size_t begin = out->size();

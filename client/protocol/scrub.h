@@ -1,4 +1,4 @@
-// SCRUB_PROGRESS, SCRUB_REPLY: how far a scrub of the server's database is, and what it found.
+// SCRUB_REPLY: what a scrub of the server's database found.
 //
 // Like the engine's report (engine/scrub_report.h), in the protocol's own words: this floor does
 // not know the engine. Decoding takes any bytes and bounds every allocation by those there are.
@@ -18,18 +18,6 @@
 #include "client/protocol/query.h"
 
 namespace nexus::protocol {
-
-// SCRUB_PROGRESS: how far it is. `total` is 0 if it is not known.
-struct ScrubProgress {
-  std::string activity;  // at most 128 bytes
-  uint64_t done = 0;
-  uint64_t total = 0;
-
-  bool operator==(const ScrubProgress&) const = default;
-};
-inline constexpr size_t kScrubActivityBytesMax = 128;
-void Encode(const ScrubProgress& progress, std::string* out);
-StatusOr<ScrubProgress> DecodeScrubProgress(Bytes body);
 
 // One place that is damaged, or does not agree with another.
 struct ScrubFinding {

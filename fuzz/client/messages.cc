@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
@@ -124,8 +125,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeResultEnd, body);
     case Opcode::kStatsReply:
       return Fuzz(DecodeStats, body);
-    case Opcode::kScrubProgress:
-      return Fuzz(DecodeScrubProgress, body);
+    case Opcode::kProgress:
+      return Fuzz(DecodeProgress, body);
+    case Opcode::kCompact:
+      return Fuzz(DecodeCompact, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

@@ -21,6 +21,7 @@
 #include "client/protocol/frame.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
@@ -136,8 +137,8 @@ bool ReadReply(const Frame& frame) {
     case Opcode::kStrings:
       CheckParts(frame);
       return false;
-    case Opcode::kScrubProgress:
-      CheckReads(protocol::DecodeScrubProgress(frame.body));
+    case Opcode::kProgress:
+      CheckReads(protocol::DecodeProgress(frame.body));
       return false;
     case Opcode::kWelcome:
       CheckReads(protocol::DecodeWelcome(frame.body));

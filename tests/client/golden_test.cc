@@ -22,6 +22,7 @@
 #include "batch/batch_encoder.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
@@ -233,8 +234,8 @@ std::map<std::string, Vector> Vectors() {
       {"strings", Strings()},
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
-      {"scrub_progress",
-       Of(kServer, Opcode::kScrubProgress, ScrubProgress{"checking", 5, 10}, DecodeScrubProgress)},
+      {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
+      {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"delete",
        Of(kClient, Opcode::kDelete, Delete{true, 5000, {-1, 99}, "up{job=\"n\"}"}, DecodeDelete)},

@@ -128,6 +128,20 @@ const Script kRecover = {[](SmallDatabase* db) {
                          },
                          OpenAndSettle};
 
+// Three layers that overlap become one, and their files go.
+const Script kCompact = {[](SmallDatabase* db) {
+                           PrepareOneSeries(db);
+                           for (uint32_t i = 0; i < 3; i++) {
+                             db->Append(Places(i % 2, 5 * i, 10));
+                             db->Flush();
+                           }
+                           db->RunFor(kSettleNs);
+                         },
+                         [](SmallDatabase* db) {
+                           db->Compact();
+                           if (db->alive()) db->RunFor(kSettleNs);
+                         }};
+
 const Script kClose = {PrepareOneSeries, [](SmallDatabase* db) {
                          db->Submit(Places(0, 5, 10));
                          if (db->alive()) db->Submit(Places(1, 0, 10));
@@ -163,22 +177,28 @@ TEST(EngineEveryCut, CreateKill) {
   ExpectStates(Walk("create", kCreate, CrashKind::kProcessKill, Weight::kLight), 538);
 }
 TEST(EngineEveryCut, CommitPowerCut) {
-  ExpectStates(Walk("commit", kCommit, CrashKind::kPowerCut, Weight::kLight), 188);
+  ExpectStates(Walk("commit", kCommit, CrashKind::kPowerCut, Weight::kLight), 186);
 }
 TEST(EngineEveryCut, CommitKill) {
-  ExpectStates(Walk("commit", kCommit, CrashKind::kProcessKill, Weight::kLight), 63);
+  ExpectStates(Walk("commit", kCommit, CrashKind::kProcessKill, Weight::kLight), 60);
 }
 TEST(EngineEveryCut, FlushPowerCut) {
-  ExpectStates(Walk("flush publish", kFlush, CrashKind::kPowerCut, Weight::kLight), 393);
+  ExpectStates(Walk("flush publish", kFlush, CrashKind::kPowerCut, Weight::kLight), 389);
 }
 TEST(EngineEveryCut, FlushKill) {
-  ExpectStates(Walk("flush publish", kFlush, CrashKind::kProcessKill, Weight::kLight), 128);
+  ExpectStates(Walk("flush publish", kFlush, CrashKind::kProcessKill, Weight::kLight), 123);
 }
 TEST(EngineEveryCut, CheckpointPowerCut) {
   ExpectStates(Walk("checkpoint", kCheckpoint, CrashKind::kPowerCut, Weight::kHeavy), 75);
 }
 TEST(EngineEveryCut, CheckpointKill) {
   ExpectStates(Walk("checkpoint", kCheckpoint, CrashKind::kProcessKill, Weight::kHeavy), 45);
+}
+TEST(EngineEveryCut, CompactPowerCut) {
+  ExpectStates(Walk("compact", kCompact, CrashKind::kPowerCut, Weight::kLight), 207);
+}
+TEST(EngineEveryCut, CompactKill) {
+  ExpectStates(Walk("compact", kCompact, CrashKind::kProcessKill, Weight::kLight), 123);
 }
 TEST(EngineEveryCut, RecoverPowerCut) {
   ExpectStates(Walk("recover", kRecover, CrashKind::kPowerCut, Weight::kHeavy), 110);

@@ -97,6 +97,9 @@ class Calls {
   void Flush() {
     if (db->is_open()) Judge(db->Flush(), "flush");
   }
+  void Compact() {
+    if (db->is_open()) Judge(db->Compact(), "compact");
+  }
   void Close() {
     if (db->is_open()) Judge(db->Close(), "close");
   }
@@ -185,6 +188,12 @@ const std::vector<Scenario>& Scenarios() {
       {"Checkpoint", 128, PrepareOld,
        [](Calls* calls) {
          calls->Flush();
+         calls->Settle();
+         calls->Append(Places(0, 7, 10));
+       }},
+      {"Compact", 168, PrepareOld,
+       [](Calls* calls) {
+         calls->Compact();
          calls->Settle();
          calls->Append(Places(0, 7, 10));
        }},

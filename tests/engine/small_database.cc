@@ -59,6 +59,7 @@ void SmallDatabase::SetUp() {
   options_.page_cache_bytes = 0;
   options_.catalog_bytes_max = 64 << 20;
   options_.admission_timeout_ms = 1000;
+  options_.compaction = false;
 }
 
 // ---- Lives.
@@ -240,6 +241,10 @@ std::optional<Status> SmallDatabase::AppendOnce(ExactlyOnce number, std::vector<
 std::optional<StatusOr<ProducerState>> SmallDatabase::OpenProducer(ProducerId producer,
                                                                    uint64_t epoch) {
   return world_.TryRunTask(core_->OpenProducer(producer, epoch, "default", "main"));
+}
+
+std::optional<Status> SmallDatabase::Compact() {
+  return world_.TryRunTask(core_->Compact(nullptr));
 }
 
 std::optional<Status> SmallDatabase::Delete(uint32_t series_first, uint32_t series_last,

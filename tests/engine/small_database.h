@@ -58,6 +58,8 @@ class SmallDatabase {
   std::optional<Status> Delete(uint32_t series_first, uint32_t series_last, int64_t from,
                                int64_t to);
   std::optional<Status> Flush();
+  // By hand: the compactor does nothing by itself here, unless options() say so.
+  std::optional<Status> Compact();
   // Waits until every batch that was submitted is answered.
   void AwaitAnswers();
   // Lets background work go on for this long.

@@ -509,7 +509,7 @@ TEST_F(BinarySessionTest, ScrubAnswersWithItsReportAndOnlyOneRunsAtATime) {
   std::map<uint64_t, Reply> replies;
   while (replies.size() < 2) {
     Reply reply = Next();
-    if (reply.header.opcode == Opcode::kScrubProgress) continue;
+    if (reply.header.opcode == Opcode::kProgress) continue;
     replies[reply.header.request_id] = reply;
   }
   // Either may have come first.

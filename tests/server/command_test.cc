@@ -244,6 +244,23 @@ TEST_F(NexusCommand, StatsHaveTheFiguresThatScriptsReadBeforeAndAfterAFlush) {
   EXPECT_THAT(Done({"stats", "--data", data_}), HasSubstr("bytes per sample"));
 }
 
+TEST_F(NexusCommand, CompactMergesTheLayersOfAFolder) {
+  for (int i = 0; i < 3; i++) {
+    ImportCpu();
+    Done({"flush", "--data", data_});
+  }
+  ASSERT_EQ(DataFiles(".layer").size(), 3u);
+  const std::string answer = Done({"query", "{__name__=~\".+\"}", "--data", data_});
+  EXPECT_THAT(Done({"compact", "--data", data_}),
+              AllOf(HasSubstr("compacted: 3 layers of "), HasSubstr("became 1 layers of ")));
+  EXPECT_EQ(DataFiles(".layer").size(), 1u);
+  EXPECT_EQ(Done({"query", "{__name__=~\".+\"}", "--data", data_}), answer);
+  const Result paused = Nexus({"compact", "--data", data_, "--pause"});
+  EXPECT_EQ(paused.exit, kFailed);
+  EXPECT_THAT(paused.error, HasSubstr("--connect"));
+  EXPECT_EQ(Nexus({"compact", "--data", data_, "--pause", "--resume"}).exit, kUsage);
+}
+
 TEST_F(NexusCommand, LogAndLayerAreVerifiedAndDumped) {
   ImportCpu();
   EXPECT_THAT(Done({"wal", "verify", data_}), HasSubstr("whole from its beginning"));

@@ -361,6 +361,33 @@ TEST_F(ConnectTest, ImportOutlivesServersThatAreKilledAndStoresEverySampleOnce) 
             fmt::format("{{\"metric\":{{}},\"samples\":[[0,{}]]}}\n", static_cast<double>(sum)));
 }
 
+TEST_F(ConnectTest, ARunningServerIsCompactedPausedAndResumed) {
+  Serve();
+  for (int i = 0; i < 3; i++) {
+    const std::string file = File("many.lp", ManyLines());
+    ASSERT_EQ(Connected({"import", "--format", "influx", file}).exit, kDone);
+    ASSERT_EQ(Connected({"flush"}).exit, kDone);
+  }
+  const Arguments query = {"query", "{__name__=~\".+\"}", "--format", "json"};
+  const Result before = Connected(query);
+  EXPECT_THAT(Connected({"compact", "--pause"}).out, HasSubstr("paused"));
+  const Result refused = Connected({"compact"});
+  EXPECT_EQ(refused.exit, kFailed);
+  EXPECT_THAT(refused.error, HasSubstr("nexus compact --resume"));
+  EXPECT_EQ(Connected({"compact", "--resume"}).exit, kDone);
+  const Result compacted = Connected({"compact"});
+  EXPECT_EQ(compacted.exit, kDone) << compacted.error;
+  EXPECT_THAT(compacted.out, AllOf(HasSubstr("3 layers of "), HasSubstr("became ")));
+  const Result after = Connected(query);
+  EXPECT_TRUE(after.out == before.out) << "a compaction changed an answer";
+  const Result stats = Connected({"stats", "--format", "json"});
+  EXPECT_EQ(Figure(stats.out, "garbage_layers"), 0u);
+  EXPECT_EQ(Figure(stats.out, "layer_samples"), 60'000u) << "each sample was written three times";
+  EXPECT_EQ(DataFiles(".layer").size(), Figure(stats.out, "layers"));
+  StopServing();
+  EXPECT_EQ(Done({"query", "{__name__=~\".+\"}", "--data", data_, "--format", "json"}), before.out);
+}
+
 TEST_F(ConnectTest, DeleteOfARunningServerIsVisibleAtOnceAndLasts) {
   Serve();
   const std::string file = File("many.lp", ManyLines());

@@ -16,6 +16,9 @@ constexpr int64_t kStopPatienceNs = 1'000'000'000;
 
 // What these may fail with is the disk's doing; the oracle judges what is there.
 io::Task<void> Flush(engine::DatabaseCore* core) { (co_await core->Flush()).IgnoreError(); }
+io::Task<void> Compact(engine::DatabaseCore* core) {
+  (co_await core->Compact(nullptr)).IgnoreError();
+}
 io::Task<void> Sync(engine::DatabaseCore* core) { (co_await core->Sync()).IgnoreError(); }
 
 io::Task<void> StopServing(server::Server* server, server::Service* service) {
@@ -86,6 +89,10 @@ void Life::SyncInBackground() {
   world_->RunOnLoop([this] { background_->Spawn(Sync(core_.get())); });
 }
 
+void Life::CompactInBackground() {
+  world_->RunOnLoop([this] { background_->Spawn(Compact(core_.get())); });
+}
+
 Status Life::Close() {
   if (server_ != nullptr) {
     world_->RunTask(StopServing(server_.get(), service_.get()));
@@ -94,12 +101,17 @@ Status Life::Close() {
   world_->RunTask(background_->Join());
   Status closed = world_->RunTask(core_->Close());
   appended_before_close_ = core_->appended_batches();
+  compactions_before_close_ = core_->compactions();
   world_->RunOnLoop([this] { core_.reset(); });
   return closed;
 }
 
 uint64_t Life::appended_batches() const {
   return core_ == nullptr ? appended_before_close_ : core_->appended_batches();
+}
+
+uint64_t Life::compactions() const {
+  return core_ == nullptr ? compactions_before_close_ : core_->compactions();
 }
 
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }

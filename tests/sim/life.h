@@ -38,12 +38,15 @@ class Life {
   SeriesId IdOf(uint32_t series) const { return ids_.at(series); }
   void FlushInBackground();
   void SyncInBackground();
+  void CompactInBackground();
   // Ends the server and the database in order, then the process. REQUIRES: no crash is scheduled.
   Status Close();
 
   engine::DatabaseCore* core() { return core_.get(); }
   // Batches that this life put into the database; also after the crash or Close().
   uint64_t appended_batches() const;
+  // Jobs of the compactor in this life, likewise.
+  uint64_t compactions() const;
   // The log has failed and the database must be opened again.
   bool log_failed() const;
 
@@ -57,6 +60,7 @@ class Life {
   std::unique_ptr<io::TaskScope> background_;
   std::map<uint32_t, SeriesId> ids_;
   uint64_t appended_before_close_ = 0;
+  uint64_t compactions_before_close_ = 0;
 };
 
 }  // namespace nexus::sim_test

@@ -111,6 +111,7 @@ class Run {
   void CheckAll(std::string_view when);
   void CheckTenants();
   void CheckFiles(std::string_view when);
+  void CheckGarbage();
   // `damaged`: an error that names a file is right, too.
   void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false);
 
@@ -155,6 +156,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "queries with data",
                                     "queries over memtable and layers",
                                     "flushes",
+                                    "compactions by hand",
+                                    "compactions",
                                     "tenants created",
                                     "power cuts",
                                     "process kills",
@@ -315,6 +318,7 @@ void Run::OpenSurely(const std::vector<int64_t>& nested) {
 void Run::EndLife() {
   if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
   oracle_.Applied(life_->appended_batches());
+  Count("compactions", life_->compactions());
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
@@ -564,6 +568,13 @@ void Run::CheckFiles(std::string_view when) {
   }
 }
 
+// Rule 10: what was replaced is gone.
+void Run::CheckGarbage() {
+  if (failed()) return;
+  const uint64_t left = life_->core()->state()->garbage.size();
+  if (left > 0) Fail(fmt::format("rule 10: {} retired layers were not removed", left));
+}
+
 void Run::Restart(const Op& op) {
   switch (op.kind) {
     case OpKind::kKill:
@@ -632,6 +643,9 @@ void Run::Operate(const Op& op) {
                                        static_cast<uint64_t>(op.arguments[0]));
     case OpKind::kFreeDisk:
       return world_.disk().SetCapacity(sim::Options().capacity_bytes);
+    case OpKind::kCompact:
+      Count("compactions by hand");
+      return life_->CompactInBackground();
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");
@@ -670,6 +684,12 @@ void Run::Calm() {
   if (!flushed.ok()) Fail(fmt::format("flush failed: {}", FromAbsl(flushed.message())));
   CheckAll("after the last flush");
   CheckFiles("after the last flush");
+  if (failed()) return;
+  Status compacted = world_.RunTask(life_->core()->Compact(nullptr));
+  if (!compacted.ok()) Fail(fmt::format("compaction failed: {}", FromAbsl(compacted.message())));
+  CheckAll("after the last compaction");
+  CheckFiles("after the last compaction");
+  CheckGarbage();
   if (!failed()) Restart({OpKind::kClose, {}});
   SetFaults(false);
 }

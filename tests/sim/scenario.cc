@@ -2,6 +2,8 @@
 
 #include "tests/sim/scenario.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <initializer_list>
 #include <iterator>
@@ -45,6 +47,22 @@ const std::vector<Tunable>& Tunables() {
       {"admission_timeout_ms",
        {30'000, 200},
        [](Options* o, int64_t v) { o->admission_timeout_ms = v; }},
+      {"compaction", {1, 0}, [](Options* o, int64_t v) { o->compaction = v != 0; }},
+      {"compaction_fan_in",
+       {2, 8},
+       [](Options* o, int64_t v) { o->compaction_fan_in = static_cast<uint32_t>(v); }},
+      {"compaction_quiet_ms",
+       {100, 5'000},
+       [](Options* o, int64_t v) { o->compaction_quiet_ms = v; }},
+      {"compaction_output_bytes_max",
+       {1 << 20, 64 << 10},
+       [](Options* o, int64_t v) { o->compaction_output_bytes_max = static_cast<uint64_t>(v); }},
+      // The width of the first level in seconds.
+      {"compaction_window",
+       {60, 7, 600},
+       [](Options* o, int64_t v) {
+         o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
+       }},
       {"clients", {0, 1, 2, 3}, nullptr},
   };
   return *tunables;
@@ -69,6 +87,7 @@ constexpr Share kShares[] = {
     {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
     {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
+    {OpKind::kCompact, 6},
     {OpKind::kDelete, 12}};
 
 OpKind DrawKind(sim::Rng* rng) {
@@ -140,6 +159,7 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kSync:
     case OpKind::kFreeDisk:
     case OpKind::kScrub:
+    case OpKind::kCompact:
       break;
   }
   return op;

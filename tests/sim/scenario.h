@@ -44,6 +44,7 @@ enum class OpKind : uint8_t {
   kFreeDisk,
   kScrub,        // the physical check, while no fault hits
   kLoseCatalog,  // in a crash; it is rebuilt, then the database is opened again
+  kCompact,      // by hand; what goes on meanwhile does so
   kDelete,       // of the embedded writer's series
 };
 inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kDelete) + 1;

@@ -32,6 +32,7 @@ const OpForm& FormOf(OpKind kind) {
       {"free_disk", {}},
       {"scrub", {}},
       {"lose_catalog", {"crash", "nested"}},
+      {"compact", {}},
       {"delete", {"series", "more", "from", "length", "fresh"}},
   };
   return (*forms)[static_cast<size_t>(kind)];

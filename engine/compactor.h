@@ -1,0 +1,126 @@
+// Compactor: brings layers into the windows of their levels, and lets go of what was replaced.
+//
+// What is to be done the policy tells (compaction/policy.h) from a map of each branch; one job runs
+// at a time, over all branches, most urgent first. Its outputs are published by one edit that
+// retires the inputs, on condition that they are all still live: a crash, or anything that
+// happened meanwhile, leaves the old or the new. Queries that read the old keep it. Retired files
+// go by garbage.h.
+// Pace: bytes a second and share of a core are bounded by options; Compact, by hand, is not.
+// Failure: a job that fails drops its output and keeps its inputs, and its branch is let be for a
+// minute; state() tells why. Compaction that cannot go on stops nothing else.
+// Threading: loop; the policy, merging and reading back on workers.
+
+#ifndef NEXUS_ENGINE_COMPACTOR_H_
+#define NEXUS_ENGINE_COMPACTOR_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "compaction/layer_map.h"
+#include "compaction/policy.h"
+#include "engine/applier.h"
+#include "engine/catalog_keeper.h"
+#include "engine/committer.h"
+#include "engine/compaction_job.h"
+#include "engine/options.h"
+#include "engine/state.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+class Compactor {
+ public:
+  // Since the database was opened.
+  struct Figures {
+    uint64_t jobs = 0;
+    uint64_t bytes_written = 0;
+    uint64_t bytes_read = 0;
+  };
+
+  Compactor(DatabaseState* state, Applier* applier, Committer* committer, CatalogKeeper* keeper);
+
+  // Runs until Stop. Spawned once.
+  io::Task<void> Run();
+  // Ends Run at the next step of its job.
+  void Stop();
+  // Records were applied: looks whether there is something to do.
+  void Kick();
+
+  // Runs every job there is, at full pace, until each window is in its level; then removes garbage.
+  // `progress` may be empty; it is told of bytes, of those known to be to do. The error of the
+  // first job that fails. FailedPrecondition: paused or closing.
+  io::Task<Status> Compact(ProgressCallback progress);
+  // No further job begins, and the one that runs is given up.
+  void Pause();
+  void Resume();
+
+  const Figures& figures() const { return figures_; }
+  // "idle", "running: ...", "paused", "off", or why the last job failed.
+  std::string state() const;
+
+ private:
+  using BranchNumbers = std::pair<uint32_t, uint32_t>;  // tenant, branch
+  struct Tick : io::Timer {
+    Tick(Compactor* c, Function function) : Timer(function), compactor(c) {}
+    Compactor* compactor;
+  };
+  // What is known of a branch since it was last looked at.
+  struct Look {
+    uint64_t layer_edits = 0;
+    int64_t at_ns = 0;  // monotonic
+    int64_t let_be_until_ns = 0;
+    uint64_t bytes_served = 0;
+  };
+  // A branch that may have work, and the job that was picked for it.
+  struct Candidate {
+    BranchNumbers branch;
+    uint64_t layer_edits = 0;
+    uint64_t bytes_served = 0;
+    compaction::LayerMap map;
+    std::vector<compaction::Job> jobs;  // at most one
+  };
+
+  bool NeedsLook(const Look& look, const BranchState& branch, int64_t now) const;
+  std::vector<Candidate> Candidates();
+  io::Task<std::optional<Candidate>> Choose();
+  io::Task<Status> RunJob(Candidate chosen);
+  StatusOr<compaction::MergeJob> MergeJobOf(const Candidate& chosen) const;
+  io::Task<Status> Publish(CompactionJob* job, PublishLayers edit, std::vector<OpenLayer> outputs);
+  io::Task<void> UnlinkEarly(std::vector<catalog::LayerKey> layers);
+  io::Task<void> Turn();
+  void WakeLater();
+
+  DatabaseState* const state_;
+  Applier* const applier_;
+  Committer* const committer_;
+  CatalogKeeper* const keeper_;
+  compaction::PolicyOptions policy_;
+  Tick tick_;
+  io::Event wake_;
+  io::Event turned_;  // pulsed after each turn of Run
+  bool stopping_ = false;
+  bool paused_ = false;
+  bool give_up_ = false;  // stopping or paused: what a running job watches
+  bool rested_ = false;   // the last turn found nothing to do
+  std::map<BranchNumbers, Look> looks_;
+  uint64_t edits_seen_ = 0;  // of DatabaseState::layer_edits, by the last turn
+  std::string running_;      // what the running job does, for people
+  Status job_status_;        // of the last job
+  uint64_t failures_ = 0;
+  int by_hand_ = 0;             // calls of Compact under way
+  uint64_t rests_by_hand_ = 0;  // turns for them that found nothing to do
+  ProgressCallback progress_;   // of the newest of them
+  Figures figures_;
+};
+
+// The layers and memtables of a branch as the policy sees them, by first timestamp.
+compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_COMPACTOR_H_

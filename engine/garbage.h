@@ -1,0 +1,28 @@
+// Garbage: files of retired layers, unlinked when nothing can need them any more.
+//
+// A layer's file goes in this order, and a crash in between only leaves it for the next time:
+//   1 the edit that retires it is durable and applied       3 the file is unlinked, the folder
+//   synced 2 the catalog that has it as garbage is persistent      4 an edit strikes it off the
+//   list
+// After 2 nothing that a crash can bring back lists the layer as live: the log holds the edit until
+// two images have it too. Queries that still read the file have it open. Failure: a file that
+// cannot be unlinked stays on the list. Threading: the task runs on the loop.
+
+#ifndef NEXUS_ENGINE_GARBAGE_H_
+#define NEXUS_ENGINE_GARBAGE_H_
+
+#include "base/status.h"
+#include "engine/catalog_keeper.h"
+#include "engine/committer.h"
+#include "engine/state.h"
+#include "io/task.h"
+
+namespace nexus::engine {
+
+// Removes what is garbage now; does nothing while `garbage_holders` hold it. Errors: those of the
+// catalog, the disk and the log; what was not removed is still on the list.
+io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, CatalogKeeper* keeper);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_GARBAGE_H_
