@@ -84,6 +84,9 @@ void Applier::AddTombstone(BranchState* branch, std::shared_ptr<const Tombstone>
     update.tombstones_added.push_back(tombstone->record());
   }
   branch->tombstones = WithTombstone(branch->tombstones, std::move(tombstone));
+  // Its layers may be worth compacting now.
+  branch->layer_edits++;
+  state_->layer_edits++;
 }
 
 Status Applier::ApplyEdit(const TombstonesForgotten& edit) {

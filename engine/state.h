@@ -70,7 +70,7 @@ struct BranchView {
 struct BranchState {
   catalog::BranchRecord record;   // record.sealed: the highest S published
   std::vector<OpenLayer> layers;  // in write order, oldest first
-  uint64_t layer_edits = 0;       // rises whenever `layers` changes
+  uint64_t layer_edits = 0;       // rises whenever `layers`, or what is deleted in them, changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
   std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
@@ -170,7 +170,7 @@ struct DatabaseState {
   catalog::CatalogDelta delta;
   uint64_t next_series_id = 1;
   uint64_t next_layer_sequence = 1;
-  uint64_t layer_edits = 0;  // rises whenever a branch's layers change
+  uint64_t layer_edits = 0;  // rises whenever that of a branch does
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.

@@ -7,8 +7,8 @@
 
 #include "base/labels.h"
 #include "base/planted.h"
-#include "client/protocol/progress.h"
 #include "client/protocol/delete.h"
+#include "client/protocol/progress.h"
 #include "client/protocol/scrub.h"
 #include "engine/scrub.h"
 #include "server/scrub_output.h"

@@ -260,7 +260,7 @@ std::vector<Place> Places(uint32_t series, int64_t from, int64_t count) {
 
 class DeleteCrashTest : public testing::Test {
  protected:
-  DeleteCrashTest() : db_(1, {}) {}
+  DeleteCrashTest() : db_(1, {}) { db_.options().compaction = false; }
   void SetUp() override { ExpectOk(db_.Open()); }
 
   static void ExpectOk(std::optional<Status> status) {
@@ -346,6 +346,36 @@ TEST_F(DeleteCrashTest, ItsTombstoneGoesOnceNothingIsFromBeforeIt) {
   db_.RunFor(500'000'000);
   CrashAndReopen(CrashKind::kPowerCut);
   EXPECT_EQ(branch().tombstones->size(), 1u);
+}
+
+TEST_F(DeleteCrashTest, IsCarriedOutByTheNextCompaction) {
+  for (int64_t i = 0; i < 4; i++) {
+    Append(Places(0, 20 * i, 20));
+    ExpectOk(db_.Flush());
+  }
+  Delete(15, 64);
+  Append(Places(0, 30, 5));
+  ExpectOk(db_.Flush());
+  ASSERT_EQ(branch().tombstones->size(), 1u);
+  ExpectOk(db_.Compact());
+  uint64_t samples = 0;
+  for (const OpenLayer& open : branch().layers) samples += open.record.samples;
+  EXPECT_EQ(samples, 15u + 5u + 15u);
+  EXPECT_EQ(branch().tombstones->size(), 0u) << "nothing needs it";
+  db_.ExpectRight();
+  CrashAndReopen(CrashKind::kPowerCut);
+  EXPECT_EQ(branch().tombstones->size(), 0u);
+}
+
+TEST_F(DeleteCrashTest, OfEverythingLeavesNothingOnTheDiskAfterACompaction) {
+  Append(Places(0, 0, 20));
+  ExpectOk(db_.Flush());
+  Delete(INT64_MIN, INT64_MAX);
+  ExpectOk(db_.Compact());
+  EXPECT_EQ(branch().layers.size(), 0u);
+  db_.ExpectRight();
+  db_.ExpectOnlyKnownFiles();
+  CrashAndReopen(CrashKind::kPowerCut);
 }
 
 TEST_F(DeleteCrashTest, LeavesNoLayerWhereItTookEverything) {

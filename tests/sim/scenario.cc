@@ -87,8 +87,7 @@ constexpr Share kShares[] = {
     {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
     {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
-    {OpKind::kCompact, 6},
-    {OpKind::kDelete, 12}};
+    {OpKind::kCompact, 6},  {OpKind::kDelete, 12}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
