@@ -101,10 +101,13 @@ OutputWindow OutputWindowAt(const LayerMap& map, const Job& job, int64_t ts);
 // Cost: O(n log n) for n layers, about a millisecond for 10,000.
 std::vector<Job> PickJobs(const LayerMap& map, const PolicyOptions& options, size_t max_jobs);
 
-// The time up to which windows count as past: the newest sample in any layer, but never later than
-// the clock, so that one sample from the far future does not make each window count as past.
-// INT64_MIN if there are no layers.
-int64_t PastHorizon(const LayerMap& map);
+// Windows that end before the window of this time count as past, and their contents go up to their
+// level. It is the newest sample in any layer, so that data of any age settles as it would have
+// when it was new, but never later than the clock, so that a sample from the far future makes no
+// other window count as past, and never earlier than one window of level 2 (of level 1, if that is
+// all) before the clock, so that a branch that is no longer written to settles too. A clock that is
+// wrong costs writing or reading more, never more than the bounds of docs/compaction.md.
+int64_t PastHorizon(const LayerMap& map, const PolicyOptions& options);
 
 // An upper bound of the number of jobs that bring the map to rest if nothing is added and no time
 // passes. Each job published lowers it by at least one.
