@@ -10,6 +10,7 @@
 #ifndef NEXUS_COMPACTION_WINDOWS_H_
 #define NEXUS_COMPACTION_WINDOWS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,6 +36,16 @@ int64_t WindowIndex(int64_t ts, int64_t width_ns);
 // The window of `width_ns` that holds `ts`, first and last timestamp, cut to int64.
 // REQUIRES: width_ns > 0.
 TimeRange WindowAt(int64_t ts, int64_t width_ns);
+
+// What is in both; empty if nothing is.
+inline TimeRange Intersection(TimeRange a, TimeRange b) {
+  return {std::max(a.first, b.first), std::min(a.last, b.last)};
+}
+
+// From the first of either to the last of either.
+inline TimeRange Hull(TimeRange a, TimeRange b) {
+  return {std::min(a.first, b.first), std::max(a.last, b.last)};
+}
 
 // True if all of `range` lies within one window. REQUIRES: width_ns > 0, range is not empty.
 bool WithinOneWindow(TimeRange range, int64_t width_ns);

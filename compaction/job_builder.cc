@@ -1,0 +1,325 @@
+// Closure under the order rule, and the spans of the output. See job_builder.h.
+
+#include "compaction/job_builder.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace nexus::compaction {
+namespace {
+
+constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+
+// Appends a span; time between it and the one before goes to the one of level 0, whose windows
+// need not be whole.
+void Append(std::vector<OutputSpan>* spans, OutputSpan span) {
+  if (!spans->empty()) {
+    OutputSpan& before = spans->back();
+    if (before.level == 0) {
+      before.bounds.last = span.bounds.first - 1;
+    } else if (span.level == 0) {
+      span.bounds.first = before.bounds.last + 1;
+    }
+    if (before.level == span.level && before.width_ns == span.width_ns) {
+      before.bounds.last = span.bounds.last;
+      return;
+    }
+  }
+  spans->push_back(span);
+}
+
+}  // namespace
+
+JobBuilder::JobBuilder(const Survey& survey)
+    : survey_(survey), runs_(survey.runs()), cells_(survey.cells()), member_(runs_.size()) {}
+
+int64_t JobBuilder::PieceWidth(const Goal& goal, const Cell& cell) const {
+  const WindowSettings& windows = survey_.options().windows;
+  // Late samples of today would make a piece for each two hours; one for the day will do, since
+  // the day's windows are merged together when it ends.
+  if (!goal.by_cell && cell.target < 2 && windows.levels() >= 2) return windows.width_ns(2);
+  return cell.width_ns;
+}
+
+JobBuilder::Plan JobBuilder::MakePlan(const Goal& goal, const std::vector<uint32_t>& runs) const {
+  Plan plan;
+  size_t last_cell = 0;
+  plan.first_cell = cells_.size();
+  for (uint32_t r : runs) {
+    plan.first_cell = std::min(plan.first_cell, runs_[r].first_cell);
+    last_cell = std::max(last_cell, runs_[r].last_cell);
+  }
+  int64_t window = 0;
+  for (size_t c = plan.first_cell; c <= last_cell; c++) {
+    const Cell& cell = cells_[c];
+    bool in_goal = InGoal(goal, cell);
+    int64_t width_ns = PieceWidth(goal, cell);
+    bool joined = false;
+    if (!plan.regions.empty() && plan.regions.back().in_goal == in_goal) {
+      joined = in_goal ? goal.one_window
+                       : width_ns != cell.width_ns &&
+                             WindowIndex(cell.range.first, width_ns) == window &&
+                             PieceWidth(goal, cells_[c - 1]) == width_ns;
+    }
+    if (!joined) {
+      plan.regions.emplace_back();
+      plan.regions.back().in_goal = in_goal;
+    }
+    window = WindowIndex(cell.range.last, width_ns);
+    plan.region_of.push_back(static_cast<uint32_t>(plan.regions.size() - 1));
+  }
+  for (uint32_t r : runs) {
+    const Run& run = runs_[r];
+    for (size_t c = run.first_cell; c <= run.last_cell; c++) {
+      Plan::Region& region = plan.regions[plan.region_of[c - plan.first_cell]];
+      TimeRange range = Intersection(run.range, cells_[c].range);
+      if (!range.empty()) {
+        region.range = region.used ? Hull(region.range, range) : range;
+        region.order = region.used ? OrderRange{std::min(region.order.low, run.order.low),
+                                                std::max(region.order.high, run.order.high)}
+                                   : run.order;
+        region.used = true;
+      }
+    }
+  }
+  for (size_t i = 0; i < plan.region_of.size(); i++) {
+    Plan::Region& region = plan.regions[plan.region_of[i]];
+    if (cells_[plan.first_cell + i].range.Overlaps(region.range)) {
+      region.windows += cells_[plan.first_cell + i].windows;
+    }
+  }
+  return plan;
+}
+
+template <typename Other>
+std::optional<uint32_t> JobBuilder::Meets(const Plan& plan, const Other& other) const {
+  for (uint32_t i = 0; i < plan.regions.size(); i++) {
+    const Plan::Region& region = plan.regions[i];
+    if (region.used && region.range.Overlaps(other.range) && region.order.Intersects(other.order)) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
+
+JobBuilder::Closing JobBuilder::Close(const Goal& goal, std::vector<uint32_t>* runs, Plan* plan,
+                                      Obstacle* obstacle) {
+  while (true) {
+    *plan = MakePlan(goal, *runs);
+    TimeRange range{kMax, kMin};
+    OrderRange order{MapMemtable::kOrderEnd, {}};
+    std::fill(member_.begin(), member_.end(), 0);
+    for (uint32_t r : *runs) {
+      member_[r] = 1;
+      range = Hull(range, runs_[r].range);
+      order.low = std::min(order.low, runs_[r].order.low);
+      order.high = std::max(order.high, runs_[r].order.high);
+    }
+    bool grown = false;
+    for (uint32_t r = 0; r < runs_.size(); r++) {
+      const Run& run = runs_[r];
+      if (member_[r] || !range.Overlaps(run.range) || !order.Intersects(run.order)) continue;
+      std::optional<uint32_t> region = Meets(*plan, run);
+      if (!region.has_value()) continue;
+      if (run.busy || (run.level == 0 && run.pinned)) return Closing::kImpossible;
+      if (run.level > 0) {
+        *obstacle = {r, *region};
+        return Closing::kObstacle;
+      }
+      runs->push_back(r);
+      grown = true;
+    }
+    if (grown) {
+      std::sort(runs->begin(), runs->end());
+      continue;
+    }
+    for (const MapMemtable& memtable : survey_.map().memtables) {
+      if (range.Overlaps(memtable.range) && order.Intersects(memtable.order) &&
+          Meets(*plan, memtable).has_value()) {
+        return Closing::kImpossible;
+      }
+    }
+    return Closing::kClosed;
+  }
+}
+
+bool JobBuilder::Trim(std::vector<uint32_t>* runs) const {
+  std::sort(runs->begin(), runs->end());
+  runs->erase(std::unique(runs->begin(), runs->end()), runs->end());
+  uint64_t layers = 0;
+  for (uint32_t r : *runs) {
+    if (runs_[r].level == 0) continue;
+    if (runs_[r].busy) return false;
+    layers += runs_[r].layers.size();
+  }
+  const uint64_t layers_max = survey_.options().job_layers_max;
+  bool stopped = layers > layers_max;
+  std::erase_if(*runs, [&](uint32_t r) {
+    const Run& run = runs_[r];
+    if (run.level > 0) return false;
+    stopped |= run.busy || run.pinned || layers + run.layers.size() > layers_max;
+    if (!stopped) layers += run.layers.size();
+    return stopped;
+  });
+  return !runs->empty() && layers <= layers_max;
+}
+
+bool JobBuilder::Lowers(const Goal& goal, const std::vector<uint32_t>& runs,
+                        const Plan& plan) const {
+  const uint64_t levels = survey_.options().windows.levels();
+  uint64_t before = 0;
+  for (uint32_t r : runs) before += survey_.Weight(runs_[r]);
+  uint64_t after = 0;
+  for (const Plan::Region& region : plan.regions) {
+    if (!region.used) continue;
+    if (region.in_goal) {
+      after += (goal.one_window ? 1 : region.windows) * (levels + 1 - goal.level);
+    } else {
+      after += (levels + 2) * region.windows - 1;
+    }
+  }
+  return after < before;
+}
+
+std::vector<OutputSpan> JobBuilder::Outputs(const Goal& goal, const Plan& plan) const {
+  const WindowSettings& windows = survey_.options().windows;
+  std::vector<OutputSpan> spans;
+  bool goal_done = goal.level == 0;
+  auto append_goal = [&] {
+    goal_done = true;
+    Append(&spans, {goal.range, goal.level, windows.width_ns(goal.level)});
+  };
+  for (size_t i = 0; i < plan.region_of.size(); i++) {
+    const Cell& cell = cells_[plan.first_cell + i];
+    if (!goal_done && cell.range.first >= goal.range.first) append_goal();
+    if (InGoal(goal, cell)) continue;
+    Append(&spans, {cell.range, 0, PieceWidth(goal, cell)});
+  }
+  if (!goal_done) append_goal();
+  if (spans.front().level == 0) {
+    spans.front().bounds.first = kMin;
+  } else if (spans.front().bounds.first > kMin) {
+    spans.insert(spans.begin(), OutputSpan{{kMin, spans.front().bounds.first - 1}, 0, 0});
+  }
+  if (spans.back().level == 0) {
+    spans.back().bounds.last = kMax;
+  } else if (spans.back().bounds.last < kMax) {
+    spans.push_back({{spans.back().bounds.last + 1, kMax}, 0, 0});
+  }
+  return spans;
+}
+
+std::optional<Draft> JobBuilder::Finish(JobKind kind, const Goal& goal, std::vector<uint32_t> runs,
+                                        const Plan& plan) const {
+  if (!Lowers(goal, runs, plan)) return std::nullopt;
+  Draft draft;
+  draft.kind = kind;
+  draft.level = goal.level;
+  draft.goal = goal.range;
+  draft.outputs = Outputs(goal, plan);
+  draft.range = {kMax, kMin};
+  for (uint32_t r : runs) {
+    draft.range = Hull(draft.range, runs_[r].range);
+    draft.bytes += runs_[r].bytes;
+    draft.layers += runs_[r].layers.size();
+  }
+  draft.runs = std::move(runs);
+  if (draft.layers > survey_.options().job_layers_max) return std::nullopt;
+  return draft;
+}
+
+std::optional<Draft> JobBuilder::Settle(CellSpan span, bool late) {
+  Goal goal;
+  goal.level = span.level;
+  goal.range = {cells_[span.first].range.first, cells_[span.last].range.last};
+  std::vector<uint32_t> runs;
+  for (size_t c = span.first; c <= span.last; c++) {
+    const Cell& cell = cells_[c];
+    runs.insert(runs.end(), cell.settled.begin(), cell.settled.end());
+    runs.insert(runs.end(), cell.flushed.begin(), cell.flushed.end());
+    for (uint32_t r : cell.crossing) {
+      if (late || runs_[r].body.Overlaps(goal.range)) runs.push_back(r);
+    }
+  }
+  return Reach(goal, std::move(runs));
+}
+
+std::optional<Draft> JobBuilder::SettleWindow(TimeRange window, uint32_t level) {
+  Goal goal;
+  goal.level = level;
+  goal.range = window;
+  goal.one_window = true;
+  std::vector<uint32_t> runs;
+  for (uint32_t r = 0; r < runs_.size(); r++) {
+    const Run& run = runs_[r];
+    if (!run.range.Overlaps(window)) continue;
+    if (run.level == 0 ? run.body.Overlaps(window) : run.level <= level) runs.push_back(r);
+  }
+  return Reach(goal, std::move(runs));
+}
+
+std::optional<Draft> JobBuilder::Reach(const Goal& goal, std::vector<uint32_t> runs) {
+  if (!Trim(&runs)) return std::nullopt;
+  Plan plan;
+  Obstacle obstacle;
+  Closing closing = Close(goal, &runs, &plan, &obstacle);
+  if (closing == Closing::kImpossible) return std::nullopt;
+  if (closing == Closing::kClosed) return Finish(JobKind::kMerge, goal, std::move(runs), plan);
+  const Run& between = runs_[obstacle.run];
+  if (plan.regions[obstacle.region].in_goal && between.level > goal.level) {
+    return SettleWindow(
+        WindowAt(between.range.first, survey_.options().windows.width_ns(between.level)),
+        between.level);
+  }
+  // An input that reaches out to it is cut at the windows' ends, and will not be in the way again.
+  for (uint32_t r : runs) {
+    const Run& run = runs_[r];
+    if (run.level == 0 && run.range.Overlaps(plan.regions[obstacle.region].range)) {
+      if (std::optional<Draft> cut = Cut(r); cut.has_value()) return cut;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Draft> JobBuilder::Join(const std::vector<uint32_t>& runs) {
+  std::vector<uint32_t> taken = runs;
+  if (!Trim(&taken) || taken.size() < 2) return std::nullopt;
+  Plan plan;
+  Obstacle obstacle;
+  if (Close({}, &taken, &plan, &obstacle) != Closing::kClosed) return std::nullopt;
+  return Finish(JobKind::kMerge, {}, std::move(taken), plan);
+}
+
+std::optional<Draft> JobBuilder::Cut(uint32_t run) {
+  if (runs_[run].busy) return std::nullopt;
+  Goal goal;
+  goal.by_cell = true;
+  return Finish(JobKind::kCut, goal, {run}, MakePlan(goal, {run}));
+}
+
+std::optional<Draft> JobBuilder::Rewrite(uint32_t run) {
+  const Run& rewritten = runs_[run];
+  if (rewritten.busy) return std::nullopt;
+  Draft draft;
+  draft.kind = JobKind::kRewrite;
+  draft.runs = {run};
+  draft.range = rewritten.range;
+  draft.bytes = rewritten.bytes;
+  draft.layers = rewritten.layers.size();
+  if (draft.layers > survey_.options().job_layers_max) return std::nullopt;
+  draft.level = rewritten.level;
+  draft.goal = rewritten.range;
+  if (rewritten.level == 0) {
+    draft.outputs.push_back({{kMin, kMax}, 0, 0});
+    return draft;
+  }
+  int64_t width_ns = survey_.options().windows.width_ns(rewritten.level);
+  TimeRange window = WindowAt(rewritten.range.first, width_ns);
+  if (window.first > kMin) draft.outputs.push_back({{kMin, window.first - 1}, 0, 0});
+  draft.outputs.push_back({window, rewritten.level, width_ns});
+  if (window.last < kMax) draft.outputs.push_back({{window.last + 1, kMax}, 0, 0});
+  return draft;
+}
+
+}  // namespace nexus::compaction

@@ -1,0 +1,112 @@
+// JobBuilder: turns a wish - these windows to that level, these runs into one - into inputs and
+// outputs that keep the order rule.
+//
+// The rule: every output gets the hull of its inputs' write orders, so no other layer or memtable
+// that overlaps an output in time may lie within that hull, or one comparison would no longer
+// decide who wins. Runs of level 0 that do are taken in as well, until none is left; where a run of
+// a window lies between, the wish grows to that window, or the run that reaches out to it is cut
+// first. Samples of inputs outside the windows aimed at stay at level 0, cut so that no piece
+// reaches over the windows of its time. A wish that cannot be had now - a memtable lies between, a
+// running job has an input, there are too many layers - gives no job. Threading: one thread.
+
+#ifndef NEXUS_COMPACTION_JOB_BUILDER_H_
+#define NEXUS_COMPACTION_JOB_BUILDER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "compaction/policy.h"
+#include "compaction/survey.h"
+
+namespace nexus::compaction {
+
+// A job before it is described for the engine.
+struct Draft {
+  JobKind kind = JobKind::kMerge;
+  std::vector<uint32_t> runs;  // in write order
+  TimeRange range;             // hull of the inputs
+  uint64_t bytes = 0;
+  uint64_t layers = 0;
+  // The windows aimed at; level 0: none.
+  uint32_t level = 0;
+  TimeRange goal;
+  std::vector<OutputSpan> outputs;
+};
+
+// Adjacent cells of one level.
+struct CellSpan {
+  size_t first = 0;
+  size_t last = 0;
+  uint32_t level = 0;
+};
+
+class JobBuilder {
+ public:
+  explicit JobBuilder(const Survey& survey);
+
+  // All runs of the cells into one run a window, of `span.level`. Runs that reach into the cells
+  // with late samples only are taken if `late`.
+  std::optional<Draft> Settle(CellSpan span, bool late);
+  // Runs of level 0, which overlap or share a cell, into one, cut where windows of their time end.
+  std::optional<Draft> Join(const std::vector<uint32_t>& runs);
+  // One run of level 0 into a piece for each cell it reaches into.
+  std::optional<Draft> Cut(uint32_t run);
+  // One run again as it is.
+  std::optional<Draft> Rewrite(uint32_t run);
+
+ private:
+  // Where outputs end: every cell outside the goal belongs to the output window `region`.
+  struct Plan {
+    size_t first_cell = 0;
+    std::vector<uint32_t> region_of;  // by cell from first_cell on
+    struct Region {
+      TimeRange range;
+      OrderRange order;
+      uint64_t windows = 0;
+      bool in_goal = false;
+      bool used = false;  // an input overlaps it
+    };
+    std::vector<Region> regions;
+  };
+  struct Goal {
+    TimeRange range{0, -1};
+    uint32_t level = 0;
+    bool one_window = false;  // its cells are windows of a lower level
+    bool by_cell = false;     // pieces outside of it do not go over their cell
+  };
+  struct Obstacle {
+    uint32_t run = 0;
+    uint32_t region = 0;
+  };
+  enum class Closing { kClosed, kObstacle, kImpossible };
+
+  bool InGoal(const Goal& goal, const Cell& cell) const {
+    return goal.level > 0 && goal.range.Contains(cell.range);
+  }
+  // Width of the pieces of level 0 in a cell outside the goal.
+  int64_t PieceWidth(const Goal& goal, const Cell& cell) const;
+  Plan MakePlan(const Goal& goal, const std::vector<uint32_t>& runs) const;
+  // The region in which the order of `run` meets the inputs'.
+  template <typename Other>
+  std::optional<uint32_t> Meets(const Plan& plan, const Other& other) const;
+  Closing Close(const Goal& goal, std::vector<uint32_t>* runs, Plan* plan, Obstacle* obstacle);
+  // Takes away what cannot be an input now, newest first.
+  bool Trim(std::vector<uint32_t>* runs) const;
+  std::optional<Draft> Finish(JobKind kind, const Goal& goal, std::vector<uint32_t> runs,
+                              const Plan& plan) const;
+  std::vector<OutputSpan> Outputs(const Goal& goal, const Plan& plan) const;
+  std::optional<Draft> SettleWindow(TimeRange window, uint32_t level);
+  std::optional<Draft> Reach(const Goal& goal, std::vector<uint32_t> runs);
+  bool Lowers(const Goal& goal, const std::vector<uint32_t>& runs, const Plan& plan) const;
+
+  const Survey& survey_;
+  const std::vector<Run>& runs_;
+  const std::vector<Cell>& cells_;
+  std::vector<char> member_;  // by run, while closing
+};
+
+}  // namespace nexus::compaction
+
+#endif  // NEXUS_COMPACTION_JOB_BUILDER_H_

@@ -1,0 +1,288 @@
+// Sums over the runs of a cell, and a sweep over their ends. See ripeness.h.
+
+#include "compaction/ripeness.h"
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace nexus::compaction {
+namespace {
+
+// A window that has its run is written again only for at least this share of its bytes: half, so
+// that late data costs at most three bytes for each of its own (itself, and the run at most twice).
+constexpr uint64_t kBaseShare = 2;
+// What is left over of the last flush and goes back to level 0 is written once more: at most this
+// share of a job's bytes.
+constexpr uint64_t kRemainderShare = 16;
+// A window is still being written to if more than this share of what is new in it is fresh.
+constexpr uint64_t kFreshShare = 8;
+
+// Joining more at a time costs more than it saves: each size is a rewrite the less in 512.
+constexpr size_t kGroupMax = 512;
+
+// How long what is too small to be worth its window's rewriting waits for more: until the window
+// above could take it, and at the top for as long again.
+int64_t AgeLimit(const Survey& survey, uint32_t level) {
+  const WindowSettings& windows = survey.options().windows;
+  return windows.width_ns(std::min(level + 1, windows.levels()));
+}
+
+double Length(TimeRange range) {
+  return static_cast<double>(static_cast<uint64_t>(range.last) -
+                             static_cast<uint64_t>(range.first)) +
+         1.0;
+}
+
+// The bytes that a run has within `range`, if they are even over its body.
+uint64_t BytesWithin(const Run& run, TimeRange range) {
+  TimeRange common = Intersection(run.body, range);
+  if (common.empty()) return 0;
+  return static_cast<uint64_t>(static_cast<double>(run.bytes) * Length(common) / Length(run.body));
+}
+
+struct Ripe {
+  bool ripe = false;
+  bool aged = false;
+  size_t fewer = 0;  // runs
+};
+
+class RipeFinder {
+ public:
+  explicit RipeFinder(const Survey& survey)
+      : survey_(survey),
+        options_(survey.options()),
+        runs_(survey.runs()),
+        cells_(survey.cells()),
+        counted_(runs_.size()) {}
+
+  std::vector<RipeSpan> Find() {
+    std::vector<RipeSpan> found;
+    size_t first = 0;
+    while (first < cells_.size()) {
+      Ripe ripe = Look(cells_[first]);
+      if (!ripe.ripe) {
+        first++;
+        continue;
+      }
+      RipeSpan span{{first, first, cells_[first].level()}, ripe.aged, ripe.fewer};
+      uint64_t bytes = BytesOf(cells_[first]);
+      size_t next = first + 1;
+      for (; next < cells_.size() && Connected(next); next++) {
+        bytes += BytesOf(cells_[next]);
+        if (bytes > options_.job_bytes_max) break;
+        ripe = Look(cells_[next]);
+        if (!ripe.ripe) break;
+        span.span.last = next;
+        span.late |= ripe.aged;
+        span.runs += ripe.fewer;
+      }
+      if (span.span.level > 1 || options_.everything || span.late || FlushesEnough(span.span)) {
+        found.push_back(span);
+      }
+      first = next;
+    }
+    return found;
+  }
+
+ private:
+  // The run that the others are merged into: the largest of the level.
+  std::optional<uint32_t> BaseOf(const Cell& cell) const {
+    std::optional<uint32_t> base;
+    for (uint32_t r : cell.settled) {
+      if (runs_[r].level == cell.level() &&
+          (!base.has_value() || runs_[r].bytes > runs_[*base].bytes)) {
+        base = r;
+      }
+    }
+    return base;
+  }
+
+  Ripe Look(const Cell& cell) const {
+    Ripe result;
+    if (cell.crowded || (cell.target == 0 && !options_.everything)) return result;
+    std::optional<uint32_t> base = BaseOf(cell);
+    uint64_t added = 0;
+    uint64_t fresh = 0;
+    auto count = [&](uint32_t r, uint64_t bytes) {
+      added += bytes;
+      if (runs_[r].age_ns < options_.quiet_ns) fresh += bytes;
+      result.fewer++;
+    };
+    for (const std::vector<uint32_t>* list : {&cell.settled, &cell.flushed}) {
+      for (uint32_t r : *list) {
+        if (base == r) continue;
+        count(r, runs_[r].bytes);
+        result.aged |= runs_[r].age_ns >= AgeLimit(survey_, cell.level());
+      }
+    }
+    // A run that reaches over other cells too may hold nothing of this one: what is there is not
+    // written again for it. If it does not go with a neighbour it is cut in time.
+    if (!base.has_value()) {
+      for (uint32_t r : cell.crossing) {
+        if (runs_[r].body.Overlaps(cell.range)) count(r, BytesWithin(runs_[r], cell.range));
+      }
+    }
+    if (result.fewer == 0) return result;
+    result.aged |= options_.everything;
+    const bool worth = !base.has_value() || added >= runs_[*base].bytes / kBaseShare;
+    const bool quiet = cell.level() == 1 || fresh <= added / kFreshShare;
+    result.ripe = result.aged || (worth && quiet);
+    return result;
+  }
+
+  uint64_t BytesOf(const Cell& cell) const {
+    uint64_t bytes = 0;
+    for (uint32_t r : cell.settled) bytes += runs_[r].bytes;
+    for (uint32_t r : cell.flushed) bytes += runs_[r].bytes;
+    for (uint32_t r : cell.crossing) bytes += BytesWithin(runs_[r], cell.range);
+    return bytes;
+  }
+
+  // True if the cell goes into one job with the one before it: windows of level 1 are small, those
+  // above only if a run lies over both.
+  bool Connected(size_t cell) const {
+    const Cell& before = cells_[cell - 1];
+    if (before.level() != cells_[cell].level() ||
+        before.range.last + 1 != cells_[cell].range.first) {
+      return false;
+    }
+    if (before.level() == 1) return true;
+    for (uint32_t r : before.crossing) {
+      if (runs_[r].last_cell >= cell && runs_[r].body.Overlaps(before.range) &&
+          runs_[r].body.Overlaps(cells_[cell].range)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // Level 0 goes to level 1 some windows at a time, so that little goes back.
+  bool FlushesEnough(CellSpan span) {
+    TimeRange goal{cells_[span.first].range.first, cells_[span.last].range.last};
+    uint64_t flushes = 0;
+    uint64_t bytes = 0;
+    uint64_t back = 0;
+    epoch_++;
+    auto count = [&](uint32_t r) {
+      if (counted_[r] == epoch_) return;
+      counted_[r] = epoch_;
+      flushes++;
+      bytes += runs_[r].bytes;
+      back += runs_[r].bytes - std::min(runs_[r].bytes, BytesWithin(runs_[r], goal));
+    };
+    for (size_t c = span.first; c <= span.last; c++) {
+      for (uint32_t r : cells_[c].flushed) count(r);
+      for (uint32_t r : cells_[c].crossing) {
+        if (runs_[r].body.Overlaps(goal)) count(r);
+      }
+    }
+    if (flushes < options_.fan_in) return false;
+    return back <= bytes / kRemainderShare || flushes >= 2 * options_.fan_in;
+  }
+
+  const Survey& survey_;
+  const PolicyOptions& options_;
+  const std::vector<Run>& runs_;
+  const std::vector<Cell>& cells_;
+  std::vector<uint32_t> counted_;  // by run: the last span that counted it
+  uint32_t epoch_ = 0;
+};
+
+}  // namespace
+
+std::vector<RipeSpan> FindRipe(const Survey& survey) { return RipeFinder(survey).Find(); }
+
+std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max) {
+  const std::vector<Run>& runs = survey.runs();
+  struct End {
+    int64_t ts = 0;
+    bool leaves = false;  // after ts; those that come at ts are counted before
+    uint32_t run = 0;
+  };
+  std::vector<End> ends;
+  for (uint32_t r = 0; r < runs.size(); r++) {
+    if (runs[r].level > 0) continue;
+    ends.push_back({runs[r].range.first, false, r});
+    ends.push_back({runs[r].range.last, true, r});
+  }
+  std::sort(ends.begin(), ends.end(), [](const End& a, const End& b) {
+    return std::tie(a.ts, a.leaves, a.run) < std::tie(b.ts, b.leaves, b.run);
+  });
+  struct Peak {
+    size_t depth = 0;
+    int64_t ts = 0;
+    size_t cell = 0;
+    bool whole_cell = false;
+  };
+  std::vector<Peak> peaks;
+  size_t depth = 0;
+  bool rising = false;
+  for (const End& end : ends) {
+    if (end.leaves) {
+      if (rising && depth > survey.options().fan_in) {
+        peaks.push_back({depth, end.ts, runs[end.run].last_cell, false});
+      }
+      depth--;
+    } else {
+      depth++;
+    }
+    rising = !end.leaves;
+  }
+  const size_t cell_runs_max = kCellRunsPerFanIn * survey.options().fan_in;
+  for (size_t c = 0; c < survey.cells().size(); c++) {
+    const Cell& cell = survey.cells()[c];
+    if (cell.crowded || cell.flushed.size() + cell.crossing.size() <= cell_runs_max) continue;
+    peaks.push_back({cell.flushed.size() + cell.crossing.size(), 0, c, true});
+  }
+  std::stable_sort(peaks.begin(), peaks.end(),
+                   [](const Peak& a, const Peak& b) { return a.depth > b.depth; });
+  if (peaks.size() > heaps_max) peaks.resize(heaps_max);
+  std::vector<Heap> heaps;
+  for (const Peak& peak : peaks) {
+    Heap heap;
+    heap.cell = peak.cell;
+    if (peak.whole_cell) {
+      const Cell& cell = survey.cells()[peak.cell];
+      heap.runs = cell.flushed;
+      heap.runs.insert(heap.runs.end(), cell.crossing.begin(), cell.crossing.end());
+      std::sort(heap.runs.begin(), heap.runs.end());
+    } else {
+      for (uint32_t r = 0; r < runs.size(); r++) {
+        if (runs[r].level == 0 && runs[r].range.Contains(peak.ts)) heap.runs.push_back(r);
+      }
+    }
+    heaps.push_back(std::move(heap));
+  }
+  return heaps;
+}
+
+std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint32_t>& heap) {
+  const std::vector<Run>& runs = survey.runs();
+  std::vector<uint64_t> before{0};
+  for (uint32_t r : heap) before.push_back(before.back() + runs[r].bytes);
+  size_t best_first = 0;
+  size_t best_size = 0;
+  uint64_t best_bytes = 0;
+  auto try_size = [&](size_t size) {
+    for (size_t first = 0; first + size <= heap.size(); first++) {
+      uint64_t bytes = before[first + size] - before[first];
+      if (size > 2 && bytes > survey.options().job_bytes_max) continue;
+      // bytes / (size - 1), compared without dividing; of equals the larger group.
+      if (best_size == 0 || static_cast<__uint128_t>(bytes) * (best_size - 1) <=
+                                static_cast<__uint128_t>(best_bytes) * (size - 1)) {
+        best_first = first;
+        best_size = size;
+        best_bytes = bytes;
+      }
+    }
+  };
+  const size_t most = std::min(heap.size(), kGroupMax);
+  for (size_t size = 2; size <= most; size = size < 16 ? size + 1 : size * 2) try_size(size);
+  if (most > 16) try_size(most);
+  auto first = heap.begin() + static_cast<ptrdiff_t>(best_first);
+  return {first, first + static_cast<ptrdiff_t>(best_size)};
+}
+
+}  // namespace nexus::compaction

@@ -1,0 +1,44 @@
+// Which cells are to be settled now, and where too many runs of level 0 lie on each other.
+//
+// Threading: pure functions.
+
+#ifndef NEXUS_COMPACTION_RIPENESS_H_
+#define NEXUS_COMPACTION_RIPENESS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "compaction/job_builder.h"
+#include "compaction/survey.h"
+
+namespace nexus::compaction {
+
+// Runs of level 0 that one window holds or is reached by before they are joined though its time has
+// not come: what a query of that window reads at most. A multiple of fan_in.
+inline constexpr size_t kCellRunsPerFanIn = 8;
+
+struct RipeSpan {
+  CellSpan span;
+  bool late = false;  // runs with only late samples in it are taken too
+  size_t runs = 0;    // that it makes fewer
+};
+
+// Adjacent cells that are to be settled in one job, in order of time.
+std::vector<RipeSpan> FindRipe(const Survey& survey);
+
+struct Heap {
+  size_t cell = 0;
+  std::vector<uint32_t> runs;  // of level 0, that all overlap or share the cell, in write order
+};
+
+// The most overlapped instants and the fullest cells, at most `heaps_max`, the worst first.
+std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max);
+
+// The group of consecutive runs whose joining costs the fewest bytes for each run that it takes
+// away, and has at most `job_bytes_max` if it is more than two.
+std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint32_t>& heap);
+
+}  // namespace nexus::compaction
+
+#endif  // NEXUS_COMPACTION_RIPENESS_H_
