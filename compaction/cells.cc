@@ -11,15 +11,29 @@ namespace {
 constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
 constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 
-struct Covering {
-  TimeRange range;
-  uint64_t bytes = 0;
-};
-
 // The windows of one level within a stretch of time, with the bytes of the layers over each.
 class Grid {
  public:
-  Grid(const std::vector<Covering>& coverings, TimeRange bounds, int64_t width_ns)
+  // Wraps around, and is exact again when what was added is taken away; only a map of more than
+  // 2^64 bytes would make it wrong, and then merely large cells small or small ones large.
+  struct Load {
+    uint64_t bytes = 0;
+    uint64_t layers = 0;
+    uint64_t settled = 0;  // layers that have the grid's level already
+
+    void Add(const Load& other) {
+      bytes += other.bytes;
+      layers += other.layers;
+      settled += other.settled;
+    }
+    void Remove(const Load& other) {
+      bytes -= other.bytes;
+      layers -= other.layers;
+      settled -= other.settled;
+    }
+  };
+
+  Grid(const std::vector<Covering>& coverings, TimeRange bounds, uint32_t level, int64_t width_ns)
       : width_ns_(width_ns) {
     for (const Covering& covering : coverings) {
       TimeRange range = Intersection(covering.range, bounds);
@@ -36,47 +50,28 @@ class Grid {
       TimeRange range = Intersection(covering.range, bounds);
       size_t first = PlaceOf(range.first);
       size_t last = PlaceOf(range.last);
-      come_[first].Add(covering);
-      go_[last].Add(covering);
+      const Load load{covering.bytes, 1, covering.level == level ? uint64_t{1} : 0};
+      come_[first].Add(load);
+      go_[last].Add(load);
     }
   }
 
-  // Calls `emit(first index, last index, bytes)` for each window with an end of a layer in it, and
+  // Calls `emit(first index, last index, load)` for each window with an end of a layer in it, and
   // for each stretch of covered windows between two such.
   template <typename Emit>
   void ForEach(Emit emit) const {
     Load load;
     for (size_t i = 0; i < ends_.size(); i++) {
       load.Add(come_[i]);
-      emit(ends_[i], ends_[i], load.bytes);
+      emit(ends_[i], ends_[i], load);
       load.Remove(go_[i]);
       if (load.layers > 0 && ends_[i + 1] - ends_[i] > 1) {
-        emit(ends_[i] + 1, ends_[i + 1] - 1, load.bytes);
+        emit(ends_[i] + 1, ends_[i + 1] - 1, load);
       }
     }
   }
 
  private:
-  // Wraps around, and is exact again when what was added is taken away; only a map of more than
-  // 2^64 bytes would make it wrong, and then merely large cells small or small ones large.
-  struct Load {
-    uint64_t bytes = 0;
-    uint64_t layers = 0;
-
-    void Add(const Covering& covering) {
-      bytes += covering.bytes;
-      layers++;
-    }
-    void Add(const Load& other) {
-      bytes += other.bytes;
-      layers += other.layers;
-    }
-    void Remove(const Load& other) {
-      bytes -= other.bytes;
-      layers -= other.layers;
-    }
-  };
-
   size_t PlaceOf(int64_t ts) const {
     auto found = std::lower_bound(ends_.begin(), ends_.end(), WindowIndex(ts, width_ns_));
     return static_cast<size_t>(found - ends_.begin());
@@ -100,10 +95,12 @@ class CellMaker {
     }
     if (here.empty()) return;
     int64_t width_ns = options_.windows.width_ns(std::max(target, 1u));
-    Grid(here, bounds, width_ns).ForEach([&](int64_t first, int64_t last, uint64_t bytes) {
+    Grid grid(here, bounds, target, width_ns);
+    grid.ForEach([&](int64_t first, int64_t last, const Grid::Load& load) {
       // An index times the width may lie below int64, where the window is cut.
       TimeRange range{FirstOf(first, width_ns, bounds), LastOf(last, width_ns, bounds)};
-      if (target > 1 && bytes > options_.job_bytes_max) {
+      // A window that has its run keeps it, and takes what is added, though it has grown since.
+      if (target > 1 && load.bytes > options_.job_bytes_max && load.settled == 0) {
         Make(here, range, target - 1);
         return;
       }
@@ -162,11 +159,8 @@ std::vector<int64_t> PastBoundaries(const LayerMap& map, const PolicyOptions& op
   return before;
 }
 
-std::vector<Cell> MakeCells(const LayerMap& map, const PolicyOptions& options,
+std::vector<Cell> MakeCells(const std::vector<Covering>& coverings, const PolicyOptions& options,
                             const std::vector<int64_t>& past_before) {
-  std::vector<Covering> coverings;
-  coverings.reserve(map.layers.size());
-  for (const MapLayer& layer : map.layers) coverings.push_back({layer.range, layer.bytes});
   CellMaker maker(options);
   // Windows nest, so the boundaries rise as levels fall: each level has what lies between the
   // boundary of the level above and its own.

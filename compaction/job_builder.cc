@@ -29,6 +29,38 @@ void Append(std::vector<OutputSpan>* spans, OutputSpan span) {
   spans->push_back(span);
 }
 
+// Joining more at a time costs more than it saves: each size is a rewrite the less in 512.
+constexpr size_t kGroupMax = 512;
+
+// The group of consecutive runs whose joining costs the fewest bytes for each run that it takes
+// away, and has at most `job_bytes_max` if it is more than two.
+std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint32_t>& heap) {
+  const std::vector<Run>& runs = survey.runs();
+  std::vector<uint64_t> before{0};
+  for (uint32_t r : heap) before.push_back(before.back() + runs[r].bytes);
+  size_t best_first = 0;
+  size_t best_size = 0;
+  uint64_t best_bytes = 0;
+  auto try_size = [&](size_t size) {
+    for (size_t first = 0; first + size <= heap.size(); first++) {
+      uint64_t bytes = before[first + size] - before[first];
+      if (size > 2 && bytes > survey.options().job_bytes_max) continue;
+      // bytes / (size - 1), compared without dividing; of equals the larger group.
+      if (best_size == 0 || static_cast<__uint128_t>(bytes) * (best_size - 1) <=
+                                static_cast<__uint128_t>(best_bytes) * (size - 1)) {
+        best_first = first;
+        best_size = size;
+        best_bytes = bytes;
+      }
+    }
+  };
+  const size_t most = std::min(heap.size(), kGroupMax);
+  for (size_t size = 2; size <= most; size = size < 16 ? size + 1 : size * 2) try_size(size);
+  if (most > 16) try_size(most);
+  auto first = heap.begin() + static_cast<ptrdiff_t>(best_first);
+  return {first, first + static_cast<ptrdiff_t>(best_size)};
+}
+
 }  // namespace
 
 JobBuilder::JobBuilder(const Survey& survey)
@@ -282,13 +314,43 @@ std::optional<Draft> JobBuilder::Reach(const Goal& goal, std::vector<uint32_t> r
   return std::nullopt;
 }
 
-std::optional<Draft> JobBuilder::Join(const std::vector<uint32_t>& runs) {
-  std::vector<uint32_t> taken = runs;
+std::optional<Draft> JobBuilder::JoinGroup(const std::vector<uint32_t>& group, bool by_cell,
+                                           std::optional<Obstacle>* obstacle) {
+  std::vector<uint32_t> taken = group;
   if (!Trim(&taken) || taken.size() < 2) return std::nullopt;
+  Goal goal;
+  goal.by_cell = by_cell;
   Plan plan;
-  Obstacle obstacle;
-  if (Close({}, &taken, &plan, &obstacle) != Closing::kClosed) return std::nullopt;
-  return Finish(JobKind::kMerge, {}, std::move(taken), plan);
+  Obstacle between;
+  Closing closing = Close(goal, &taken, &plan, &between);
+  if (closing == Closing::kObstacle) *obstacle = between;
+  if (closing != Closing::kClosed) return std::nullopt;
+  return Finish(JobKind::kMerge, goal, std::move(taken), plan);
+}
+
+std::optional<Draft> JobBuilder::Join(const std::vector<uint32_t>& heap) {
+  std::vector<std::vector<uint32_t>> waiting{heap};
+  while (!waiting.empty()) {
+    std::vector<uint32_t> part = std::move(waiting.back());
+    waiting.pop_back();
+    if (part.size() < 2) continue;
+    std::vector<uint32_t> group = CheapestGroup(survey_, part);
+    std::optional<Obstacle> obstacle;
+    std::optional<Draft> draft = JoinGroup(group, false, &obstacle);
+    if (draft.has_value()) return draft;
+    if (!obstacle.has_value()) continue;
+    // Finer pieces do not reach over the run between; they are more files.
+    draft = JoinGroup(group, true, &obstacle);
+    if (draft.has_value()) return draft;
+    // No group may hold runs from before and from after it.
+    const OrderRange& between = runs_[obstacle->run].order;
+    auto after = std::find_if(part.begin(), part.end(),
+                              [&](uint32_t r) { return between.high < runs_[r].order.high; });
+    if (after == part.begin() || after == part.end()) continue;
+    waiting.emplace_back(part.begin(), after);
+    waiting.emplace_back(after, part.end());
+  }
+  return std::nullopt;
 }
 
 std::optional<Draft> JobBuilder::Cut(uint32_t run) {

@@ -49,8 +49,9 @@ class JobBuilder {
   // All runs of the cells into one run a window, of `span.level`. Runs that reach into the cells
   // with late samples only are taken if `late`.
   std::optional<Draft> Settle(CellSpan span, bool late);
-  // Runs of level 0, which overlap or share a cell, into one, cut where windows of their time end.
-  std::optional<Draft> Join(const std::vector<uint32_t>& runs);
+  // The cheapest group of consecutive runs of `heap` into one, cut where windows of their time end.
+  // The runs are of level 0, in write order, and all overlap at an instant or share a cell.
+  std::optional<Draft> Join(const std::vector<uint32_t>& heap);
   // One run of level 0 into a piece for each cell it reaches into.
   std::optional<Draft> Cut(uint32_t run);
   // One run again as it is.
@@ -92,13 +93,16 @@ class JobBuilder {
   template <typename Other>
   std::optional<uint32_t> Meets(const Plan& plan, const Other& other) const;
   Closing Close(const Goal& goal, std::vector<uint32_t>* runs, Plan* plan, Obstacle* obstacle);
-  // Takes away what cannot be an input now, newest first.
+  // Takes away what cannot be an input now and what is later than that.
   bool Trim(std::vector<uint32_t>* runs) const;
   std::optional<Draft> Finish(JobKind kind, const Goal& goal, std::vector<uint32_t> runs,
                               const Plan& plan) const;
   std::vector<OutputSpan> Outputs(const Goal& goal, const Plan& plan) const;
   std::optional<Draft> SettleWindow(TimeRange window, uint32_t level);
   std::optional<Draft> Reach(const Goal& goal, std::vector<uint32_t> runs);
+  // Sets `obstacle` if that is why there is no draft.
+  std::optional<Draft> JoinGroup(const std::vector<uint32_t>& group, bool by_cell,
+                                 std::optional<Obstacle>* obstacle);
   bool Lowers(const Goal& goal, const std::vector<uint32_t>& runs, const Plan& plan) const;
 
   const Survey& survey_;

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/time_text.h"
@@ -104,8 +105,25 @@ std::set<int64_t> Places(const LayerMap& map, const Job& job) {
   return places;
 }
 
+// By layer, whether it keeps the windows of its level. Parts of a run do so together or not at all.
+std::vector<char> KeepsWindows(const LayerMap& map, const WindowSettings& windows) {
+  std::set<std::pair<uint32_t, OrderRange>> across;
+  for (const MapLayer& layer : map.layers) {
+    if (layer.level == 0 || layer.level > windows.levels() ||
+        !WithinOneWindow(layer.range, windows.width_ns(layer.level))) {
+      across.emplace(layer.level, layer.order);
+    }
+  }
+  std::vector<char> keeps;
+  for (const MapLayer& layer : map.layers) {
+    keeps.push_back(!across.contains({layer.level, layer.order}));
+  }
+  return keeps;
+}
+
 // One output window: its order, and that nothing else lies in it.
-Status CheckOutput(const LayerMap& map, const std::vector<char>& is_input, const Job& job,
+Status CheckOutput(const LayerMap& map, const std::vector<char>& is_input,
+                   const std::vector<char>& keeps_windows, const Job& job,
                    const OutputWindow& output) {
   TimeRange range{kMax, kMin};
   for (uint32_t input : job.inputs) {
@@ -122,7 +140,7 @@ Status CheckOutput(const LayerMap& map, const std::vector<char>& is_input, const
     }
     // What is written again in place may lie beside others that are to be joined with it.
     if (output.level > 0 && job.kind != JobKind::kRewrite && layer.level == output.level &&
-        output.window.Contains(layer.range)) {
+        keeps_windows[i] && output.window.Contains(layer.range)) {
       return FailedPrecondition("{} is no input and lies in the window of an output", Shown(layer));
     }
   }
@@ -208,6 +226,7 @@ Status CheckPick(const LayerMap& map, const PolicyOptions& options, const Job& j
   for (uint32_t input : job.inputs) is_input[input] = 1;
   NEXUS_RETURN_IF_ERROR(CheckWhole(map, is_input, job));
   NEXUS_RETURN_IF_ERROR(CheckRunning(map, job));
+  const std::vector<char> keeps_windows = KeepsWindows(map, options.windows);
   for (int64_t ts : Places(map, job)) {
     bool any = false;
     // The same windows as a merge finds.
@@ -223,7 +242,7 @@ Status CheckPick(const LayerMap& map, const PolicyOptions& options, const Job& j
     if (output.window != window) {
       return FailedPrecondition("the output window at {} is not that of its span", FormatTime(ts));
     }
-    NEXUS_RETURN_IF_ERROR(CheckOutput(map, is_input, job, output));
+    NEXUS_RETURN_IF_ERROR(CheckOutput(map, is_input, keeps_windows, job, output));
   }
   return OkStatus();
 }

@@ -19,6 +19,12 @@
 namespace nexus::compaction {
 namespace {
 
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+
+// A run that lies over several cells is cut after so many windows of level 2: by then the day that
+// it came in is past, and it would have been taken along if it were only one of today's late.
+constexpr int64_t kCutAgeWidths = 3;
+
 // Heaps looked at in one call. Those left over are the lesser ones, and come up in a later call.
 constexpr size_t kHeapsMax = 64;
 
@@ -112,14 +118,15 @@ class Picker {
         return s.span.first <= heap.cell && heap.cell <= s.span.last;
       });
       if (span != ripe.end() && Settle(*span, JobClass::kOverlap)) continue;
-      Take(builder_.Join(CheapestGroup(survey_, heap.runs)), JobClass::kOverlap);
+      Take(builder_.Join(heap.runs), JobClass::kOverlap);
     }
   }
 
   // Runs that lie over cells whose time has come, and went with none of them.
   void PickCuts() {
     const PolicyOptions& options = survey_.options();
-    const int64_t age_ns = options.windows.width_ns(std::min(2u, options.windows.levels()));
+    const int64_t width_ns = options.windows.width_ns(std::min(2u, options.windows.levels()));
+    const int64_t age_ns = width_ns > kMax / kCutAgeWidths ? kMax : kCutAgeWidths * width_ns;
     for (uint32_t r = 0; r < survey_.runs().size() && !full(); r++) {
       const Run& run = survey_.runs()[r];
       if (run.level > 0 || taken_[r] || survey_.Windows(run.first_cell, run.last_cell) < 2) {
@@ -177,6 +184,7 @@ class Picker {
 
 std::vector<Job> PickJobs(const LayerMap& map, const PolicyOptions& options, size_t max_jobs) {
   NEXUS_CHECK(options.fan_in >= 2);
+  NEXUS_CHECK(options.overlap_max >= 2);
   if (map.layers.empty() || max_jobs == 0) return {};
   return Picker(map, options, max_jobs).Pick();
 }

@@ -23,10 +23,16 @@ namespace nexus::compaction {
 struct PolicyOptions {
   WindowSettings windows;
 
-  // How many flushes are waited for before they are merged, and how many layers of level 0 may
-  // overlap at one instant before they are merged whatever their windows. Default 8, at least 2.
-  // More of it writes less and lets queries read more layers.
+  // How many flushes are waited for before they go into windows together. Default 8, at least 2.
+  // More of it writes less, and leaves more layers to be opened. Of level 0 one window may have
+  // 8 times as many before they are joined though its time has not come.
   uint32_t fan_in = 8;
+
+  // How many runs of level 0 may overlap at one instant before they are joined. Default 12, at
+  // least 2. With those of the levels above it is the most that a query of one instant reads. More
+  // of it writes less when much data comes out of order: n flushes that all overlap are written
+  // about t times over, where t is the least with (overlap_max + t)! / (overlap_max! t!) >= n.
+  uint32_t overlap_max = 12;
 
   // A window counts as finished, and is merged whole into one layer of its level, when nothing was
   // added to it for so long. Default 2 hours. Longer delays the best compression of backfilled

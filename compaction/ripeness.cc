@@ -3,12 +3,15 @@
 #include "compaction/ripeness.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
 
 namespace nexus::compaction {
 namespace {
+
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 
 // A window that has its run is written again only for at least this share of its bytes: half, so
 // that late data costs at most three bytes for each of its own (itself, and the run at most twice).
@@ -19,14 +22,14 @@ constexpr uint64_t kRemainderShare = 16;
 // A window is still being written to if more than this share of what is new in it is fresh.
 constexpr uint64_t kFreshShare = 8;
 
-// Joining more at a time costs more than it saves: each size is a rewrite the less in 512.
-constexpr size_t kGroupMax = 512;
-
-// How long what is too small to be worth its window's rewriting waits for more: until the window
-// above could take it, and at the top for as long again.
+// How long what is too small to be worth its window's rewriting waits. Below the top the window
+// above takes it along when it is past, which is within three of its widths also where nothing is
+// written any more (PastHorizon); so only what that cannot take gets here.
 int64_t AgeLimit(const Survey& survey, uint32_t level) {
   const WindowSettings& windows = survey.options().windows;
-  return windows.width_ns(std::min(level + 1, windows.levels()));
+  if (level == windows.levels()) return windows.width_ns(level);
+  const int64_t width_ns = windows.width_ns(level + 1);
+  return width_ns > kMax / 3 ? kMax : 3 * width_ns;
 }
 
 double Length(TimeRange range) {
@@ -221,7 +224,7 @@ std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max) {
   bool rising = false;
   for (const End& end : ends) {
     if (end.leaves) {
-      if (rising && depth > survey.options().fan_in) {
+      if (rising && depth > survey.options().overlap_max) {
         peaks.push_back({depth, end.ts, runs[end.run].last_cell, false});
       }
       depth--;
@@ -256,33 +259,6 @@ std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max) {
     heaps.push_back(std::move(heap));
   }
   return heaps;
-}
-
-std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint32_t>& heap) {
-  const std::vector<Run>& runs = survey.runs();
-  std::vector<uint64_t> before{0};
-  for (uint32_t r : heap) before.push_back(before.back() + runs[r].bytes);
-  size_t best_first = 0;
-  size_t best_size = 0;
-  uint64_t best_bytes = 0;
-  auto try_size = [&](size_t size) {
-    for (size_t first = 0; first + size <= heap.size(); first++) {
-      uint64_t bytes = before[first + size] - before[first];
-      if (size > 2 && bytes > survey.options().job_bytes_max) continue;
-      // bytes / (size - 1), compared without dividing; of equals the larger group.
-      if (best_size == 0 || static_cast<__uint128_t>(bytes) * (best_size - 1) <=
-                                static_cast<__uint128_t>(best_bytes) * (size - 1)) {
-        best_first = first;
-        best_size = size;
-        best_bytes = bytes;
-      }
-    }
-  };
-  const size_t most = std::min(heap.size(), kGroupMax);
-  for (size_t size = 2; size <= most; size = size < 16 ? size + 1 : size * 2) try_size(size);
-  if (most > 16) try_size(most);
-  auto first = heap.begin() + static_cast<ptrdiff_t>(best_first);
-  return {first, first + static_cast<ptrdiff_t>(best_size)};
 }
 
 }  // namespace nexus::compaction

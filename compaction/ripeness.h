@@ -35,10 +35,6 @@ struct Heap {
 // The most overlapped instants and the fullest cells, at most `heaps_max`, the worst first.
 std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max);
 
-// The group of consecutive runs whose joining costs the fewest bytes for each run that it takes
-// away, and has at most `job_bytes_max` if it is more than two.
-std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint32_t>& heap);
-
 }  // namespace nexus::compaction
 
 #endif  // NEXUS_COMPACTION_RIPENESS_H_

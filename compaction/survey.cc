@@ -26,15 +26,19 @@ size_t CellOf(const std::vector<Cell>& cells, int64_t ts) {
 }  // namespace
 
 Survey::Survey(const LayerMap& map, const PolicyOptions& options)
-    : map_(map),
-      options_(options),
-      past_before_(PastBoundaries(map, options)),
-      cells_(MakeCells(map, options, past_before_)) {
+    : map_(map), options_(options), past_before_(PastBoundaries(map, options)) {
+  const std::vector<Part> parts = SortedParts();
+  std::vector<Covering> coverings;
+  for (const Part& part : parts) {
+    const MapLayer& layer = map.layers[part.layer];
+    coverings.push_back({layer.range, layer.bytes, part.level});
+  }
+  cells_ = MakeCells(coverings, options, past_before_);
   windows_before_.push_back(0);
   for (const Cell& cell : cells_) {
     windows_before_.push_back(windows_before_.back() + cell.windows);
   }
-  MakeRuns();
+  MakeRuns(parts);
   FindBodies();
   FillCells();
 }
@@ -69,14 +73,27 @@ std::vector<Survey::Part> Survey::SortedParts() const {
 
 bool Survey::Continues(const Run& run, const Part& part) const {
   const MapLayer& layer = map_.layers[part.layer];
-  if (run.order != layer.order || run.level != part.level) return false;
-  // Pieces of level 0 that share no cell come from different windows of the job that made them.
-  if (run.level == 0) return CellOf(cells_, layer.range.first) <= run.last_cell;
+  // Parts of a run were written at one level; parts come here by level, then by time.
+  if (run.order != layer.order || map_.layers[run.layers.back()].level != layer.level ||
+      run.level != part.level) {
+    return false;
+  }
+  if (run.level == 0) {
+    if (run.range.Overlaps(layer.range)) return true;
+    // Pieces of level 0 that share no cell come from different windows of the job that made them,
+    // and so do those with another of its outputs between them.
+    if (CellOf(cells_, layer.range.first) > run.last_cell) return false;
+    const TimeRange gap{run.range.last, layer.range.first};
+    return std::none_of(map_.layers.begin(), map_.layers.end(), [&](const MapLayer& other) {
+      return other.range.Overlaps(gap) && other.order.Intersects(run.order) &&
+             (other.order != run.order || other.level != layer.level);
+    });
+  }
   return WithinOneWindow(Hull(run.range, layer.range), options_.windows.width_ns(run.level));
 }
 
-void Survey::MakeRuns() {
-  for (const Part& part : SortedParts()) {
+void Survey::MakeRuns(const std::vector<Part>& parts) {
+  for (const Part& part : parts) {
     const MapLayer& layer = map_.layers[part.layer];
     if (runs_.empty() || !Continues(runs_.back(), part)) {
       Run run;

@@ -2,11 +2,11 @@
 //
 // A *run* is a layer, or all parts of one that a merge split by size; the policy takes it whole. A
 // *cell* is a window that has a target level, the one its contents are to be brought to: of the
-// windows that hold an instant, the widest that is past and holds no more than a job may merge; the
-// window of level 1, with target 0, where none is past. Time in which no run begins or ends is one
-// cell of many windows, so that two samples a century apart cost nothing. Layers that do not fit a
-// window of their level, because the settings were changed, count as layers of level 0.
-// Threading: immutable once made.
+// windows that hold an instant, the widest that is past and holds no more than a job may merge, or
+// has a run of its level already; the window of level 1, with target 0, where none is past. Time in
+// which no run begins or ends is one cell of many windows, so that two samples a century apart cost
+// nothing. Layers that do not fit a window of their level, because the settings were changed, count
+// as layers of level 0. Threading: immutable once made.
 
 #ifndef NEXUS_COMPACTION_SURVEY_H_
 #define NEXUS_COMPACTION_SURVEY_H_
@@ -86,7 +86,7 @@ class Survey {
   };
   std::vector<Part> SortedParts() const;
   bool Continues(const Run& run, const Part& part) const;
-  void MakeRuns();
+  void MakeRuns(const std::vector<Part>& parts);
   void FindBodies();
   void FillCells();
 
