@@ -123,12 +123,16 @@ void Survey::MakeRuns(const std::vector<Part>& parts) {
 }
 
 void Survey::FindBodies() {
-  // Runs are sorted by where their order ends.
+  // Runs are sorted by where their order ends. A sample beyond the clock says nothing of where
+  // the others are.
   int64_t newest = std::numeric_limits<int64_t>::min();
   for (Run& run : runs_) {
     run.body = run.range;
-    TimeRange fresh{std::max(run.range.first, newest), std::min(run.range.last, map_.now_ns)};
-    if (newest < fresh.last && !fresh.empty()) run.body = fresh;
+    const int64_t last = std::min(run.range.last, map_.now_ns);
+    if (newest < last) {
+      const TimeRange fresh{std::max(run.range.first, newest + 1), last};
+      if (!fresh.empty()) run.body = fresh;
+    }
     if (run.range.last <= map_.now_ns) newest = std::max(newest, run.range.last);
   }
 }
