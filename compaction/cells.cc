@@ -87,21 +87,30 @@ class CellMaker {
  public:
   explicit CellMaker(const PolicyOptions& options) : options_(options) {}
 
-  // Cells of `target`, or of lower ones where windows of it hold too much.
+  // Cells of `target`, or of lower ones where windows of it hold too much. `coverings` are in order
+  // of where they begin.
   void Make(const std::vector<Covering>& coverings, TimeRange bounds, uint32_t target) {
     std::vector<Covering> here;
+    here.reserve(coverings.size());
     for (const Covering& covering : coverings) {
       if (covering.range.Overlaps(bounds)) here.push_back(covering);
     }
     if (here.empty()) return;
-    int64_t width_ns = options_.windows.width_ns(std::max(target, 1u));
-    Grid grid(here, bounds, target, width_ns);
+    const int64_t width_ns = options_.windows.width_ns(std::max(target, 1u));
+    const Grid grid(here, bounds, target, width_ns);
+    // Those that began and have not ended, in front of the window at hand.
+    std::vector<Covering> open;
+    size_t next = 0;
     grid.ForEach([&](int64_t first, int64_t last, const Grid::Load& load) {
       // An index times the width may lie below int64, where the window is cut.
-      TimeRange range{FirstOf(first, width_ns, bounds), LastOf(last, width_ns, bounds)};
+      const TimeRange range{FirstOf(first, width_ns, bounds), LastOf(last, width_ns, bounds)};
       // A window that has its run keeps it, and takes what is added, though it has grown since.
       if (target > 1 && load.bytes > options_.job_bytes_max && load.settled == 0) {
-        Make(here, range, target - 1);
+        for (; next < here.size() && here[next].range.first <= range.last; next++) {
+          open.push_back(here[next]);
+        }
+        std::erase_if(open, [&](const Covering& c) { return c.range.last < range.first; });
+        Make(open, range, target - 1);
         return;
       }
       Cell cell;
@@ -159,8 +168,10 @@ std::vector<int64_t> PastBoundaries(const LayerMap& map, const PolicyOptions& op
   return before;
 }
 
-std::vector<Cell> MakeCells(const std::vector<Covering>& coverings, const PolicyOptions& options,
+std::vector<Cell> MakeCells(std::vector<Covering> coverings, const PolicyOptions& options,
                             const std::vector<int64_t>& past_before) {
+  std::sort(coverings.begin(), coverings.end(),
+            [](const Covering& a, const Covering& b) { return a.range.first < b.range.first; });
   CellMaker maker(options);
   // Windows nest, so the boundaries rise as levels fall: each level has what lies between the
   // boundary of the level above and its own.

@@ -24,7 +24,7 @@ struct Covering {
 
 // The cells of the time that is covered by layers, in order, without their runs. Every window that
 // a layer begins or ends in is a cell of its own.
-std::vector<Cell> MakeCells(const std::vector<Covering>& coverings, const PolicyOptions& options,
+std::vector<Cell> MakeCells(std::vector<Covering> coverings, const PolicyOptions& options,
                             const std::vector<int64_t>& past_before);
 
 }  // namespace nexus::compaction

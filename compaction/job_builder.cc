@@ -64,7 +64,7 @@ std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint
 }  // namespace
 
 JobBuilder::JobBuilder(const Survey& survey)
-    : survey_(survey), runs_(survey.runs()), cells_(survey.cells()), member_(runs_.size()) {}
+    : survey_(survey), runs_(survey.runs()), cells_(survey.cells()) {}
 
 int64_t JobBuilder::PieceWidth(const Goal& goal, const Cell& cell) const {
   const WindowSettings& windows = survey_.options().windows;
@@ -74,25 +74,21 @@ int64_t JobBuilder::PieceWidth(const Goal& goal, const Cell& cell) const {
   return cell.width_ns;
 }
 
-JobBuilder::Plan JobBuilder::MakePlan(const Goal& goal, const std::vector<uint32_t>& runs) const {
+JobBuilder::Plan JobBuilder::EmptyPlan(const Goal& goal) const {
   Plan plan;
-  size_t last_cell = 0;
-  plan.first_cell = cells_.size();
-  for (uint32_t r : runs) {
-    plan.first_cell = std::min(plan.first_cell, runs_[r].first_cell);
-    last_cell = std::max(last_cell, runs_[r].last_cell);
-  }
-  int64_t window = 0;
-  for (size_t c = plan.first_cell; c <= last_cell; c++) {
-    const Cell& cell = cells_[c];
-    bool in_goal = InGoal(goal, cell);
-    int64_t width_ns = PieceWidth(goal, cell);
+  plan.member.resize(runs_.size());
+  plan.region_of.reserve(cells_.size());
+  int64_t window = 0;     // the last of the piece width of the cell before
+  int64_t width_ns = -1;  // of that cell's pieces
+  for (const Cell& cell : cells_) {
+    const bool in_goal = InGoal(goal, cell);
+    const int64_t width_before = width_ns;
+    width_ns = PieceWidth(goal, cell);
     bool joined = false;
     if (!plan.regions.empty() && plan.regions.back().in_goal == in_goal) {
       joined = in_goal ? goal.one_window
-                       : width_ns != cell.width_ns &&
-                             WindowIndex(cell.range.first, width_ns) == window &&
-                             PieceWidth(goal, cells_[c - 1]) == width_ns;
+                       : width_ns != cell.width_ns && width_ns == width_before &&
+                             WindowIndex(cell.range.first, width_ns) == window;
     }
     if (!joined) {
       plan.regions.emplace_back();
@@ -101,79 +97,72 @@ JobBuilder::Plan JobBuilder::MakePlan(const Goal& goal, const std::vector<uint32
     window = WindowIndex(cell.range.last, width_ns);
     plan.region_of.push_back(static_cast<uint32_t>(plan.regions.size() - 1));
   }
-  for (uint32_t r : runs) {
-    const Run& run = runs_[r];
-    for (size_t c = run.first_cell; c <= run.last_cell; c++) {
-      Plan::Region& region = plan.regions[plan.region_of[c - plan.first_cell]];
-      TimeRange range = Intersection(run.range, cells_[c].range);
-      if (!range.empty()) {
-        region.range = region.used ? Hull(region.range, range) : range;
-        region.order = region.used ? OrderRange{std::min(region.order.low, run.order.low),
-                                                std::max(region.order.high, run.order.high)}
-                                   : run.order;
-        region.used = true;
-      }
-    }
-  }
-  for (size_t i = 0; i < plan.region_of.size(); i++) {
-    Plan::Region& region = plan.regions[plan.region_of[i]];
-    if (cells_[plan.first_cell + i].range.Overlaps(region.range)) {
-      region.windows += cells_[plan.first_cell + i].windows;
-    }
-  }
   return plan;
 }
 
-template <typename Other>
-std::optional<uint32_t> JobBuilder::Meets(const Plan& plan, const Other& other) const {
-  for (uint32_t i = 0; i < plan.regions.size(); i++) {
+void JobBuilder::Add(uint32_t r, Plan* plan) const {
+  const Run& run = runs_[r];
+  auto join = [](OrderRange a, OrderRange b) {
+    return OrderRange{std::min(a.low, b.low), std::max(a.high, b.high)};
+  };
+  const bool first = plan->runs.empty();
+  plan->runs.push_back(r);
+  plan->member[r] = 1;
+  plan->range = first ? run.range : Hull(plan->range, run.range);
+  plan->order = first ? run.order : join(plan->order, run.order);
+  plan->first_cell = first ? run.first_cell : std::min(plan->first_cell, run.first_cell);
+  plan->last_cell = first ? run.last_cell : std::max(plan->last_cell, run.last_cell);
+  for (size_t c = run.first_cell; c <= run.last_cell; c++) {
+    Plan::Region& region = plan->regions[plan->region_of[c]];
+    const TimeRange range = Intersection(run.range, cells_[c].range);
+    region.range = region.used ? Hull(region.range, range) : range;
+    region.order = region.used ? join(region.order, run.order) : run.order;
+    region.used = true;
+  }
+}
+
+std::optional<uint32_t> JobBuilder::Meets(const Plan& plan, const Run& run) const {
+  if (!plan.range.Overlaps(run.range) || !plan.order.Intersects(run.order)) return std::nullopt;
+  for (uint32_t i = plan.region_of[run.first_cell]; i <= plan.region_of[run.last_cell]; i++) {
     const Plan::Region& region = plan.regions[i];
-    if (region.used && region.range.Overlaps(other.range) && region.order.Intersects(other.order)) {
+    if (region.used && region.range.Overlaps(run.range) && region.order.Intersects(run.order)) {
       return i;
     }
   }
   return std::nullopt;
 }
 
-JobBuilder::Closing JobBuilder::Close(const Goal& goal, std::vector<uint32_t>* runs, Plan* plan,
-                                      Obstacle* obstacle) {
-  while (true) {
-    *plan = MakePlan(goal, *runs);
-    TimeRange range{kMax, kMin};
-    OrderRange order{MapMemtable::kOrderEnd, {}};
-    std::fill(member_.begin(), member_.end(), 0);
-    for (uint32_t r : *runs) {
-      member_[r] = 1;
-      range = Hull(range, runs_[r].range);
-      order.low = std::min(order.low, runs_[r].order.low);
-      order.high = std::max(order.high, runs_[r].order.high);
+bool JobBuilder::MeetsMemtable(const Plan& plan) const {
+  for (const MapMemtable& memtable : survey_.map().memtables) {
+    if (!plan.range.Overlaps(memtable.range) || !plan.order.Intersects(memtable.order)) continue;
+    for (const Plan::Region& region : plan.regions) {
+      if (region.used && region.range.Overlaps(memtable.range) &&
+          region.order.Intersects(memtable.order)) {
+        return true;
+      }
     }
-    bool grown = false;
+  }
+  return false;
+}
+
+JobBuilder::Closing JobBuilder::Close(Plan* plan, Obstacle* obstacle) const {
+  bool grown = true;
+  while (grown) {
+    grown = false;
     for (uint32_t r = 0; r < runs_.size(); r++) {
-      const Run& run = runs_[r];
-      if (member_[r] || !range.Overlaps(run.range) || !order.Intersects(run.order)) continue;
-      std::optional<uint32_t> region = Meets(*plan, run);
+      if (plan->member[r]) continue;
+      const std::optional<uint32_t> region = Meets(*plan, runs_[r]);
       if (!region.has_value()) continue;
-      if (run.busy || (run.level == 0 && run.pinned)) return Closing::kImpossible;
-      if (run.level > 0) {
+      if (runs_[r].busy || (runs_[r].level == 0 && runs_[r].pinned)) return Closing::kImpossible;
+      if (runs_[r].level > 0) {
         *obstacle = {r, *region};
         return Closing::kObstacle;
       }
-      runs->push_back(r);
+      Add(r, plan);
       grown = true;
     }
-    if (grown) {
-      std::sort(runs->begin(), runs->end());
-      continue;
-    }
-    for (const MapMemtable& memtable : survey_.map().memtables) {
-      if (range.Overlaps(memtable.range) && order.Intersects(memtable.order) &&
-          Meets(*plan, memtable).has_value()) {
-        return Closing::kImpossible;
-      }
-    }
-    return Closing::kClosed;
   }
+  return MeetsMemtable(*plan) ? Closing::kImpossible : Closing::kClosed;
 }
 
 bool JobBuilder::Trim(std::vector<uint32_t>* runs) const {
@@ -183,32 +172,38 @@ bool JobBuilder::Trim(std::vector<uint32_t>* runs) const {
   for (uint32_t r : *runs) {
     if (runs_[r].level == 0) continue;
     if (runs_[r].busy) return false;
-    layers += runs_[r].layers.size();
+    layers += survey_.LayersOf(runs_[r]).size();
   }
   const uint64_t layers_max = survey_.options().job_layers_max;
   bool stopped = layers > layers_max;
   std::erase_if(*runs, [&](uint32_t r) {
     const Run& run = runs_[r];
     if (run.level > 0) return false;
-    stopped |= run.busy || run.pinned || layers + run.layers.size() > layers_max;
-    if (!stopped) layers += run.layers.size();
+    stopped |= run.busy || run.pinned || layers + survey_.LayersOf(run).size() > layers_max;
+    if (!stopped) layers += survey_.LayersOf(run).size();
     return stopped;
   });
   return !runs->empty() && layers <= layers_max;
 }
 
-bool JobBuilder::Lowers(const Goal& goal, const std::vector<uint32_t>& runs,
-                        const Plan& plan) const {
+bool JobBuilder::Lowers(const Goal& goal, const Plan& plan) const {
   const uint64_t levels = survey_.options().windows.levels();
   uint64_t before = 0;
-  for (uint32_t r : runs) before += survey_.Weight(runs_[r]);
+  for (uint32_t r : plan.runs) before += survey_.Weight(runs_[r]);
   uint64_t after = 0;
-  for (const Plan::Region& region : plan.regions) {
-    if (!region.used) continue;
+  size_t c = plan.first_cell;
+  while (c <= plan.last_cell) {
+    const uint32_t r = plan.region_of[c];
+    const Plan::Region& region = plan.regions[r];
+    uint64_t windows = 0;
+    for (; c <= plan.last_cell && plan.region_of[c] == r; c++) {
+      if (region.used && cells_[c].range.Overlaps(region.range)) windows += cells_[c].windows;
+    }
+    if (windows == 0) continue;
     if (region.in_goal) {
-      after += (goal.one_window ? 1 : region.windows) * (levels + 1 - goal.level);
+      after += (goal.one_window ? 1 : windows) * (levels + 1 - goal.level);
     } else {
-      after += (levels + 2) * region.windows - 1;
+      after += (levels + 2) * windows - 1;
     }
   }
   return after < before;
@@ -222,8 +217,8 @@ std::vector<OutputSpan> JobBuilder::Outputs(const Goal& goal, const Plan& plan) 
     goal_done = true;
     Append(&spans, {goal.range, goal.level, windows.width_ns(goal.level)});
   };
-  for (size_t i = 0; i < plan.region_of.size(); i++) {
-    const Cell& cell = cells_[plan.first_cell + i];
+  for (size_t c = plan.first_cell; c <= plan.last_cell; c++) {
+    const Cell& cell = cells_[c];
     if (!goal_done && cell.range.first >= goal.range.first) append_goal();
     if (InGoal(goal, cell)) continue;
     Append(&spans, {cell.range, 0, PieceWidth(goal, cell)});
@@ -242,21 +237,20 @@ std::vector<OutputSpan> JobBuilder::Outputs(const Goal& goal, const Plan& plan) 
   return spans;
 }
 
-std::optional<Draft> JobBuilder::Finish(JobKind kind, const Goal& goal, std::vector<uint32_t> runs,
-                                        const Plan& plan) const {
-  if (!Lowers(goal, runs, plan)) return std::nullopt;
+std::optional<Draft> JobBuilder::Finish(JobKind kind, const Goal& goal, Plan plan) const {
+  if (!Lowers(goal, plan)) return std::nullopt;
   Draft draft;
   draft.kind = kind;
   draft.level = goal.level;
   draft.goal = goal.range;
+  draft.range = plan.range;
   draft.outputs = Outputs(goal, plan);
-  draft.range = {kMax, kMin};
-  for (uint32_t r : runs) {
-    draft.range = Hull(draft.range, runs_[r].range);
+  draft.runs = std::move(plan.runs);
+  std::sort(draft.runs.begin(), draft.runs.end());
+  for (uint32_t r : draft.runs) {
     draft.bytes += runs_[r].bytes;
-    draft.layers += runs_[r].layers.size();
+    draft.layers += survey_.LayersOf(runs_[r]).size();
   }
-  draft.runs = std::move(runs);
   if (draft.layers > survey_.options().job_layers_max) return std::nullopt;
   return draft;
 }
@@ -293,23 +287,24 @@ std::optional<Draft> JobBuilder::SettleWindow(TimeRange window, uint32_t level) 
 
 std::optional<Draft> JobBuilder::Reach(const Goal& goal, std::vector<uint32_t> runs) {
   if (!Trim(&runs)) return std::nullopt;
-  Plan plan;
+  Plan plan = EmptyPlan(goal);
+  for (uint32_t r : runs) Add(r, &plan);
   Obstacle obstacle;
-  Closing closing = Close(goal, &runs, &plan, &obstacle);
+  const Closing closing = Close(&plan, &obstacle);
   if (closing == Closing::kImpossible) return std::nullopt;
-  if (closing == Closing::kClosed) return Finish(JobKind::kMerge, goal, std::move(runs), plan);
+  if (closing == Closing::kClosed) return Finish(JobKind::kMerge, goal, std::move(plan));
   const Run& between = runs_[obstacle.run];
-  if (plan.regions[obstacle.region].in_goal && between.level > goal.level) {
+  const Plan::Region& region = plan.regions[obstacle.region];
+  if (region.in_goal && between.level > goal.level) {
     return SettleWindow(
         WindowAt(between.range.first, survey_.options().windows.width_ns(between.level)),
         between.level);
   }
   // An input that reaches out to it is cut at the windows' ends, and will not be in the way again.
-  for (uint32_t r : runs) {
-    const Run& run = runs_[r];
-    if (run.level == 0 && run.range.Overlaps(plan.regions[obstacle.region].range)) {
-      if (std::optional<Draft> cut = Cut(r); cut.has_value()) return cut;
-    }
+  std::sort(plan.runs.begin(), plan.runs.end());
+  for (uint32_t r : plan.runs) {
+    if (runs_[r].level > 0 || !runs_[r].range.Overlaps(region.range)) continue;
+    if (std::optional<Draft> cut = Cut(r); cut.has_value()) return cut;
   }
   return std::nullopt;
 }
@@ -320,12 +315,13 @@ std::optional<Draft> JobBuilder::JoinGroup(const std::vector<uint32_t>& group, b
   if (!Trim(&taken) || taken.size() < 2) return std::nullopt;
   Goal goal;
   goal.by_cell = by_cell;
-  Plan plan;
+  Plan plan = EmptyPlan(goal);
+  for (uint32_t r : taken) Add(r, &plan);
   Obstacle between;
-  Closing closing = Close(goal, &taken, &plan, &between);
+  const Closing closing = Close(&plan, &between);
   if (closing == Closing::kObstacle) *obstacle = between;
   if (closing != Closing::kClosed) return std::nullopt;
-  return Finish(JobKind::kMerge, goal, std::move(taken), plan);
+  return Finish(JobKind::kMerge, goal, std::move(plan));
 }
 
 std::optional<Draft> JobBuilder::Join(const std::vector<uint32_t>& heap) {
@@ -357,7 +353,9 @@ std::optional<Draft> JobBuilder::Cut(uint32_t run) {
   if (runs_[run].busy) return std::nullopt;
   Goal goal;
   goal.by_cell = true;
-  return Finish(JobKind::kCut, goal, {run}, MakePlan(goal, {run}));
+  Plan plan = EmptyPlan(goal);
+  Add(run, &plan);
+  return Finish(JobKind::kCut, goal, std::move(plan));
 }
 
 std::optional<Draft> JobBuilder::Rewrite(uint32_t run) {
@@ -368,7 +366,7 @@ std::optional<Draft> JobBuilder::Rewrite(uint32_t run) {
   draft.runs = {run};
   draft.range = rewritten.range;
   draft.bytes = rewritten.bytes;
-  draft.layers = rewritten.layers.size();
+  draft.layers = survey_.LayersOf(rewritten).size();
   if (draft.layers > survey_.options().job_layers_max) return std::nullopt;
   draft.level = rewritten.level;
   draft.goal = rewritten.range;

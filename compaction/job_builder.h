@@ -58,18 +58,24 @@ class JobBuilder {
   std::optional<Draft> Rewrite(uint32_t run);
 
  private:
-  // Where outputs end: every cell outside the goal belongs to the output window `region`.
+  // Where outputs end: every cell belongs to the output window `region`, and regions are in order
+  // of time. Runs are added one by one.
   struct Plan {
-    size_t first_cell = 0;
-    std::vector<uint32_t> region_of;  // by cell from first_cell on
     struct Region {
-      TimeRange range;
+      TimeRange range;  // of the inputs in it
       OrderRange order;
-      uint64_t windows = 0;
       bool in_goal = false;
       bool used = false;  // an input overlaps it
     };
+    std::vector<uint32_t> region_of;  // by cell
     std::vector<Region> regions;
+    std::vector<char> member;    // by run
+    std::vector<uint32_t> runs;  // members
+    // Hulls over all of them, and the cells they reach into.
+    TimeRange range;
+    OrderRange order;
+    size_t first_cell = 0;
+    size_t last_cell = 0;
   };
   struct Goal {
     TimeRange range{0, -1};
@@ -88,27 +94,27 @@ class JobBuilder {
   }
   // Width of the pieces of level 0 in a cell outside the goal.
   int64_t PieceWidth(const Goal& goal, const Cell& cell) const;
-  Plan MakePlan(const Goal& goal, const std::vector<uint32_t>& runs) const;
-  // The region in which the order of `run` meets the inputs'.
-  template <typename Other>
-  std::optional<uint32_t> Meets(const Plan& plan, const Other& other) const;
-  Closing Close(const Goal& goal, std::vector<uint32_t>* runs, Plan* plan, Obstacle* obstacle);
+  Plan EmptyPlan(const Goal& goal) const;
+  void Add(uint32_t r, Plan* plan) const;
+  // The region in which the order of a run or memtable meets that of the inputs.
+  std::optional<uint32_t> Meets(const Plan& plan, const Run& run) const;
+  bool MeetsMemtable(const Plan& plan) const;
+  // Adds what lies between the members in write order.
+  Closing Close(Plan* plan, Obstacle* obstacle) const;
   // Takes away what cannot be an input now and what is later than that.
   bool Trim(std::vector<uint32_t>* runs) const;
-  std::optional<Draft> Finish(JobKind kind, const Goal& goal, std::vector<uint32_t> runs,
-                              const Plan& plan) const;
+  std::optional<Draft> Finish(JobKind kind, const Goal& goal, Plan plan) const;
   std::vector<OutputSpan> Outputs(const Goal& goal, const Plan& plan) const;
   std::optional<Draft> SettleWindow(TimeRange window, uint32_t level);
   std::optional<Draft> Reach(const Goal& goal, std::vector<uint32_t> runs);
   // Sets `obstacle` if that is why there is no draft.
   std::optional<Draft> JoinGroup(const std::vector<uint32_t>& group, bool by_cell,
                                  std::optional<Obstacle>* obstacle);
-  bool Lowers(const Goal& goal, const std::vector<uint32_t>& runs, const Plan& plan) const;
+  bool Lowers(const Goal& goal, const Plan& plan) const;
 
   const Survey& survey_;
   const std::vector<Run>& runs_;
   const std::vector<Cell>& cells_;
-  std::vector<char> member_;  // by run, while closing
 };
 
 }  // namespace nexus::compaction

@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <queue>
+#include <span>
 #include <tuple>
 
 #include "base/check.h"
@@ -114,11 +115,12 @@ class Picker {
     if (full()) return;
     for (const Heap& heap : FindHeaps(survey_, kHeapsMax)) {
       if (full()) return;
+      if (Covered({heap.ts, heap.ts})) continue;
       auto span = std::find_if(ripe.begin(), ripe.end(), [&](const RipeSpan& s) {
         return s.span.first <= heap.cell && heap.cell <= s.span.last;
       });
       if (span != ripe.end() && Settle(*span, JobClass::kOverlap)) continue;
-      Take(builder_.Join(heap.runs), JobClass::kOverlap);
+      Take(builder_.Join(RunsOf(survey_, heap)), JobClass::kOverlap);
     }
   }
 
@@ -147,8 +149,8 @@ class Picker {
     job.bytes = draft.bytes;
     job.outputs = draft.outputs;
     for (uint32_t r : draft.runs) {
-      const Run& run = survey_.runs()[r];
-      job.inputs.insert(job.inputs.end(), run.layers.begin(), run.layers.end());
+      const std::span<const uint32_t> layers = survey_.LayersOf(survey_.runs()[r]);
+      job.inputs.insert(job.inputs.end(), layers.begin(), layers.end());
     }
     job.reason = ReasonOf(draft);
     return job;

@@ -213,19 +213,13 @@ std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max) {
   std::sort(ends.begin(), ends.end(), [](const End& a, const End& b) {
     return std::tie(a.ts, a.leaves, a.run) < std::tie(b.ts, b.leaves, b.run);
   });
-  struct Peak {
-    size_t depth = 0;
-    int64_t ts = 0;
-    size_t cell = 0;
-    bool whole_cell = false;
-  };
-  std::vector<Peak> peaks;
+  std::vector<Heap> heaps;
   size_t depth = 0;
   bool rising = false;
   for (const End& end : ends) {
     if (end.leaves) {
       if (rising && depth > survey.options().overlap_max) {
-        peaks.push_back({depth, end.ts, runs[end.run].last_cell, false});
+        heaps.push_back({depth, runs[end.run].last_cell, end.ts, false});
       }
       depth--;
     } else {
@@ -236,29 +230,30 @@ std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max) {
   const size_t cell_runs_max = kCellRunsPerFanIn * survey.options().fan_in;
   for (size_t c = 0; c < survey.cells().size(); c++) {
     const Cell& cell = survey.cells()[c];
-    if (cell.crowded || cell.flushed.size() + cell.crossing.size() <= cell_runs_max) continue;
-    peaks.push_back({cell.flushed.size() + cell.crossing.size(), 0, c, true});
+    const size_t count = cell.flushed.size() + cell.crossing.size();
+    if (cell.crowded || count <= cell_runs_max) continue;
+    heaps.push_back({count, c, cell.range.first, true});
   }
-  std::stable_sort(peaks.begin(), peaks.end(),
-                   [](const Peak& a, const Peak& b) { return a.depth > b.depth; });
-  if (peaks.size() > heaps_max) peaks.resize(heaps_max);
-  std::vector<Heap> heaps;
-  for (const Peak& peak : peaks) {
-    Heap heap;
-    heap.cell = peak.cell;
-    if (peak.whole_cell) {
-      const Cell& cell = survey.cells()[peak.cell];
-      heap.runs = cell.flushed;
-      heap.runs.insert(heap.runs.end(), cell.crossing.begin(), cell.crossing.end());
-      std::sort(heap.runs.begin(), heap.runs.end());
-    } else {
-      for (uint32_t r = 0; r < runs.size(); r++) {
-        if (runs[r].level == 0 && runs[r].range.Contains(peak.ts)) heap.runs.push_back(r);
-      }
-    }
-    heaps.push_back(std::move(heap));
-  }
+  std::stable_sort(heaps.begin(), heaps.end(),
+                   [](const Heap& a, const Heap& b) { return a.runs > b.runs; });
+  if (heaps.size() > heaps_max) heaps.resize(heaps_max);
   return heaps;
+}
+
+std::vector<uint32_t> RunsOf(const Survey& survey, const Heap& heap) {
+  std::vector<uint32_t> found;
+  if (heap.whole_cell) {
+    const Cell& cell = survey.cells()[heap.cell];
+    found = cell.flushed;
+    found.insert(found.end(), cell.crossing.begin(), cell.crossing.end());
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  for (uint32_t r = 0; r < survey.runs().size(); r++) {
+    const Run& run = survey.runs()[r];
+    if (run.level == 0 && run.range.Contains(heap.ts)) found.push_back(r);
+  }
+  return found;
 }
 
 }  // namespace nexus::compaction

@@ -27,13 +27,19 @@ struct RipeSpan {
 // Adjacent cells that are to be settled in one job, in order of time.
 std::vector<RipeSpan> FindRipe(const Survey& survey);
 
+// Where too many runs of level 0 are.
 struct Heap {
+  size_t runs = 0;
   size_t cell = 0;
-  std::vector<uint32_t> runs;  // of level 0, that all overlap or share the cell, in write order
+  int64_t ts = 0;           // they overlap there; with whole_cell an instant of the cell
+  bool whole_cell = false;  // all that the cell has, whether they overlap or not
 };
 
 // The most overlapped instants and the fullest cells, at most `heaps_max`, the worst first.
 std::vector<Heap> FindHeaps(const Survey& survey, size_t heaps_max);
+
+// The runs of a heap, in write order.
+std::vector<uint32_t> RunsOf(const Survey& survey, const Heap& heap);
 
 }  // namespace nexus::compaction
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 #include "compaction/cells.h"
 
@@ -29,11 +30,12 @@ Survey::Survey(const LayerMap& map, const PolicyOptions& options)
     : map_(map), options_(options), past_before_(PastBoundaries(map, options)) {
   const std::vector<Part> parts = SortedParts();
   std::vector<Covering> coverings;
+  coverings.reserve(parts.size());
   for (const Part& part : parts) {
     const MapLayer& layer = map.layers[part.layer];
     coverings.push_back({layer.range, layer.bytes, part.level});
   }
-  cells_ = MakeCells(coverings, options, past_before_);
+  cells_ = MakeCells(std::move(coverings), options, past_before_);
   windows_before_.push_back(0);
   for (const Cell& cell : cells_) {
     windows_before_.push_back(windows_before_.back() + cell.windows);
@@ -45,6 +47,7 @@ Survey::Survey(const LayerMap& map, const PolicyOptions& options)
 
 std::vector<Survey::Part> Survey::SortedParts() const {
   std::vector<Part> parts;
+  parts.reserve(map_.layers.size());
   for (uint32_t i = 0; i < map_.layers.size(); i++) parts.push_back({i, 0});
   auto place = [this](const Part& part) {
     const MapLayer& layer = map_.layers[part.layer];
@@ -74,7 +77,7 @@ std::vector<Survey::Part> Survey::SortedParts() const {
 bool Survey::Continues(const Run& run, const Part& part) const {
   const MapLayer& layer = map_.layers[part.layer];
   // Parts of a run were written at one level; parts come here by level, then by time.
-  if (run.order != layer.order || map_.layers[run.layers.back()].level != layer.level ||
+  if (run.order != layer.order || map_.layers[layers_.back()].level != layer.level ||
       run.level != part.level) {
     return false;
   }
@@ -93,6 +96,8 @@ bool Survey::Continues(const Run& run, const Part& part) const {
 }
 
 void Survey::MakeRuns(const std::vector<Part>& parts) {
+  runs_.reserve(parts.size());
+  layers_.reserve(parts.size());
   for (const Part& part : parts) {
     const MapLayer& layer = map_.layers[part.layer];
     if (runs_.empty() || !Continues(runs_.back(), part)) {
@@ -102,10 +107,12 @@ void Survey::MakeRuns(const std::vector<Part>& parts) {
       run.level = part.level;
       run.age_ns = layer.age_ns;
       run.first_cell = CellOf(cells_, layer.range.first);
+      run.layers_begin = static_cast<uint32_t>(layers_.size());
       runs_.push_back(std::move(run));
     }
     Run& run = runs_.back();
-    run.layers.push_back(part.layer);
+    run.layers_count++;
+    layers_.push_back(part.layer);
     run.range.last = std::max(run.range.last, layer.range.last);
     run.last_cell = CellOf(cells_, run.range.last);
     run.bytes += layer.bytes;

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/types.h"
@@ -22,7 +23,9 @@
 namespace nexus::compaction {
 
 struct Run {
-  std::vector<uint32_t> layers;  // positions in the map
+  // Where its layers begin in those of the survey, and how many there are (Survey::LayersOf).
+  uint32_t layers_begin = 0;
+  uint32_t layers_count = 0;
   TimeRange range;
   // The part of the range with most of its samples: what is newer than everything written before
   // it, or all of it if nothing is. The rest are samples that came late.
@@ -67,7 +70,11 @@ class Survey {
 
   const LayerMap& map() const { return map_; }
   const PolicyOptions& options() const { return options_; }
-  const std::vector<Run>& runs() const { return runs_; }     // in write order, oldest first
+  const std::vector<Run>& runs() const { return runs_; }  // in write order, oldest first
+  // Positions in the map, in order of time.
+  std::span<const uint32_t> LayersOf(const Run& run) const {
+    return std::span(layers_).subspan(run.layers_begin, run.layers_count);
+  }
   const std::vector<Cell>& cells() const { return cells_; }  // in order of time
   // What PickJobs lowers (JobsBound).
   uint64_t Weight(const Run& run) const;
@@ -96,6 +103,7 @@ class Survey {
   std::vector<Cell> cells_;
   std::vector<uint64_t> windows_before_;
   std::vector<Run> runs_;
+  std::vector<uint32_t> layers_;  // of all runs
 };
 
 }  // namespace nexus::compaction
