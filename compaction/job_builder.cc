@@ -29,38 +29,6 @@ void Append(std::vector<OutputSpan>* spans, OutputSpan span) {
   spans->push_back(span);
 }
 
-// Joining more at a time costs more than it saves: each size is a rewrite the less in 512.
-constexpr size_t kGroupMax = 512;
-
-// The group of consecutive runs whose joining costs the fewest bytes for each run that it takes
-// away, and has at most `job_bytes_max` if it is more than two.
-std::vector<uint32_t> CheapestGroup(const Survey& survey, const std::vector<uint32_t>& heap) {
-  const std::vector<Run>& runs = survey.runs();
-  std::vector<uint64_t> before{0};
-  for (uint32_t r : heap) before.push_back(before.back() + runs[r].bytes);
-  size_t best_first = 0;
-  size_t best_size = 0;
-  uint64_t best_bytes = 0;
-  auto try_size = [&](size_t size) {
-    for (size_t first = 0; first + size <= heap.size(); first++) {
-      uint64_t bytes = before[first + size] - before[first];
-      if (size > 2 && bytes > survey.options().job_bytes_max) continue;
-      // bytes / (size - 1), compared without dividing; of equals the larger group.
-      if (best_size == 0 || static_cast<__uint128_t>(bytes) * (best_size - 1) <=
-                                static_cast<__uint128_t>(best_bytes) * (size - 1)) {
-        best_first = first;
-        best_size = size;
-        best_bytes = bytes;
-      }
-    }
-  };
-  const size_t most = std::min(heap.size(), kGroupMax);
-  for (size_t size = 2; size <= most; size = size < 16 ? size + 1 : size * 2) try_size(size);
-  if (most > 16) try_size(most);
-  auto first = heap.begin() + static_cast<ptrdiff_t>(best_first);
-  return {first, first + static_cast<ptrdiff_t>(best_size)};
-}
-
 }  // namespace
 
 JobBuilder::JobBuilder(const Survey& survey)
@@ -168,22 +136,18 @@ JobBuilder::Closing JobBuilder::Close(Plan* plan, Obstacle* obstacle) const {
 bool JobBuilder::Trim(std::vector<uint32_t>* runs) const {
   std::sort(runs->begin(), runs->end());
   runs->erase(std::unique(runs->begin(), runs->end()), runs->end());
-  uint64_t layers = 0;
-  for (uint32_t r : *runs) {
-    if (runs_[r].level == 0) continue;
-    if (runs_[r].busy) return false;
-    layers += survey_.LayersOf(runs_[r]).size();
-  }
-  const uint64_t layers_max = survey_.options().job_layers_max;
-  bool stopped = layers > layers_max;
+  bool stopped = false;
+  bool busy = false;
   std::erase_if(*runs, [&](uint32_t r) {
     const Run& run = runs_[r];
-    if (run.level > 0) return false;
-    stopped |= run.busy || run.pinned || layers + survey_.LayersOf(run).size() > layers_max;
-    if (!stopped) layers += survey_.LayersOf(run).size();
+    if (run.level > 0) {
+      busy |= run.busy;
+      return false;
+    }
+    stopped |= run.busy || run.pinned;
     return stopped;
   });
-  return !runs->empty() && layers <= layers_max;
+  return !busy && !runs->empty();
 }
 
 bool JobBuilder::Lowers(const Goal& goal, const Plan& plan) const {
@@ -251,7 +215,7 @@ std::optional<Draft> JobBuilder::Finish(JobKind kind, const Goal& goal, Plan pla
     draft.bytes += runs_[r].bytes;
     draft.layers += survey_.LayersOf(runs_[r]).size();
   }
-  if (draft.layers > survey_.options().job_layers_max) return std::nullopt;
+  if (Excess(draft.runs) > 0) return std::nullopt;
   return draft;
 }
 
@@ -266,6 +230,13 @@ std::optional<Draft> JobBuilder::Settle(CellSpan span, bool late) {
     runs.insert(runs.end(), cell.flushed.begin(), cell.flushed.end());
     for (uint32_t r : cell.crossing) {
       if (late || runs_[r].body.Overlaps(goal.range)) runs.push_back(r);
+    }
+  }
+  if (span.first < span.last) {
+    std::vector<uint32_t> counted = runs;
+    if (Trim(&counted) && Excess(counted) > 0) {
+      span.last = span.first + (span.last - span.first) / 2;
+      return Settle(span, late);
     }
   }
   return Reach(goal, std::move(runs));
@@ -287,12 +258,16 @@ std::optional<Draft> JobBuilder::SettleWindow(TimeRange window, uint32_t level) 
 
 std::optional<Draft> JobBuilder::Reach(const Goal& goal, std::vector<uint32_t> runs) {
   if (!Trim(&runs)) return std::nullopt;
+  if (Excess(runs) > 0) return Thin(std::move(runs));
   Plan plan = EmptyPlan(goal);
   for (uint32_t r : runs) Add(r, &plan);
   Obstacle obstacle;
   const Closing closing = Close(&plan, &obstacle);
   if (closing == Closing::kImpossible) return std::nullopt;
-  if (closing == Closing::kClosed) return Finish(JobKind::kMerge, goal, std::move(plan));
+  if (closing == Closing::kClosed) {
+    if (Excess(plan.runs) > 0) return Thin(std::move(plan.runs));
+    return Finish(JobKind::kMerge, goal, std::move(plan));
+  }
   const Run& between = runs_[obstacle.run];
   const Plan::Region& region = plan.regions[obstacle.region];
   if (region.in_goal && between.level > goal.level) {
@@ -305,46 +280,6 @@ std::optional<Draft> JobBuilder::Reach(const Goal& goal, std::vector<uint32_t> r
   for (uint32_t r : plan.runs) {
     if (runs_[r].level > 0 || !runs_[r].range.Overlaps(region.range)) continue;
     if (std::optional<Draft> cut = Cut(r); cut.has_value()) return cut;
-  }
-  return std::nullopt;
-}
-
-std::optional<Draft> JobBuilder::JoinGroup(const std::vector<uint32_t>& group, bool by_cell,
-                                           std::optional<Obstacle>* obstacle) {
-  std::vector<uint32_t> taken = group;
-  if (!Trim(&taken) || taken.size() < 2) return std::nullopt;
-  Goal goal;
-  goal.by_cell = by_cell;
-  Plan plan = EmptyPlan(goal);
-  for (uint32_t r : taken) Add(r, &plan);
-  Obstacle between;
-  const Closing closing = Close(&plan, &between);
-  if (closing == Closing::kObstacle) *obstacle = between;
-  if (closing != Closing::kClosed) return std::nullopt;
-  return Finish(JobKind::kMerge, goal, std::move(plan));
-}
-
-std::optional<Draft> JobBuilder::Join(const std::vector<uint32_t>& heap) {
-  std::vector<std::vector<uint32_t>> waiting{heap};
-  while (!waiting.empty()) {
-    std::vector<uint32_t> part = std::move(waiting.back());
-    waiting.pop_back();
-    if (part.size() < 2) continue;
-    std::vector<uint32_t> group = CheapestGroup(survey_, part);
-    std::optional<Obstacle> obstacle;
-    std::optional<Draft> draft = JoinGroup(group, false, &obstacle);
-    if (draft.has_value()) return draft;
-    if (!obstacle.has_value()) continue;
-    // Finer pieces do not reach over the run between; they are more files.
-    draft = JoinGroup(group, true, &obstacle);
-    if (draft.has_value()) return draft;
-    // No group may hold runs from before and from after it.
-    const OrderRange& between = runs_[obstacle->run].order;
-    auto after = std::find_if(part.begin(), part.end(),
-                              [&](uint32_t r) { return between.high < runs_[r].order.high; });
-    if (after == part.begin() || after == part.end()) continue;
-    waiting.emplace_back(part.begin(), after);
-    waiting.emplace_back(after, part.end());
   }
   return std::nullopt;
 }
@@ -367,7 +302,7 @@ std::optional<Draft> JobBuilder::Rewrite(uint32_t run) {
   draft.range = rewritten.range;
   draft.bytes = rewritten.bytes;
   draft.layers = survey_.LayersOf(rewritten).size();
-  if (draft.layers > survey_.options().job_layers_max) return std::nullopt;
+  if (Excess(draft.runs) > 0) return std::nullopt;
   draft.level = rewritten.level;
   draft.goal = rewritten.range;
   if (rewritten.level == 0) {

@@ -7,7 +7,8 @@
 // a window lies between, the wish grows to that window, or the run that reaches out to it is cut
 // first. Samples of inputs outside the windows aimed at stay at level 0, cut so that no piece
 // reaches over the windows of its time. A wish that cannot be had now - a memtable lies between, a
-// running job has an input, there are too many layers - gives no job. Threading: one thread.
+// running job has an input - gives no job; one of too many runs gives a job that joins some of
+// them. Threading: one thread.
 
 #ifndef NEXUS_COMPACTION_JOB_BUILDER_H_
 #define NEXUS_COMPACTION_JOB_BUILDER_H_
@@ -46,8 +47,8 @@ class JobBuilder {
  public:
   explicit JobBuilder(const Survey& survey);
 
-  // All runs of the cells into one run a window, of `span.level`. Runs that reach into the cells
-  // with late samples only are taken if `late`.
+  // All runs of the cells, or of the first ones, into one run a window, of `span.level`. Runs that
+  // reach into the cells with late samples only are taken if `late`.
   std::optional<Draft> Settle(CellSpan span, bool late);
   // The cheapest group of consecutive runs of `heap` into one, cut where windows of their time end.
   // The runs are of level 0, in write order, and all overlap at an instant or share a cell.
@@ -101,8 +102,16 @@ class JobBuilder {
   bool MeetsMemtable(const Plan& plan) const;
   // Adds what lies between the members in write order.
   Closing Close(Plan* plan, Obstacle* obstacle) const;
-  // Takes away what cannot be an input now and what is later than that.
+  // Takes away what cannot be an input now and what is later than that. False if nothing is left or
+  // a run of a window is an input elsewhere.
   bool Trim(std::vector<uint32_t>* runs) const;
+  // How many runs or layers there are more than a job may have.
+  size_t Excess(const std::vector<uint32_t>& runs) const;
+  // Joins some of them, at level 0, so that the rest of them fit into one job with the result.
+  std::optional<Draft> Thin(std::vector<uint32_t> runs);
+  // The `count` runs that follow each other in the list with the fewest bytes; of them as many as a
+  // job may have.
+  std::vector<uint32_t> CheapestOf(const std::vector<uint32_t>& runs, size_t count) const;
   std::optional<Draft> Finish(JobKind kind, const Goal& goal, Plan plan) const;
   std::vector<OutputSpan> Outputs(const Goal& goal, const Plan& plan) const;
   std::optional<Draft> SettleWindow(TimeRange window, uint32_t level);

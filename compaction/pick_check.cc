@@ -41,6 +41,7 @@ Status CheckInputs(const LayerMap& map, const PolicyOptions& options, const Job&
     return FailedPrecondition("job with {} inputs, more than {}", job.inputs.size(),
                               options.job_layers_max);
   }
+  std::set<std::tuple<uint32_t, OrderRange, TimeRange>> runs;
   std::set<uint32_t> seen;
   for (size_t i = 0; i < job.inputs.size(); i++) {
     uint32_t input = job.inputs[i];
@@ -53,6 +54,16 @@ Status CheckInputs(const LayerMap& map, const PolicyOptions& options, const Job&
     if (i > 0 && layer.order.high < map.layers[job.inputs[i - 1]].order.high) {
       return FailedPrecondition("{} comes behind a later one", Shown(layer));
     }
+    // Parts of a run of level 0 are told by their order alone: fewer than there are, at most.
+    TimeRange window;
+    if (layer.level > 0 && layer.level <= options.windows.levels()) {
+      window = WindowAt(layer.range.first, options.windows.width_ns(layer.level));
+    }
+    runs.emplace(layer.level, layer.order, window);
+  }
+  if (runs.size() > options.job_runs_max) {
+    return FailedPrecondition("job with inputs of {} runs, more than {}", runs.size(),
+                              options.job_runs_max);
   }
   return OkStatus();
 }

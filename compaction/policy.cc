@@ -26,6 +26,10 @@ constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 // it came in is past, and it would have been taken along if it were only one of today's late.
 constexpr int64_t kCutAgeWidths = 3;
 
+// Enough that joining some of them always brings a map nearer to rest (JobBuilder::Thin).
+constexpr size_t kJobInputsLeast = 16;
+static_assert(kJobInputsLeast >= kWindowLevelsMax + 2);
+
 // Heaps looked at in one call. Those left over are the lesser ones, and come up in a later call.
 constexpr size_t kHeapsMax = 64;
 
@@ -187,6 +191,8 @@ class Picker {
 std::vector<Job> PickJobs(const LayerMap& map, const PolicyOptions& options, size_t max_jobs) {
   NEXUS_CHECK(options.fan_in >= 2);
   NEXUS_CHECK(options.overlap_max >= 2);
+  NEXUS_CHECK(options.job_runs_max >= kJobInputsLeast);
+  NEXUS_CHECK(options.job_layers_max >= kJobInputsLeast);
   if (map.layers.empty() || max_jobs == 0) return {};
   return Picker(map, options, max_jobs).Pick();
 }

@@ -44,8 +44,15 @@ struct PolicyOptions {
   // merged whatever it holds.
   uint64_t job_bytes_max = uint64_t{16} << 30;
 
-  // Inputs of a job. Default and most 10,000, what an edit may name (DESIGN section 4).
+  // Inputs of a job. Default and most 10,000, what an edit may name (DESIGN section 4); at least
+  // 16. A run of more layers than that is left as it is.
   size_t job_layers_max = layer::kLayerInputsMax;
+
+  // Runs among the inputs of a job: what a merge reads side by side, and so what its memory grows
+  // with (layers that are parts of one run hold different series and follow each other). Default
+  // 64, at least 16. Windows of more runs are merged in two steps, and their bytes written once
+  // more.
+  size_t job_runs_max = 64;
 
   // Compaction by hand: every window is brought to the highest level it can have now, and what a
   // delete or a retention covers is written again, without waiting for age, count or size.
@@ -104,7 +111,8 @@ OutputWindow OutputWindowAt(const LayerMap& map, const Job& job, int64_t ts);
 
 // At most `max_jobs` jobs, most urgent first, that can run at the same time: they do not overlap in
 // time. Empty if there is nothing to do now; adding layers and the passing of time change that.
-// Cost: O(n log n) for n layers, about a millisecond for 10,000.
+// Cost: O(n log n) for n layers, a few milliseconds for 10,000 (bench/compaction).
+// REQUIRES: options as their comments say.
 std::vector<Job> PickJobs(const LayerMap& map, const PolicyOptions& options, size_t max_jobs);
 
 // Windows that end before the window of this time count as past, and their contents go up to their

@@ -71,10 +71,12 @@ class RipeFinder {
       }
       RipeSpan span{{first, first, cells_[first].level()}, ripe.aged, ripe.fewer};
       uint64_t bytes = BytesOf(cells_[first]);
+      size_t runs = RunsOf(cells_[first]) + cells_[first].crossing.size();
       size_t next = first + 1;
       for (; next < cells_.size() && Connected(next); next++) {
         bytes += BytesOf(cells_[next]);
-        if (bytes > options_.job_bytes_max) break;
+        runs += RunsOf(cells_[next]);
+        if (bytes > options_.job_bytes_max || runs > options_.job_runs_max) break;
         ripe = Look(cells_[next]);
         if (!ripe.ripe) break;
         span.span.last = next;
@@ -133,6 +135,14 @@ class RipeFinder {
     const bool quiet = cell.level() == 1 || fresh <= added / kFreshShare;
     result.ripe = result.aged || (worth && quiet);
     return result;
+  }
+
+  // Those that lie over cells before it are counted with them.
+  size_t RunsOf(const Cell& cell) const {
+    const auto c = static_cast<size_t>(&cell - cells_.data());
+    size_t runs = cell.settled.size() + cell.flushed.size();
+    for (uint32_t r : cell.crossing) runs += runs_[r].first_cell == c;
+    return runs;
   }
 
   uint64_t BytesOf(const Cell& cell) const {

@@ -18,16 +18,9 @@ uint32_t FittingLevel(uint32_t level, TimeRange range, const WindowSettings& win
   return WithinOneWindow(range, windows.width_ns(level)) ? level : 0;
 }
 
-size_t CellOf(const std::vector<Cell>& cells, int64_t ts) {
-  auto after = std::upper_bound(cells.begin(), cells.end(), ts,
-                                [](int64_t t, const Cell& cell) { return t < cell.range.first; });
-  return static_cast<size_t>(after - cells.begin()) - 1;
-}
-
 }  // namespace
 
-Survey::Survey(const LayerMap& map, const PolicyOptions& options)
-    : map_(map), options_(options), past_before_(PastBoundaries(map, options)) {
+Survey::Survey(const LayerMap& map, const PolicyOptions& options) : map_(map), options_(options) {
   const std::vector<Part> parts = SortedParts();
   std::vector<Covering> coverings;
   coverings.reserve(parts.size());
@@ -35,14 +28,20 @@ Survey::Survey(const LayerMap& map, const PolicyOptions& options)
     const MapLayer& layer = map.layers[part.layer];
     coverings.push_back({layer.range, layer.bytes, part.level});
   }
-  cells_ = MakeCells(std::move(coverings), options, past_before_);
+  cells_ = MakeCells(std::move(coverings), options, PastBoundaries(map, options));
   windows_before_.push_back(0);
   for (const Cell& cell : cells_) {
     windows_before_.push_back(windows_before_.back() + cell.windows);
+    cell_begins_.push_back(cell.range.first);
   }
   MakeRuns(parts);
   FindBodies();
   FillCells();
+}
+
+size_t Survey::CellOf(int64_t ts) const {
+  const auto after = std::upper_bound(cell_begins_.begin(), cell_begins_.end(), ts);
+  return static_cast<size_t>(after - cell_begins_.begin()) - 1;
 }
 
 std::vector<Survey::Part> Survey::SortedParts() const {
@@ -85,7 +84,7 @@ bool Survey::Continues(const Run& run, const Part& part) const {
     if (run.range.Overlaps(layer.range)) return true;
     // Pieces of level 0 that share no cell come from different windows of the job that made them,
     // and so do those with another of its outputs between them.
-    if (CellOf(cells_, layer.range.first) > run.last_cell) return false;
+    if (CellOf(layer.range.first) > run.last_cell) return false;
     const TimeRange gap{run.range.last, layer.range.first};
     return std::none_of(map_.layers.begin(), map_.layers.end(), [&](const MapLayer& other) {
       return other.range.Overlaps(gap) && other.order.Intersects(run.order) &&
@@ -106,7 +105,7 @@ void Survey::MakeRuns(const std::vector<Part>& parts) {
       run.order = layer.order;
       run.level = part.level;
       run.age_ns = layer.age_ns;
-      run.first_cell = CellOf(cells_, layer.range.first);
+      run.first_cell = CellOf(layer.range.first);
       run.layers_begin = static_cast<uint32_t>(layers_.size());
       runs_.push_back(std::move(run));
     }
@@ -114,7 +113,7 @@ void Survey::MakeRuns(const std::vector<Part>& parts) {
     run.layers_count++;
     layers_.push_back(part.layer);
     run.range.last = std::max(run.range.last, layer.range.last);
-    run.last_cell = CellOf(cells_, run.range.last);
+    run.last_cell = CellOf(run.range.last);
     run.bytes += layer.bytes;
     run.age_ns = std::min(run.age_ns, layer.age_ns);
     run.needs_rewrite |= layer.needs_rewrite;

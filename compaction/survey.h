@@ -81,9 +81,6 @@ class Survey {
   uint64_t Windows(size_t first_cell, size_t last_cell) const {
     return windows_before_[last_cell + 1] - windows_before_[first_cell];
   }
-  // The first timestamp that is not in a past window of `level`; for level 0 the end of all time is
-  // meant by INT64_MAX.
-  int64_t PastBefore(uint32_t level) const { return past_before_[level]; }
 
  private:
   // A layer, with the level that its run has here.
@@ -91,6 +88,8 @@ class Survey {
     uint32_t layer = 0;
     uint32_t level = 0;
   };
+  // The cell that holds a timestamp of a layer.
+  size_t CellOf(int64_t ts) const;
   std::vector<Part> SortedParts() const;
   bool Continues(const Run& run, const Part& part) const;
   void MakeRuns(const std::vector<Part>& parts);
@@ -99,9 +98,9 @@ class Survey {
 
   const LayerMap& map_;
   const PolicyOptions& options_;
-  std::vector<int64_t> past_before_;  // by level
   std::vector<Cell> cells_;
-  std::vector<uint64_t> windows_before_;
+  std::vector<uint64_t> windows_before_;  // by cell, and of all
+  std::vector<int64_t> cell_begins_;
   std::vector<Run> runs_;
   std::vector<uint32_t> layers_;  // of all runs
 };

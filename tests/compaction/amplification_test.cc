@@ -1,6 +1,7 @@
 // How often each byte is written and how many layers a query reads, measured on loads of a day, a
 // month and a backfill. The numbers are those of docs/compaction.md.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -61,6 +62,14 @@ class Amplification : public ::testing::Test {
     ASSERT_EQ(broken, "");
   }
   static PolicyOptions Default() { return {}; }
+  // For docs/compaction.md.
+  static void Report(const LoadModel& model, const std::string& load) {
+    fmt::print(
+        "{}: {} flushes, {} jobs, written {:.2f} times, at most {} runs at an instant and {} "
+        "layers\n",
+        load, model.flushes, model.jobs_done, model.WriteAmplification(), model.depth_most,
+        model.layers_most);
+  }
 };
 
 TEST_F(Amplification, ADayIsWrittenAtMostThreeTimesWhateverTheFlushes) {
@@ -72,7 +81,8 @@ TEST_F(Amplification, ADayIsWrittenAtMostThreeTimesWhateverTheFlushes) {
       load.flush_age = minutes * kMinute;
       Live(&model, load);
       Idle(&model, 3 * kDay);
-      EXPECT_LE(model.WriteAmplification(), 3.0) << minutes << " phase " << phase;
+      Report(model, fmt::format("a day, a flush each {} min from minute {}", minutes, phase));
+      EXPECT_LE(model.WriteAmplification(), 3.0);
       EXPECT_EQ(model.map.layers.size(), phase == 0 ? 1u : 2u);
     }
   }
@@ -86,7 +96,8 @@ TEST_F(Amplification, AMonthIsWrittenAtMostFourTimes) {
     load.flush_age = minutes * kMinute;
     Live(&model, load);
     Idle(&model, 3 * kDay);
-    EXPECT_LE(model.WriteAmplification(), 4.0) << minutes;
+    Report(model, fmt::format("a month, a flush each {} min", minutes));
+    EXPECT_LE(model.WriteAmplification(), 4.0);
     EXPECT_EQ(model.map.layers.size(), 2u) << "a month and a day";
   }
 }
@@ -99,6 +110,7 @@ TEST_F(Amplification, AMemtableOfAQuarterGibibyteIsWrittenNoMoreOften) {
   load.flush_bytes = 256 * kMib / 32;
   Live(&model, load);
   Idle(&model, 3 * kDay);
+  Report(model, "a day, memtables of 256 MiB, 1,000,000 series");
   EXPECT_LE(model.WriteAmplification(), 3.0);
   EXPECT_GT(model.flushes, 400u);
 }
@@ -109,6 +121,7 @@ TEST_F(Amplification, MoreFlushesAWindowThanSixtyFourCostOneMoreWriting) {
   load.flush_bytes = 1;
   Live(&model, load);
   Idle(&model, 3 * kDay);
+  Report(model, "a day, a flush each minute");
   EXPECT_GT(model.WriteAmplification(), 3.0);
   EXPECT_LE(model.WriteAmplification(), 4.0);
 }
@@ -121,7 +134,8 @@ TEST_F(Amplification, OneLateSampleInAHundredCostsLessThanOneMoreWriting) {
     load.late_share = 100;
     Live(&model, load);
     Idle(&model, 4 * kDay);
-    EXPECT_LE(model.WriteAmplification(), 4.0) << minutes;
+    Report(model, fmt::format("a day, a flush each {} min, one sample of 100 late", minutes));
+    EXPECT_LE(model.WriteAmplification(), 4.0);
   }
 }
 
@@ -132,6 +146,8 @@ TEST_F(Amplification, AQueryReadsFewLayersAtEveryMoment) {
     load.for_ns = 33 * kDay;
     load.late_share = late_share;
     Live(&model, load);
+    Report(model, fmt::format("33 days, a flush an hour, {}",
+                              late_share == 0 ? "none late" : "one sample of 100 late"));
     PolicyOptions options;
     EXPECT_LE(model.depth_most, options.overlap_max + options.windows.levels());
     // Of the last 30 days: one month, or its days; the windows of today; its flushes.
@@ -156,6 +172,7 @@ class Backfill : public Amplification {
     ASSERT_EQ(model->map.layers.size(), 1u);
     model->flushed = model->merged = 0;
   }
+  static const char* Beside(bool base) { return base ? "beside a month" : "beside nothing"; }
   void Hours(LoadModel* model, int64_t hours) {
     for (int64_t ts = 0; ts < 30 * kDay; ts += kMinute) {
       model->Arrive(kMonthBegin + ts, kMinuteBytes);
@@ -187,7 +204,8 @@ TEST_F(Backfill, AMonthInOrderOfTimeIsWrittenAtMostFiveTimes) {
       model.map.now_ns = kMonthBegin + 70 * kDay;
       Hours(&model, hours);
       Idle(&model, 3 * kDay);
-      EXPECT_LE(model.WriteAmplification(), 5.0) << hours;
+      Report(model, fmt::format("a month backfilled by {} h, {}", hours, Beside(base)));
+      EXPECT_LE(model.WriteAmplification(), 5.0);
       EXPECT_EQ(model.map.layers.size(), 1u);
     }
   }
@@ -202,7 +220,8 @@ TEST_F(Backfill, AMonthHostByHostIsWrittenAtMostFiveTimes) {
       Hosts(&model, flushes);
       EXPECT_LE(model.depth_most, PolicyOptions().overlap_max + 1);
       Idle(&model, 3 * kDay);
-      EXPECT_LE(model.WriteAmplification(), 5.0) << flushes << base;
+      Report(model, fmt::format("a month backfilled host by host, {}", Beside(base)));
+      EXPECT_LE(model.WriteAmplification(), 5.0);
       EXPECT_EQ(model.map.layers.size(), 1u);
     }
   }

@@ -130,7 +130,10 @@ TEST_F(PickCheck, InputsThatAreNoneOrTwiceOrInTheWrongOrderAreFound) {
   ExpectRefused(Of({0, 0}), "input twice");
   ExpectRefused(Of({1, 0}), "behind a later one");
   options.job_layers_max = 1;
-  ExpectRefused(Of({0, 1}), "more than 1");
+  ExpectRefused(Of({0, 1}), "with 2 inputs, more than 1");
+  options.job_layers_max = 2;
+  options.job_runs_max = 1;
+  ExpectRefused(Of({0, 1}), "of 2 runs, more than 1");
 }
 
 TEST_F(PickCheck, SpansThatDoNotCoverTimeOrBreakWindowsAreFound) {

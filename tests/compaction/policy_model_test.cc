@@ -30,7 +30,8 @@ PolicyOptions AnyOptions() {
   options.overlap_max = *rc::gen::inRange<uint32_t>(2, 6);
   options.quiet_ns = OneOf({0, 5 * kSecond, 50 * kSecond});
   options.job_bytes_max = *rc::gen::element<uint64_t>(100, 1'000, 1 << 30);
-  options.job_layers_max = *rc::gen::element<size_t>(4, 20, 10'000);
+  options.job_layers_max = *rc::gen::element<size_t>(16, 24, 10'000);
+  options.job_runs_max = *rc::gen::element<size_t>(16, 20, 64);
   options.everything = *rc::gen::weightedElement<bool>({{3, false}, {1, true}});
   return options;
 }
@@ -116,7 +117,7 @@ RC_GTEST_PROP(PolicyModel, PicksKeepOrderAndAnswersWhileDataComes, ()) {
   PolicyOptions options = AnyOptions();
   MapModel model;
   int64_t newest = 0;
-  int flushes = *rc::gen::inRange(1, 40);
+  int flushes = *rc::gen::inRange(1, 60);
   for (int i = 0; i < flushes; i++) {
     newest += *rc::gen::inRange<int64_t>(0, 6 * kSecond);
     model.map.now_ns = std::max(model.map.now_ns, newest);
@@ -127,7 +128,7 @@ RC_GTEST_PROP(PolicyModel, PicksKeepOrderAndAnswersWhileDataComes, ()) {
   }
   RC_ASSERT(CheckMap(model.map).ok());
   Rest(&model, options);
-  if (options.job_layers_max >= 20) RC_ASSERT(Depth(model.map) <= options.overlap_max);
+  RC_ASSERT(Depth(model.map) <= options.overlap_max);
 }
 
 RC_GTEST_PROP(PolicyModel, EverythingLeavesOneRunAWindow, ()) {
@@ -140,7 +141,6 @@ RC_GTEST_PROP(PolicyModel, EverythingLeavesOneRunAWindow, ()) {
     model.Flush(AnySamples(newest));
     if (*rc::gen::inRange(0, 6) == 0) Step(&model, options);
   }
-  options.job_layers_max = 10'000;
   options.everything = true;
   Rest(&model, options);
   std::set<std::pair<OrderRange, uint32_t>> runs;
@@ -246,7 +246,7 @@ RC_GTEST_PROP(PolicyModel, MemtablesFlushedLateFindTheirPlace, ()) {
 RC_GTEST_PROP(PolicyModel, AnyLawfulMapComesToRest, ()) {
   PolicyOptions options = AnyOptions();
   MapModel model;
-  int layers = *rc::gen::inRange(1, 30);
+  int layers = *rc::gen::inRange(1, 60);
   uint64_t lsn = 1;
   for (int i = 0; i < layers; i++) {
     int64_t from = *rc::gen::inRange<int64_t>(-20, 60) * kSecond;
@@ -269,7 +269,6 @@ RC_GTEST_PROP(PolicyModel, AnyLawfulMapComesToRest, ()) {
   for (const MapLayer& layer : model.map.layers) RC_ASSERT(!layer.needs_rewrite);
   // With time, all that is past goes to the top.
   options.job_bytes_max = 1 << 30;
-  options.job_layers_max = 10'000;
   Age(&model, 10'000 * kSecond);
   while (Step(&model, options)) {
     for (MapLayer& layer : model.map.layers) layer.age_ns = std::max(layer.age_ns, 100 * kSecond);

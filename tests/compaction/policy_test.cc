@@ -211,7 +211,7 @@ TEST_F(Policy, ManyFlushesOfOneWindowAreJoined) {
   Flush(64 * 0.03, 65 * 0.03);
   std::vector<Job> jobs = Pick();
   ASSERT_EQ(jobs.size(), 1u);
-  EXPECT_EQ(jobs[0].inputs.size(), 65u);
+  EXPECT_EQ(jobs[0].inputs.size(), options.job_runs_max);
   EXPECT_EQ(Output(jobs[0], 1).level, 0u);
 }
 
@@ -361,11 +361,45 @@ TEST_F(Policy, JobsHaveNoMoreInputsThanAllowed) {
   for (int i = 0; i < 300; i++) Flush(0, 1.5);
   Now(40);
   for (MapLayer& layer : map.layers) layer.age_ns = 40 * kHourNs;
-  options.job_layers_max = 100;
+  for (size_t most : {100, 20}) {
+    options.job_runs_max = most;
+    std::vector<Job> jobs = Pick();
+    ASSERT_EQ(jobs.size(), 1u);
+    EXPECT_EQ(jobs[0].inputs.size(), most);
+  }
+  options.job_runs_max = 1'000;
+  options.job_layers_max = 50;
   std::vector<Job> jobs = Pick();
   ASSERT_EQ(jobs.size(), 1u);
-  EXPECT_EQ(jobs[0].inputs.size(), 100u);
-  EXPECT_EQ(jobs[0].inputs[0], 0u) << "the oldest first";
+  EXPECT_EQ(jobs[0].inputs.size(), 50u);
+}
+
+TEST_F(Policy, AWindowOfMoreRunsThanAJobMayHaveIsMergedInSteps) {
+  options.windows = *WindowSettings::Parse("2h,30d");
+  for (int w = 0; w < 360; w++) Add(1, w * 2, w * 2 + 2, 2000);
+  Flush(2 * kMonthHours, 2 * kMonthHours + 1);
+  Now(2 * kMonthHours + 1);
+  std::vector<Job> jobs = Pick();
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].inputs.size(), options.job_runs_max);
+  EXPECT_EQ(Output(jobs[0], 64).level, 0u);
+  options.job_runs_max = 360;
+  jobs = Pick();
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(Output(jobs[0], 64).level, 2u);
+}
+
+TEST_F(Policy, PartsOfARunAreReadOneAfterTheOtherAndCountOnce) {
+  for (int day = 0; day < 30; day++) {
+    uint32_t run = Add(2, day * 24, day * 24 + 24, 2000);
+    for (int part = 1; part < 8; part++) Part(run, day * 24, day * 24 + 24);
+  }
+  Flush(2 * kMonthHours, 2 * kMonthHours + 1);
+  Now(2 * kMonthHours + 1);
+  std::vector<Job> jobs = Pick();
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].inputs.size(), 240u);
+  EXPECT_EQ(Output(jobs[0], 64).level, 3u);
 }
 
 TEST_F(Policy, DeletesAreCarriedOutWhenNothingElseIsToBeDone) {
