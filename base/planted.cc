@@ -67,6 +67,12 @@ constexpr PlantedBug kBugs[] = {
     {"client-renumbers", "a client gives a batch a new number when it sends it again"},
     {"server-acks-buffered", "the server takes every batch as a buffered one"},
     {"older-wins", "of two samples of one place the older is shown"},
+    {"compaction-filters-newer",
+     "what is dropped of a compaction's oldest layer is dropped of the newer ones too"},
+    {"window-rest-forgotten",
+     "a compaction forgets what of a chunk lies behind the window it is cut at"},
+    {"copied-column-mixed-up",
+     "a compaction gives a copied chunk the timestamps of another layer's chunk"},
 };
 
 const PlantedBug* Find(std::string_view name) {

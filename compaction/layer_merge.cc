@@ -75,7 +75,8 @@ class LayerMerge::Impl final : public SeriesSink {
  public:
   explicit Impl(MergeJob job)
       : job_(std::move(job)), identity_(IdentityOf(job_)), series_merge_(job_, this, &progress_) {
-    for (const MergeInput& input : job_.inputs) {
+    for (MergeInput& input : job_.inputs) {
+      if (NEXUS_PLANTED("compaction-filters-newer")) input.filter = job_.inputs.front().filter;
       inputs_.push_back(std::make_unique<InputReader>(input, kLabelBytes / job_.inputs.size()));
       const layer::LayerSummary& summary = input.layer->summary();
       job_.builder.inputs.push_back(summary.identity.key());

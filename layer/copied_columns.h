@@ -15,6 +15,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/planted.h"
+
 namespace nexus::layer {
 
 // 16,384 hosts whose chunks come metric by metric; 24 bytes each: 384 KiB.
@@ -31,6 +33,7 @@ class CopiedColumns {
   };
 
   std::optional<uint32_t> Find(Source source) const {
+    if (NEXUS_PLANTED("copied-column-mixed-up")) source.owner = 1;
     if (entries_.empty()) return std::nullopt;
     const Entry& entry = entries_[PlaceOf(source)];
     if (entry.source != source) return std::nullopt;
@@ -38,6 +41,7 @@ class CopiedColumns {
   }
 
   void Insert(Source source, uint32_t ordinal) {
+    if (NEXUS_PLANTED("copied-column-mixed-up")) source.owner = 1;
     if (entries_.empty()) entries_.resize(kCopiedColumnsKnown);
     entries_[PlaceOf(source)] = {source, ordinal};
   }
