@@ -36,14 +36,15 @@ class RunMerger {
  public:
   // Joins `runs`, in write order, oldest first; none is empty. Of samples of one timestamp the last
   // run's stays. Returns how many samples were written. REQUIRES: room in both columns for all
-  // samples of all runs; they overlap none of these. Keeps 32 bytes of memory a sample of the
-  // largest call.
+  // samples of all runs; they overlap none of these. Keeps kBytesPerSample of memory a sample of
+  // the largest call.
   size_t Merge(std::span<const SampleRun> runs, int64_t* timestamps, double* values);
 
   struct Sample {
     int64_t timestamp;
     double value;
   };
+  static constexpr size_t kBytesPerSample = 2 * sizeof(Sample);
 
  private:
   // Samples of one or several runs joined, in rows_ or others_; behind them is a sentinel.

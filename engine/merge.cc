@@ -1,26 +1,27 @@
-// The k-way merge of overlapping runs. See merge.h.
+// Which runs overlap, and what of them is joined. See merge.h.
 
 #include "engine/merge.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
-
-#include "base/planted.h"
 
 namespace nexus::engine {
 namespace {
 
-// Merged samples that are copied together before they are handed on: 128 KiB, within the
-// second-level cache.
-constexpr size_t kMergedSamplesMax = 8192;
+// Samples that are joined before they are handed on: 128 KiB, within the second-level cache. More
+// where so many runs overlap that this would be few of each: looking at all of them for a few
+// samples takes longer than the joining.
+constexpr size_t kMergedSamples = 8192;
+constexpr size_t kMergedOfARunMin = 16;
 // A stretch of one run from this length on is handed on where it lies. Shorter ones cost less to
-// copy (about 0.3 ns a sample) than to hand on by themselves (about 50 ns).
+// join (a few ns a sample) than to hand on by themselves (about 50 ns).
 constexpr size_t kStretchInPlaceMin = 256;
-// Samples that a mix of two runs is merged at a time: as many as a stretch, so that one that begins
-// within a block is seen behind it.
-constexpr size_t kMergeBlock = kStretchInPlaceMin;
+// Samples of a run that are joined at a time: as many as a stretch, so that one that begins within
+// a block is seen behind it.
+constexpr size_t kJoinedOfARun = kStretchInPlaceMin;
+// Among more runs than these long stretches of one are rare.
+constexpr size_t kFewRuns = 16;
 
 }  // namespace
 
@@ -39,9 +40,6 @@ Status SeriesReader::Open(SeriesId series) {
   entries_.clear();
   next_entry_ = 0;
   runs_.clear();
-  free_runs_.clear();
-  heads_.clear();
-  merged_any_ = false;
   shown_buffers_.clear();
   free_buffers_.clear();
   for (size_t i = 0; i < buffers_.size(); i++) free_buffers_.push_back(i);
@@ -73,8 +71,7 @@ StatusOr<bool> SeriesReader::Next(const Buckets* buckets, Piece* piece) {
   free_buffers_.insert(free_buffers_.end(), shown_buffers_.begin(), shown_buffers_.end());
   shown_buffers_.clear();
   *piece = {};
-  while (heads_.empty()) {
-    merged_any_ = false;
+  while (runs_.empty()) {
     if (next_entry_ == entries_.size()) return false;
     if (!StandsAlone(next_entry_)) break;
     const Entry& entry = entries_[next_entry_++];
@@ -124,8 +121,10 @@ StatusOr<SampleSpan> SeriesReader::Read(const Entry& entry, size_t buffer) {
 
 // Reads the chunks that begin at or before the present place, so that no sample is passed by.
 Status SeriesReader::Activate() {
+  int64_t front = runs_.empty() ? 0 : runs_[FirstRun()].left.front();
+  bool added = false;
   while (next_entry_ < entries_.size() &&
-         (heads_.empty() || entries_[next_entry_].chunk.range.first <= heads_.front().timestamp)) {
+         (runs_.empty() || entries_[next_entry_].chunk.range.first <= front)) {
     const Entry& entry = entries_[next_entry_++];
     size_t buffer = TakeBuffer();
     NEXUS_ASSIGN_OR_RETURN(SampleSpan span, Read(entry, buffer));
@@ -133,172 +132,114 @@ Status SeriesReader::Activate() {
       free_buffers_.push_back(buffer);
       continue;
     }
-    if (free_runs_.empty()) {
-      free_runs_.push_back(static_cast<uint32_t>(runs_.size()));
-      runs_.emplace_back();
-    }
-    uint32_t run = free_runs_.back();
-    free_runs_.pop_back();
-    runs_[run] = {span, entry.source, buffer};
-    heads_.push_back({span.front(), entry.source, run});
-    std::push_heap(heads_.begin(), heads_.end(),
-                   [](const Head& a, const Head& b) { return Before(b, a); });
+    front = runs_.empty() ? span.front() : std::min(front, span.front());
+    runs_.push_back({span, entry.source, buffer});
+    added = true;
+  }
+  if (added) {
+    std::sort(runs_.begin(), runs_.end(),
+              [](const Run& a, const Run& b) { return a.source < b.source; });
   }
   return OkStatus();
 }
 
-// Earlier time first; of equal times the one that wins first.
-bool SeriesReader::Before(const Head& a, const Head& b) {
-  if (a.timestamp != b.timestamp) return a.timestamp < b.timestamp;
-  return a.source > b.source;
-}
-
-void SeriesReader::SiftDown() {
-  const Head sifted = heads_.front();
-  size_t at = 0;
-  for (;;) {
-    size_t child = 2 * at + 1;
-    if (child >= heads_.size()) break;
-    if (child + 1 < heads_.size() && Before(heads_[child + 1], heads_[child])) child++;
-    if (!Before(heads_[child], sifted)) break;
-    heads_[at] = heads_[child];
-    at = child;
+// The run that begins first. REQUIRES: there are runs.
+size_t SeriesReader::FirstRun() const {
+  size_t first = 0;
+  for (size_t i = 1; i < runs_.size(); i++) {
+    if (runs_[i].left.front() < runs_[first].left.front()) first = i;
   }
-  heads_[at] = sifted;
+  return first;
 }
 
-// How many samples of the first run come before everything else, at least one.
-size_t SeriesReader::Stretch() const {
-  const SampleSpan& first = runs_[heads_.front().run].left;
+// How many samples of the first run come before everything else.
+size_t SeriesReader::Stretch(size_t first) const {
+  const SampleSpan& span = runs_[first].left;
   bool bounded = false;
   int64_t bound = std::numeric_limits<int64_t>::max();
-  for (size_t child = 1; child <= 2 && child < heads_.size(); child++) {
-    bound = std::min(bound, heads_[child].timestamp);
+  for (size_t i = 0; i < runs_.size(); i++) {
+    if (i == first) continue;
+    bound = std::min(bound, runs_[i].left.front());
     bounded = true;
   }
   if (next_entry_ < entries_.size()) {
     bound = std::min(bound, entries_[next_entry_].chunk.range.first);
     bounded = true;
   }
-  if (!bounded) return first.count;
-  if (first.count == 1 || first.timestamps[1] >= bound) return 1;
-  return first.CountBefore(bound);
+  return bounded ? span.CountBefore(bound) : span.count;
 }
 
-// Passes by `count` samples of the first run. If that ends it, its buffer goes to `done`.
-void SeriesReader::Advance(size_t count, std::vector<size_t>* done) {
-  Head& head = heads_.front();
-  SampleSpan& left = runs_[head.run].left;
-  left = left.From(count);
-  if (!left.empty()) {
-    head.timestamp = left.front();
-  } else {
-    done->push_back(runs_[head.run].buffer);
-    free_runs_.push_back(head.run);
-    head = heads_.back();
-    heads_.pop_back();
-    if (heads_.empty()) return;
+// Joins the next samples of all runs to merged_, behind the `used` ones, up to a bound that no
+// unread chunk begins at or before. Returns how many there are now. REQUIRES: room for one of each
+// run.
+size_t SeriesReader::Join(size_t used) {
+  const size_t share = std::min(kJoinedOfARun, (merged_.capacity() - used) / runs_.size());
+  int64_t bound = std::numeric_limits<int64_t>::max();
+  for (const Run& run : runs_) {
+    // What is behind one that is taken whole is an unread chunk, so it need not be the bound. It is
+    // where runs are few: then a stretch of another may begin behind it.
+    if (run.left.count <= share && runs_.size() > kFewRuns) continue;
+    bound = std::min(bound, run.left.timestamps[std::min(run.left.count, share) - 1]);
   }
-  SiftDown();
-}
-
-// The case that matters most, a fine mix of two runs: appends up to kMergeBlock samples to merged_
-// behind the `used` ones, without a branch that depends on the data. Returns how many; 0 where a
-// stretch of one run can be handed on in place, or one run must wait for a chunk not yet read.
-size_t SeriesReader::MergeTwo(size_t used) {
-  Run& older = runs_[heads_[heads_[0].source < heads_[1].source ? 0 : 1].run];
-  Run& newer = runs_[heads_[heads_[0].source < heads_[1].source ? 1 : 0].run];
-  SampleSpan a = older.left.First(std::min(older.left.count, kMergeBlock));
-  SampleSpan b = newer.left.First(std::min(newer.left.count, kMergeBlock));
   if (next_entry_ < entries_.size()) {
-    // Samples of the newer run are taken only up to those of the older: one cut is enough.
-    int64_t bound = entries_[next_entry_].chunk.range.first;
-    if (a.back() >= bound) a = a.First(a.CountBefore(bound));
+    // Some run begins before it, so it is not the least timestamp there is.
+    bound = std::min(bound, entries_[next_entry_].chunk.range.first - 1);
   }
-  if (a.empty() || a.back() < b.front() || b.back() < a.front()) return 0;
-
-  const size_t room = std::min(kMergeBlock, kMergedSamplesMax - used);
-  int64_t* timestamps = merged_.timestamps() + used;
-  double* values = merged_.values() + used;
-  size_t at_a = 0;
-  size_t at_b = 0;
-  size_t count = 0;
-  while (at_a < a.count && at_b < b.count && count < room) {
-    int64_t time_a = a.timestamps[at_a];
-    int64_t time_b = b.timestamps[at_b];
-    bool take_b = time_b <= time_a;  // of equal times the newer wins
-    if (NEXUS_PLANTED("older-wins")) take_b = time_b < time_a;
-    timestamps[count] = take_b ? time_b : time_a;
-    values[count] = take_b ? b.values[at_b] : a.values[at_a];
-    at_a += time_a <= time_b;
-    at_b += take_b;
-    count++;
+  joined_runs_.clear();
+  for (Run& run : runs_) {
+    const SampleSpan near = run.left.First(std::min(run.left.count, share));
+    const int64_t* const end =
+        std::upper_bound(near.timestamps, near.timestamps + near.count, bound);
+    const auto count = static_cast<size_t>(end - near.timestamps);
+    if (count == 0) continue;
+    joined_runs_.push_back({near.timestamps, near.values, count});
+    run.left = run.left.From(count);
   }
-  last_merged_ = timestamps[count - 1];
-  merged_any_ = true;
-  older.left = older.left.From(at_a);
-  newer.left = newer.left.From(at_b);
-  ReplaceTwoHeads();
-  return count;
+  used += merger_.Merge(joined_runs_, merged_.timestamps() + used, merged_.values() + used);
+  std::erase_if(runs_, [this](const Run& run) {
+    if (run.left.empty()) free_buffers_.push_back(run.buffer);
+    return run.left.empty();
+  });
+  return used;
 }
 
-// Makes the heap anew from the two runs it has, of which one may be finished.
-void SeriesReader::ReplaceTwoHeads() {
-  std::array<Head, 2> heads = {heads_[0], heads_[1]};
-  heads_.clear();
-  for (Head& head : heads) {
-    const Run& run = runs_[head.run];
-    if (run.left.empty()) {
-      free_buffers_.push_back(run.buffer);
-      free_runs_.push_back(head.run);
-      continue;
-    }
-    head.timestamp = run.left.front();
-    heads_.push_back(head);
-  }
-  if (heads_.size() == 2 && Before(heads_[1], heads_[0])) std::swap(heads_[0], heads_[1]);
+// Makes room in merged_ for at least `count` samples, and counts what joining them takes.
+Status SeriesReader::ReserveMerged(size_t count) {
+  if (count <= merged_.capacity()) return OkStatus();
+  // A run has one row more than it has samples.
+  const uint64_t bytes = SampleBuffer::BytesFor(count) - merged_.bytes() +
+                         2 * (count - merged_.capacity()) * compaction::RunMerger::kBytesPerSample;
+  NEXUS_RETURN_IF_ERROR(guard_->Reserve(bytes, "merged samples"));
+  merged_.Reserve(count);
+  return OkStatus();
 }
 
 StatusOr<bool> SeriesReader::NextMerged(Piece* piece) {
-  if (merged_.capacity() == 0) {
-    NEXUS_RETURN_IF_ERROR(
-        guard_->Reserve(SampleBuffer::BytesFor(kMergedSamplesMax), "merged samples"));
-    merged_.Reserve(kMergedSamplesMax);
-  }
   size_t used = 0;
-  while (used < kMergedSamplesMax) {
+  for (;;) {
     // An unread chunk behind a finished group may stand alone: left to the next call.
-    if (heads_.empty() && used > 0) break;
+    if (runs_.empty() && used > 0) break;
     NEXUS_RETURN_IF_ERROR(Activate());
-    if (heads_.empty()) break;
-    if (merged_any_ && heads_.front().timestamp == last_merged_) {
-      Advance(1, &free_buffers_);
-      continue;
-    }
-    if (heads_.size() == 2) {
-      size_t count = MergeTwo(used);
-      used += count;
-      if (count > 0) continue;
-    }
-    const SampleSpan first = runs_[heads_.front().run].left;
-    size_t count = Stretch();
+    if (runs_.empty()) break;
+    const size_t first = FirstRun();
+    const size_t count = Stretch(first);
     if (count >= kStretchInPlaceMin) {
       if (used > 0) break;
-      piece->span = first.First(count);
-      last_merged_ = piece->span.back();
-      merged_any_ = true;
-      Advance(count, &shown_buffers_);
+      Run& run = runs_[first];
+      piece->span = run.left.First(count);
+      run.left = run.left.From(count);
+      if (run.left.empty()) {
+        shown_buffers_.push_back(run.buffer);
+        runs_.erase(runs_.begin() + static_cast<int64_t>(first));
+      }
       return true;
     }
-    count = std::min(count, kMergedSamplesMax - used);
-    for (size_t i = 0; i < count; i++) {
-      merged_.timestamps()[used + i] = first.timestamps[i];
-      merged_.values()[used + i] = first.values[i];
+    if (used == 0) {
+      NEXUS_RETURN_IF_ERROR(
+          ReserveMerged(std::max(kMergedSamples, kMergedOfARunMin * runs_.size())));
     }
-    used += count;
-    last_merged_ = merged_.timestamps()[used - 1];
-    merged_any_ = true;
-    Advance(count, &free_buffers_);
+    if (merged_.capacity() - used < runs_.size()) break;
+    used = Join(used);
   }
   piece->span = {merged_.timestamps(), merged_.values(), used};
   return used > 0;

@@ -3,8 +3,8 @@
 //
 // Only chunks that overlap in time are merged (DESIGN section 7). A chunk that overlaps nothing is
 // handed on as its source decoded it, or - if the caller can use them - by its statistics alone,
-// without being read. Where chunks overlap, a k-way merge hands on every long stretch of one run as
-// it lies in its buffer and copies short ones together.
+// without being read. Where chunks overlap, every long stretch of one run is handed on as it lies
+// in its buffer, and short ones are joined (compaction/run_merge.h).
 //
 // Memory: the list of the series' chunks, what sources hold for it, and one buffer for each chunk
 // that overlaps the present place; counted against the query's limit. Failure: what sources and the
@@ -21,6 +21,7 @@
 
 #include "base/status.h"
 #include "base/types.h"
+#include "compaction/run_merge.h"
 #include "engine/buckets.h"
 #include "engine/query.h"
 #include "engine/query_guard.h"
@@ -67,24 +68,16 @@ class SeriesReader {
     uint32_t source = 0;
     size_t buffer = 0;  // in buffers_
   };
-  // The next sample of a run, in the heap that orders them.
-  struct Head {
-    int64_t timestamp = 0;
-    uint32_t source = 0;
-    uint32_t run = 0;  // in runs_
-  };
 
   bool StandsAlone(size_t entry) const;
   StatusOr<SampleSpan> Read(const Entry& entry, size_t buffer);
   size_t TakeBuffer();
   Status Activate();
   StatusOr<bool> NextMerged(Piece* piece);
-  size_t Stretch() const;
-  size_t MergeTwo(size_t used);
-  void ReplaceTwoHeads();
-  void Advance(size_t count, std::vector<size_t>* done);
-  void SiftDown();
-  static bool Before(const Head& a, const Head& b);
+  size_t FirstRun() const;
+  size_t Stretch(size_t first) const;
+  size_t Join(size_t used);
+  Status ReserveMerged(size_t count);
 
   const TimeRange range_;
   QueryGuard* const guard_;
@@ -96,11 +89,9 @@ class SeriesReader {
   size_t next_entry_ = 0;  // those before it are done or being merged
   std::vector<ChunkRef> scratch_;
 
-  std::vector<Run> runs_;  // those that heads_ names, and places of finished ones
-  std::vector<uint32_t> free_runs_;
-  std::vector<Head> heads_;  // a heap: what comes next is in front
-  int64_t last_merged_ = 0;
-  bool merged_any_ = false;  // last_merged_ is of this group of overlapping chunks
+  std::vector<Run> runs_;  // in write order
+  compaction::RunMerger merger_;
+  std::vector<compaction::SampleRun> joined_runs_;
 
   std::vector<SampleBuffer> buffers_;
   std::vector<size_t> free_buffers_;

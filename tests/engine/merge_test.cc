@@ -144,17 +144,26 @@ TEST(Merge, StatisticsStandInOnlyForWhatOverlapsNothingAndFitsABucket) {
 
 TEST(Merge, BuffersOfFinishedRunsAreUsedAgain) {
   // A long chunk over a thousand short ones: two buffers of 8192 and 10 samples, the merged samples
-  // and the list of chunks are all the memory it takes.
+  // with what joining them takes, and the list of chunks are all the memory it takes.
   std::vector<FakeSource::Chunks> sources(2);
   sources[0][kSeries] = {Chunk(Every(0, 10'000, 1), 0)};
   for (int64_t at = 0; at < 10'000; at += 10) {
     sources[1][kSeries].push_back(Chunk(Every(at, at + 10, 1), 1));
   }
   QueryLimits limits;
-  limits.memory_bytes = (10'000 + 8192 + 20) * 16 + 1001 * 120;
+  limits.memory_bytes = (10'000 + 8192 + 20) * 16 + 8192 * 64 + 1001 * 120;
   StatusOr<Read> read = ReadAll(sources, {}, nullptr, limits);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->samples.size(), 10'000u);
+}
+
+TEST(Merge, MoreSourcesThanAreMergedSamplesAtATimeAreJoined) {
+  std::vector<FakeSource::Chunks> sources(10'000);
+  for (size_t i = 0; i < sources.size(); i++) {
+    const auto at = static_cast<int64_t>(i);
+    sources[i][kSeries] = {Chunk({at - 20'000, at, at + 20'000}, static_cast<double>(i))};
+  }
+  ExpectModel(sources, {});
 }
 
 TEST(Merge, MemoryOfOverlappingChunksIsBounded) {
