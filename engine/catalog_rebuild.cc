@@ -284,9 +284,11 @@ class CatalogRebuild {
       }
       ReportProgress("reading the labels in the layers", ++done, layers.size());
     }
-    report_.layers = static_cast<uint64_t>(
-        std::count_if(base_.layers.begin(), base_.layers.end(),
-                      [](const auto& layer) { return layer.state == catalog::LayerState::kLive; }));
+    std::set<std::string_view> files;
+    for (const catalog::LayerRecord& layer : base_.layers) {
+      if (layer.state == catalog::LayerState::kLive) files.insert(layer.file_name);
+    }
+    report_.layers = files.size();
     co_return OkStatus();
   }
 
