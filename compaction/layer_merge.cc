@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/planted.h"
 #include "compaction/input_reader.h"
 #include "compaction/series_merge.h"
 #include "layer/layer_builder.h"

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "base/check.h"
-#include "base/planted.h"
 
 namespace nexus::compaction {
 
@@ -71,8 +70,7 @@ InputReader* SeriesMerge::LoneHead() const {
       second = std::min(second, begin);
     }
   }
-  const bool alone = inputs_.size() == 1 || first->head().range.last < second ||
-                     NEXUS_PLANTED("compaction-copies-overlapping");
+  const bool alone = inputs_.size() == 1 || first->head().range.last < second;
   return alone ? first : nullptr;
 }
 

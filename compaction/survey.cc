@@ -108,7 +108,7 @@ void Survey::MakeRuns(const std::vector<Part>& parts) {
       run.age_ns = layer.age_ns;
       run.first_cell = CellOf(cells_, layer.range.first);
       run.layers_begin = static_cast<uint32_t>(layers_.size());
-      runs_.push_back(std::move(run));
+      runs_.push_back(run);
     }
     Run& run = runs_.back();
     run.layers_count++;
