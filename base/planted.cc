@@ -72,6 +72,15 @@ constexpr PlantedBug kBugs[] = {
     {"client-renumbers", "a client gives a batch a new number when it sends it again"},
     {"server-acks-buffered", "the server takes every batch as a buffered one"},
     {"older-wins", "of two samples of one place the older is shown"},
+    {"delete-hits-later-writes", "a delete takes what came behind it in the memtable"},
+    {"delete-forgotten-by-flush", "a flush writes what is deleted in the memtable"},
+    {"delete-leaves-the-memtable", "a delete takes samples of layers and sealed memtables only"},
+    {"delete-overtakes-batches", "a delete enters the log before batches submitted before it"},
+    {"tombstone-not-persisted", "a delete reaches memory and log, but not the catalog"},
+    {"tombstone-forgotten-before-the-flush",
+     "a tombstone is forgotten while samples from before it are in no layer"},
+    {"compaction-forgets-deletes",
+     "a compaction says that deletes are carried out in its output, and carries none out"},
 };
 
 const PlantedBug* Find(std::string_view name) {

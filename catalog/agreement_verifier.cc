@@ -159,9 +159,9 @@ Status AgreementVerifier::Impl::CheckTable(Tree tree, KeyOfRecord key_of, Use us
 }
 
 Status AgreementVerifier::Impl::CheckTables() {
-  for (Tree tree :
-       {Tree::kTenants, Tree::kBranches, Tree::kLayers, Tree::kSettings, Tree::kProducers,
-        Tree::kSeries, Tree::kPostings, Tree::kSymbols, Tree::kSymbolIds, Tree::kUnlayered}) {
+  for (Tree tree : {Tree::kTenants, Tree::kBranches, Tree::kLayers, Tree::kSettings,
+                    Tree::kProducers, Tree::kSeries, Tree::kPostings, Tree::kSymbols,
+                    Tree::kSymbolIds, Tree::kUnlayered, Tree::kTombstones}) {
     entries_total_ += txn_->Entries(tree);
   }
   auto text = [](const Key& key) { return std::string(key.view()); };
@@ -193,6 +193,11 @@ Status AgreementVerifier::Impl::CheckTables() {
       Tree::kProducers, [&](const ProducerRecord& r) { return text(KeyOfProducer(r.key())); },
       [&](std::string_view key, const ProducerRecord& r) {
         in_branch(Tree::kProducers, key, r.tenant, r.branch);
+      }));
+  NEXUS_RETURN_IF_ERROR(CheckTable<TombstoneRecord>(
+      Tree::kTombstones, [&](const TombstoneRecord& r) { return text(KeyOfTombstone(r.key())); },
+      [&](std::string_view key, const TombstoneRecord& r) {
+        in_branch(Tree::kTombstones, key, r.tenant, r.branch);
       }));
   NextStage();
   return OkStatus();

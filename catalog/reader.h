@@ -98,6 +98,7 @@ class Reader {
   StatusOr<LayerRecord> Layer(const LayerKey& layer);
   StatusOr<std::vector<Setting>> Settings();
   StatusOr<std::vector<ProducerRecord>> Producers();
+  StatusOr<std::vector<TombstoneRecord>> Tombstones();
   // The series that are not known to be in a live layer, ascending by (tenant, id).
   StatusOr<std::vector<SeriesDefinition>> Unlayered();
 

@@ -168,6 +168,7 @@ void Encode(const LayerRecord& record, ByteWriter* out) {
   out->I64(record.range.last);
   EncodeOrder(record.low, out);
   EncodeOrder(record.high, out);
+  out->U64(record.deletes_applied.value);
   out->U64(record.series);
   out->U64(record.samples);
   out->U64(record.file_bytes);
@@ -188,6 +189,7 @@ void Decode(ByteReader* in, LayerRecord* record) {
   record->range.last = in->I64();
   record->low = DecodeOrder(in);
   record->high = DecodeOrder(in);
+  record->deletes_applied.value = in->U64();
   record->series = in->U64();
   record->samples = in->U64();
   record->file_bytes = in->U64();
@@ -260,6 +262,32 @@ void Decode(ByteReader* in, SeriesDefinition* record) {
   record->id.value = in->U64();
   record->canonical = in->LengthPrefixed(kCanonicalBytesMax);
   if (record->id.value == 0 || !LooksCanonical(record->canonical)) in->Fail();
+}
+
+Status CheckRecord(const TombstoneRecord& record) {
+  const size_t bytes = record.selector.size();
+  if (bytes > 0 && bytes <= kTombstoneSelectorBytesMax && !record.range.empty()) return OkStatus();
+  return InvalidArgument("a delete needs a selector of at most {} bytes and a range",
+                         kTombstoneSelectorBytesMax);
+}
+
+void Encode(const TombstoneRecord& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U32(record.branch.value);
+  EncodeOrder(record.order, out);
+  out->I64(record.range.first);
+  out->I64(record.range.last);
+  out->LengthPrefixed(record.selector);
+}
+
+void Decode(ByteReader* in, TombstoneRecord* record) {
+  record->tenant.value = in->U32();
+  record->branch.value = in->U32();
+  record->order = DecodeOrder(in);
+  record->range.first = in->I64();
+  record->range.last = in->I64();
+  record->selector = std::string(in->LengthPrefixed(kTombstoneSelectorBytesMax));
+  if (record->selector.empty() || record->range.empty()) in->Fail();
 }
 
 void Encode(const Meta& meta, ByteWriter* out) {

@@ -29,6 +29,8 @@ namespace nexus::catalog {
 inline constexpr size_t kNameBytesMax = 255;           // tenants, branches, files, settings
 inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or a URL
 inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
+// A delete's selector: 10,000 deletes of a branch (engine/tombstone.h) stay within 40 MiB.
+inline constexpr size_t kTombstoneSelectorBytesMax = 4096;
 // Rejected ranges kept of one producer: what exceeds this is the oldest, and is forgotten.
 inline constexpr size_t kRejectedRangesMax = 256;
 // Branches and snapshots of a tenant, main among them. Each has a record of every layer that it
@@ -175,6 +177,7 @@ struct LayerRecord {
   uint32_t level = 0;
   WriteOrder low;  // lowest and highest write order of its samples
   WriteOrder high;
+  Lsn deletes_applied;  // every delete of the branch below it is carried out in the layer
   uint64_t series = 0;
   uint64_t samples = 0;
   uint64_t file_bytes = 0;
@@ -183,6 +186,28 @@ struct LayerRecord {
 
   LayerKey key() const { return {tenant, branch, open_count, sequence}; }
   bool operator==(const LayerRecord&) const = default;
+};
+
+// Names a delete of a branch: where its record begins in the log.
+struct TombstoneKey {
+  TenantId tenant;
+  BranchId branch;
+  WriteOrder order;
+
+  auto operator<=>(const TombstoneKey&) const = default;
+};
+
+// A delete that is not carried out in every layer yet: samples of the series that `selector`
+// chooses, within `range`, in layers of the branch that end before `order` (engine/tombstone.h).
+struct TombstoneRecord {
+  TenantId tenant;
+  BranchId branch;
+  WriteOrder order;
+  TimeRange range;
+  std::string selector;
+
+  TombstoneKey key() const { return {tenant, branch, order}; }
+  bool operator==(const TombstoneRecord&) const = default;
 };
 
 // Series of which a live layer holds samples, and with them their labels.
@@ -195,7 +220,7 @@ class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
 // settings are set; series are defined, then known to be in layers; layers are added, then retired,
-// then forgotten; branches are deleted.
+// then forgotten; tombstones are added, then forgotten; branches are deleted.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -220,8 +245,10 @@ struct Update {
       producers_forgotten;  // unlisted ones are ignored; done before `producers`
   // With their producers; their layers must be retired. Unlisted ones are ignored.
   std::vector<BranchPlace> branches_deleted;
-  std::optional<uint64_t> next_series_id;  // never lowers the stored one
-  std::optional<uint64_t> open_count;      // never lowers the stored one
+  std::vector<TombstoneRecord> tombstones_added;   // set
+  std::vector<TombstoneKey> tombstones_forgotten;  // unlisted ones are ignored
+  std::optional<uint64_t> next_series_id;          // never lowers the stored one
+  std::optional<uint64_t> open_count;              // never lowers the stored one
 };
 
 // Features that a catalog or image was written with, each a bit. Unknown bits in `incompatible`

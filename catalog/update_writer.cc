@@ -69,6 +69,12 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
     }
     for (const auto& record : update.producers) NEXUS_RETURN_IF_ERROR(WriteProducer(txn, record));
+    for (const auto& record : update.tombstones_added) {
+      NEXUS_RETURN_IF_ERROR(AddTombstone(txn, record));
+    }
+    for (const TombstoneKey& tombstone : update.tombstones_forgotten) {
+      NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kTombstones, KeyOfTombstone(tombstone).view()));
+    }
     for (const auto& place : update.branches_deleted) {
       NEXUS_RETURN_IF_ERROR(DeleteBranch(txn, place));
     }
@@ -127,6 +133,12 @@ Status UpdateWriter::WriteProducer(const LmdbTxn& txn, const ProducerRecord& rec
   NEXUS_RETURN_IF_ERROR(CheckRecord(record));
   const Key key = KeyOfProducer(record.key());
   return WriteRecord(txn, Tree::kProducers, key.view(), record, &value_);
+}
+
+Status UpdateWriter::AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record) {
+  NEXUS_RETURN_IF_ERROR(CheckRecord(record));
+  const Key key = KeyOfTombstone(record.key());
+  return WriteRecord(txn, Tree::kTombstones, key.view(), record, &value_);
 }
 
 Status UpdateWriter::AddLayer(const LmdbTxn& txn, LayerRecord record) {

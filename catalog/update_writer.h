@@ -37,6 +37,7 @@ class UpdateWriter {
   Status DeleteBranch(const LmdbTxn& txn, const BranchPlace& place);
   Status WriteSetting(const LmdbTxn& txn, const Setting& record);
   Status WriteProducer(const LmdbTxn& txn, const ProducerRecord& record);
+  Status AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
   Status ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);

@@ -16,6 +16,7 @@
 
 #include "base/mutex.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
@@ -47,6 +48,7 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat>& stats() { return stats_; }
   protocol::ScrubReply& scrub() { return scrub_; }
   std::vector<protocol::BranchEntry>& branches() { return branches_; }
+  const protocol::Count& count() const { return count_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
     if (opcode == protocol::Opcode::kStatsReply) {
@@ -64,6 +66,10 @@ class CollectingCall : public Call {
     if (opcode == protocol::Opcode::kProgress) {
       NEXUS_ASSIGN_OR_RETURN(protocol::Progress progress, protocol::DecodeProgress(body));
       if (progress_) progress_(progress);
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kCount) {
+      NEXUS_ASSIGN_OR_RETURN(count_, protocol::DecodeCount(body));
       return OkStatus();
     }
     // What is collected is taken as it comes.
@@ -88,6 +94,7 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
   std::vector<protocol::BranchEntry> branches_;
+  protocol::Count count_;
   const std::function<void(const protocol::Progress&)> progress_;
   Status status_;
   Notification finished_;

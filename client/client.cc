@@ -13,14 +13,18 @@
 namespace nexus::client {
 namespace {
 
+uint32_t DeadlineMs(const Scope& scope) {
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(scope.timeout_ms, 1, std::numeric_limits<uint32_t>::max()));
+}
+
 protocol::Query QueryOf(const SelectQuery& select, protocol::QueryKind kind) {
   protocol::Query query;
   query.kind = kind;
   query.selector = select.selector;
   query.range = select.range;
   query.as_of = select.as_of;
-  query.deadline_ms = static_cast<uint32_t>(
-      std::clamp<int64_t>(select.scope.timeout_ms, 1, std::numeric_limits<uint32_t>::max()));
+  query.deadline_ms = DeadlineMs(select.scope);
   return query;
 }
 
@@ -197,6 +201,21 @@ StatusOr<std::vector<protocol::Stat>> Client::GetStats(const Scope& scope) {
   core_->Ask(scope, protocol::Opcode::kStats, {}, call);
   NEXUS_RETURN_IF_ERROR(call->Wait());
   return std::move(call->stats());
+}
+
+StatusOr<protocol::Count> Client::Delete(const DeleteRequest& request) {
+  Sync();
+  protocol::Delete asked;
+  asked.dry_run = request.dry_run;
+  asked.deadline_ms = DeadlineMs(request.scope);
+  asked.range = request.range;
+  asked.selector = request.selector;
+  std::string body;
+  protocol::Encode(asked, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(request.scope, protocol::Opcode::kDelete, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return call->count();
 }
 
 Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }

@@ -36,6 +36,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
@@ -152,6 +153,14 @@ class Cursor {
   std::unique_ptr<Implementation> implementation_;
 };
 
+// What to delete.
+struct DeleteRequest {
+  std::string selector;  // as a query's, at most 4 KiB; {} chooses every series
+  TimeRange range;       // closed
+  Scope scope;
+  bool dry_run = false;
+};
+
 struct ServerInfo {
   std::string server;  // name and version
   DatabaseId database;
@@ -202,6 +211,11 @@ class Client {
   // The server's figures, in its order; names are those of `nexus stats --format json`, which is
   // what ToJson makes of them.
   StatusOr<std::vector<protocol::Stat>> GetStats(const Scope& scope = {});
+  // Deletes samples of the series that the selector chooses, within the range, durably: those that
+  // were acknowledged before, and all batches given to this client before, which it waits for; what
+  // is appended afterwards stays. A dry run counts what would go. Errors: those of the engine's
+  // Database::Delete.
+  StatusOr<protocol::Count> Delete(const DeleteRequest& request);
   // Moves all samples in memory to layers.
   Status Flush(const Scope& scope = {});
   // Makes a branch or snapshot of the scope's tenant, which begins with what the scope's branch (or

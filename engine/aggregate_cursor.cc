@@ -265,7 +265,7 @@ class AggregateCursor : public QueryBase {
   }
 
   Status OpenSeries(size_t series) {
-    NEXUS_RETURN_IF_ERROR(reader_.Open(series_.id(series)));
+    NEXUS_RETURN_IF_ERROR(reader_.Open(NameOf(series)));
     folder_.Start();
     open_ = true;
     any_samples_ = false;

@@ -112,8 +112,11 @@ Status Applier::ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed) {
   for (const Edit& edit : edits) {
     const bool of_producers =
         std::holds_alternative<OpenProducer>(edit) || std::holds_alternative<ForgetProducers>(edit);
-    if (which == (of_producers ? Edits::kShape : Edits::kProducers)) continue;
-    failed->Update(std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit));
+    const bool is_delete = std::holds_alternative<DeleteSamples>(edit);
+    if (!is_delete && which == (of_producers ? Edits::kShape : Edits::kInPlace)) continue;
+    Status applied = std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit);
+    if (absl::IsDataLoss(applied)) return applied;
+    failed->Update(applied);
   }
   return OkStatus();
 }

@@ -31,8 +31,9 @@ class Applier {
   Applier(DatabaseState* state, Interner* interner) : state_(state), interner_(interner) {}
 
   // Which edits of an edit record: replay applies the database's shape before any batch, and what
-  // concerns producers in its place among their batches.
-  enum class Edits : uint8_t { kAll, kShape, kProducers };
+  // concerns producers in its place among their batches. A delete is both: a tombstone is shape,
+  // and the memtable takes it in its place.
+  enum class Edits : uint8_t { kAll, kShape, kInPlace };
 
   // Applies the record at [begin, end).
   Status Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body);
@@ -66,6 +67,10 @@ class Applier {
   std::vector<BranchState*> TakersOf(const PublishLayers& edit);
   static Status CheckExpectations(const BranchState& branch, const PublishLayers& edit);
   void Retire(BranchState* branch, const std::vector<catalog::LayerKey>& retired);
+  // These: delete_edits.cc.
+  Status ApplyEdit(const DeleteSamples& edit);
+  Status ApplyEdit(const TombstonesForgotten& edit);
+  void AddTombstone(BranchState* branch, std::shared_ptr<const Tombstone> tombstone);
   void DropSealed(BranchState* branch, Lsn sealed);
   void AddLayer(BranchState* branch, catalog::LayerRecord record,
                 std::shared_ptr<const layer::LayerReader> reader);

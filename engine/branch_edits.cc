@@ -9,8 +9,10 @@
 #include "base/planted.h"
 #include "engine/applier.h"
 #include "engine/branches.h"
+#include "engine/delete_edits.h"
 
 namespace nexus::engine {
+
 // In replay the memtables come later: BranchReplay.
 Status Applier::ApplyEdit(const CreateBranch& edit) {
   auto at = state_->tenants.find(edit.tenant.value);
@@ -27,6 +29,9 @@ Status Applier::ApplyEdit(const CreateBranch& edit) {
   child->layer_edits++;
   state_->layer_edits++;
   if (!NEXUS_PLANTED("branch-without-memtable")) child->sealed = parent->sealed;
+  if (!NEXUS_PLANTED("branch-without-deletes")) {
+    InheritTombstones(*parent, child, &state_->pending_update);
+  }
   tenant->record.next_branch = edit.id.value + 1;
   state_->pending_update.tenants.push_back(tenant->record);
   if (edits_ == Edits::kAll) state_->SettleInherited(child);
@@ -70,6 +75,7 @@ Status Applier::ApplyEdit(const DeleteBranch& edit) {
   if (edit.id == BranchId{}) return FailedPrecondition("main cannot be deleted");
   TenantState* tenant = state_->tenants.at(edit.tenant.value).get();
   RetireAll(*tenant, branch);
+  ForgetTombstonesOf(*branch, &state_->pending_update);
   state_->layer_edits++;
   state_->RemoveBranch(tenant, edit.id);
   state_->pending_update.branches_deleted.push_back({edit.tenant, edit.id});

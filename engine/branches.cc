@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/delete_edits.h"
 
 namespace nexus::engine {
 
@@ -108,6 +109,7 @@ void BranchReplay::Cross(const Border& border) {
     if (NEXUS_PLANTED("heirs-forgotten-in-replay")) break;
     if (sealed.writer == border.writer) heir->sealed.push_back(sealed);
   }
+  HandOnTombstones(*writer, border.until, heir, &state_->pending_update);
   if (!writer->stands_in) return;
   auto needs_it = [&](const Border& later) {
     return later.tenant == border.tenant && later.writer == border.writer;

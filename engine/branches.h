@@ -23,7 +23,9 @@
 // memtable is sealed and given to the heirs, as when the branch was made. Where the branch it was
 // written to has been deleted since, a stand-in takes the records until the last heir has them.
 // What a recovery writes to layers to save memory leaves the memtables of all branches; its
-// publish, after the replay, finds by Awaits who it is for.
+// publish, after the replay, finds by Awaits who it is for. A delete takes its place in the
+// memtable of the branch that it was of, for the heirs, too; tombstones the heirs were given when
+// they were made, but for those that a damaged log makes needed again (HandOnTombstones).
 //
 // Threading: loop only.
 

@@ -233,6 +233,10 @@ class Guesser {
         "again as far as their files are, under such names",
         since));
     guess_.unknown.push_back(
+        fmt::format("deletes before LSN {} that no compaction has carried out yet: what they "
+                    "deleted in older layers is there again; delete it once more",
+                    since));
+    guess_.unknown.push_back(
         "which layers were retired and not yet deleted: those whose files are here are live again");
     guess_.unknown.push_back(
         fmt::format("series without samples that were defined before LSN {}", since));

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "catalog/image.h"
+#include "engine/delete_edits.h"
 #include "io/file_util.h"
 
 namespace nexus::engine {
@@ -45,6 +46,8 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
   PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
   PutInFront(&pending->branches_deleted, std::move(failed.branches_deleted));
+  PutInFront(&pending->tombstones_added, std::move(failed.tombstones_added));
+  PutInFront(&pending->tombstones_forgotten, std::move(failed.tombstones_forgotten));
 }
 
 }  // namespace
@@ -62,7 +65,8 @@ bool CatalogKeeper::HasChanges() const {
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
          !update.producers_forgotten.empty() || !update.series_layered.empty() ||
-         !update.branches_deleted.empty();
+         !update.branches_deleted.empty() ||
+         !update.tombstones_added.empty() || !update.tombstones_forgotten.empty();
 }
 
 void CatalogKeeper::Kick() {
@@ -127,7 +131,15 @@ io::Task<Status> CatalogKeeper::Checkpoint() {
   Status status = co_await DoCheckpoint();
   Release();
   if (status.ok()) co_await ForgetSilentProducers();
+  if (status.ok()) co_await ForgetTombstones();
   co_return status;
+}
+
+io::Task<void> CatalogKeeper::ForgetTombstones() {
+  std::vector<Edit> edits = EditsToForgetTombstones(*state_);
+  if (edits.empty()) co_return;
+  // What is not forgotten now is at the next checkpoint.
+  (co_await committer_->CommitEdit(EncodeEdits(edits))).IgnoreError();
 }
 
 std::vector<Edit> CatalogKeeper::SilentProducers() const {

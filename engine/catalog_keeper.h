@@ -43,6 +43,8 @@ class CatalogKeeper {
   io::Task<Status> Checkpoint();
   // Everything applied before is in the synced catalog.
   io::Task<Status> Persist();
+  // Forgets deletes that are carried out wherever they concern anything. A checkpoint does it, too.
+  io::Task<void> ForgetTombstones();
 
   // One commit, sync or checkpoint at a time - or none, for who holds it.
   io::Task<void> Acquire();

@@ -250,6 +250,7 @@ class CatalogRebuild {
     update.layers_added = base_.layers;
     update.settings = base_.settings;
     update.producers = base_.producers;
+    update.tombstones_added = base_.tombstones;
     update.next_series_id = base_.next_series_id;
     update.open_count = base_.open_count;
     for (const catalog::TenantRecord& tenant : base_.tenants) {

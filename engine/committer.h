@@ -55,6 +55,8 @@ class CommitRequest : public io::RunNode {
   const Done done;
   const Release release;
   bool buffered = false;
+  // An edit that keeps its turn among the batches, because it concerns those before it.
+  bool in_turn = false;
   int64_t deadline_ns =
       0;      // monotonic; ResourceExhausted if not admitted by then; 0: waits for ever
   Lsn begin;  // the log position, once it has one
@@ -88,6 +90,9 @@ class Committer : public wal::LogObserver {
   void Submit(CommitRequest* request);
   // Awaitable form for edits: OK once the record is durable and applied.
   io::Task<Status> CommitEdit(std::string body);
+  // The same for an edit that everything submitted before precedes, and nothing submitted later.
+  // ResourceExhausted if the log has no room for it within admission_timeout_ms.
+  io::Task<Status> CommitInTurn(std::string body);
   // Waits until everything submitted before is durable and applied, or the log has failed.
   io::Task<Status> Drain();
 

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "compaction/pick_check.h"
+#include "engine/delete_edits.h"
 #include "engine/garbage.h"
 #include "engine/record.h"
 #include "io/file_util.h"
@@ -49,6 +50,7 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
     layer.samples = record.samples;
     layer.series = record.series;
     layer.age_ns = std::max<int64_t>(0, now - open.added_ns);
+    layer.needs_rewrite = HasDeletes(*branch.tombstones, record);
   }
   // Picking is two times faster where they nearly stand in its order.
   std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
@@ -120,6 +122,7 @@ io::Task<void> Compactor::Run() {
 io::Task<void> Compactor::Turn() {
   // What cannot be removed now is tried again at the next turn.
   (co_await RemoveGarbage(state_, committer_, keeper_)).IgnoreError();
+  co_await keeper_->ForgetTombstones();
   rested_ = true;
   const bool by_hand = by_hand_ > 0;
   if (give_up_ || (!state_->options.compaction && !by_hand)) co_return;
@@ -236,8 +239,13 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
   for (uint32_t input : job.inputs) {
     const auto found = live.find(chosen.map.layers[input].key);
     if (found == live.end()) return FailedPrecondition("an input is not live any more");
-    merge.inputs.push_back({found->second->reader, nullptr});
+    std::shared_ptr<const compaction::SampleFilter> filter;
+    if (!NEXUS_PLANTED("compaction-forgets-deletes")) {
+      filter = SampleFilterFor(*branch->second->tombstones, found->second->record);
+    }
+    merge.inputs.push_back({found->second->reader, std::move(filter)});
   }
+  merge.deletes_applied = state_->applied;
   if (NEXUS_PLANTED("compacted-layer-wins")) std::reverse(merge.inputs.begin(), merge.inputs.end());
   if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.inputs.size() > 1) {
     merge.inputs.pop_back();

@@ -2,10 +2,12 @@
 
 #include "engine/core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "engine/catalog_index.h"
+#include "engine/delete_edits.h"
 #include "engine/names.h"
 #include "engine/recovery.h"
 
@@ -164,6 +166,42 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
   co_return co_await committer_.CommitEdit(EncodeEdits(edits));
 }
 
+io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found,
+                            state_.published.FindWritable(request.tenant, request.branch));
+  const DeleteRequest* asked = &request;
+  auto count = [this, asked]() -> StatusOr<DeleteResult> {
+    NEXUS_RETURN_IF_ERROR(CheckDelete(asked->selector, asked->range));
+    NEXUS_ASSIGN_OR_RETURN(ReadView view, View(asked->tenant, asked->branch));
+    return CountForDelete(std::move(view), *asked);
+  };
+  auto counted = co_await state_.environment->executor()->Run(io::Lane::kQuery, count);
+  NEXUS_CO_RETURN_IF_ERROR(counted.status());
+  if (!request.dry_run) {
+    DeleteSamples edit;
+    edit.tenant = found.tenant;
+    edit.branch = found.branch;
+    edit.range = request.range;
+    edit.selector = request.selector;
+    NEXUS_CO_RETURN_IF_ERROR(co_await CommitDelete(std::move(edit)));
+  }
+  co_return *counted;
+}
+
+io::Task<Status> DatabaseCore::CommitDelete(DeleteSamples edit) {
+  BranchState* branch = state_.FindBranch(edit.tenant, edit.branch);
+  if (branch == nullptr) co_return NotFound("the branch was deleted meanwhile");
+  NEXUS_CO_ASSIGN_OR_RETURN(auto tombstone, Tombstone::Make({edit.tenant, edit.branch, WriteOrder{},
+                                                             edit.range, edit.selector}));
+  NEXUS_CO_RETURN_IF_ERROR(CheckTombstoneLimit(*branch, *tombstone));
+  branch->deletes_in_flight++;
+  const Edit edits[] = {edit};
+  Status status = co_await committer_.CommitInTurn(EncodeEdits(edits));
+  branch = state_.FindBranch(edit.tenant, edit.branch);
+  if (branch != nullptr) branch->deletes_in_flight--;
+  co_return status;
+}
+
 io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer, uint64_t epoch,
                                                              std::string tenant,
                                                              std::string branch) {
@@ -291,6 +329,19 @@ Status DatabaseCore::CompleteStats(Stats* stats) const {
 StatusOr<Sources> DatabaseCore::SourcesOf(std::string_view tenant, std::string_view branch) const {
   NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
   return found.sources();
+}
+
+StatusOr<std::optional<Sample>> DatabaseCore::LatestOf(SeriesId series, std::string_view tenant,
+                                                       std::string_view branch) const {
+  NEXUS_ASSIGN_OR_RETURN(Sources sources, SourcesOf(tenant, branch));
+  const bool by_id = std::none_of(sources.begin(), sources.end(),
+                                  [](const auto& source) { return source->asks_labels(); });
+  if (by_id) return LatestSample(sources, {series, {}});
+  NEXUS_ASSIGN_OR_RETURN(ReadView view, View(tenant, branch));
+  StatusOr<std::string> canonical = view.index->Canonical(series);
+  if (absl::IsNotFound(canonical.status())) return std::optional<Sample>();
+  NEXUS_RETURN_IF_ERROR(canonical.status());
+  return LatestSample(view.sources, {series, *canonical});
 }
 
 StatusOr<ReadView> DatabaseCore::View(std::string_view tenant, std::string_view branch) const {

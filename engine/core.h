@@ -16,6 +16,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,6 +76,11 @@ class DatabaseCore {
   // For good: calls of Compact end. Close does it, too.
   void StopCompaction() { compactor_.Stop(); }
   io::Task<Status> CreateTenant(std::string name);
+  // Counts on a worker, then deletes unless it is a dry run. What was submitted before this call is
+  // before it in the log.
+  io::Task<StatusOr<DeleteResult>> Delete(DeleteRequest request);
+  // Its second part alone. OK: it is durable and visible. REQUIRES: CheckDelete is OK.
+  io::Task<Status> CommitDelete(DeleteSamples edit);
   io::Task<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch,
                                                  std::string tenant, std::string branch);
   io::Task<Status> CreateBranch(std::string name, BranchKind kind, std::string from,
@@ -99,6 +105,9 @@ class DatabaseCore {
   // The same of what a query names. Also FailedPrecondition (`as_of` is no snapshot) and
   // InvalidArgument (it names a branch beside).
   StatusOr<ReadView> View(const SelectQuery& query) const;
+  // The newest sample of a series; nullopt if it has none. Errors: those of View, DataLoss.
+  StatusOr<std::optional<Sample>> LatestOf(SeriesId series, std::string_view tenant,
+                                           std::string_view branch) const;
   // Its sources alone. NotFound.
   StatusOr<Sources> SourcesOf(std::string_view tenant, std::string_view branch) const;
   // Blocks on the catalog's file.

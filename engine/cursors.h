@@ -50,8 +50,13 @@ StatusOr<std::unique_ptr<Cursor>> MakeLatestCursor(ReadView view, const SelectQu
 
 // The newest sample of one series within `range`. `sources` in write order, oldest first.
 StatusOr<std::optional<Sample>> LatestSample(
-    const std::vector<std::shared_ptr<const SampleSource>>& sources, SeriesId series,
+    const std::vector<std::shared_ptr<const SampleSource>>& sources, const SeriesName& series,
     TimeRange range = {});
+
+// What a delete finds before it: the series that it chooses, and of a dry run the samples. Nothing
+// is deleted. Errors: those of a query, and InvalidArgument for what no delete may ask.
+StatusOr<DeleteResult> CountForDelete(ReadView view, const DeleteRequest& request);
+Status CheckDelete(std::string_view selector, TimeRange range);
 
 // What labels there are, sorted, each once. `selector` may be empty: everything.
 StatusOr<std::vector<std::string>> LabelNames(SeriesIndex* index, std::string_view selector);

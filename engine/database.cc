@@ -468,6 +468,12 @@ void Database::ResumeCompaction() {
       [core = implementation_->core()] { core->ResumeCompaction(); });
 }
 
+StatusOr<DeleteResult> Database::Delete(const DeleteRequest& request) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Delete(request));
+}
+
 StatusOr<std::unique_ptr<Cursor>> Database::Select(const SelectQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
@@ -493,8 +499,7 @@ StatusOr<std::optional<Sample>> Database::Latest(SeriesId series, std::string_vi
                                                  std::string_view branch) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(auto sources, implementation_->core()->SourcesOf(tenant, branch));
-  return engine::LatestSample(sources, series);
+  return implementation_->core()->LatestOf(series, tenant, branch);
 }
 
 StatusOr<std::vector<std::string>> Database::LabelNames(std::string_view selector,

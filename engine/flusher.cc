@@ -131,6 +131,17 @@ void Flusher::DropFromBranches(const Waiting& waiting) {
   state_->ReleaseMemtable(tenant, waiting.sealed.memtable.get());
 }
 
+void Flusher::MarkFlushedInReplay(const Waiting& waiting) {
+  const TenantState& tenant = *state_->tenants.at(waiting.tenant.value);
+  for (const auto& [number, branch] : tenant.branches) {
+    const bool has_it = std::any_of(branch->sealed.begin(), branch->sealed.end(),
+                                    [&](const SealedMemtable& sealed) {
+                                      return sealed.memtable == waiting.sealed.memtable;
+                                    });
+    if (has_it) branch->flushed_in_replay = true;
+  }
+}
+
 void Flusher::Kick() {
   SealForMemory();
   if (look_is_due_) return;
@@ -295,6 +306,7 @@ io::Task<Status> Flusher::WriteSealed() {
     unpublished_.push_back(*std::move(written));
     state_->layers_unpublished = true;
     // Its samples are safe: the log holds them until the layer is published.
+    MarkFlushedInReplay(*oldest);
     DropFromBranches(*oldest);
   }
   co_return OkStatus();

@@ -81,6 +81,7 @@ class Flusher {
   std::optional<Waiting> FindOldestSealed() const;
   // Takes it from every branch that has it.
   void DropFromBranches(const Waiting& waiting);
+  void MarkFlushedInReplay(const Waiting& waiting);
   bool IsWaitedFor(const Waiting& waiting) const;
   io::Task<Status> WriteSealed();
   io::Task<Status> FlushOne(Waiting oldest);

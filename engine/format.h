@@ -37,6 +37,8 @@ enum class EditKind : uint16_t {
   kGarbageRemoved = 4,
   kOpenProducer = 5,
   kForgetProducers = 6,
+  kDeleteSamples = 7,
+  kTombstonesForgotten = 8,
   kDeleteBranch = 9,
 };
 
@@ -45,6 +47,9 @@ inline constexpr size_t kEditHeaderBytes = 8;
 // A publish lists at most this many layers, added or retired (DESIGN section 4): 10,000 of at most
 // 650 bytes are 6.5 MB, well within a record's 16 MiB.
 inline constexpr size_t kPublishedLayersMax = 10'000;
+
+// A record deletes once at most, for the place of its record names a delete.
+inline constexpr size_t kDeletesOfRecordMax = 1;
 
 }  // namespace nexus::engine
 

@@ -67,7 +67,9 @@ class LayerEncoder {
       NEXUS_ASSIGN_OR_RETURN(plan_,
                              Plan(catalog, std::move(delta), tenant, *memtable_, &undefined_));
       for (const PlannedSeries& series : plan_) order_.push_back(series.id);
-      cursor_ = std::make_unique<FlushCursor>(memtable_.get(), order_);
+      FlushCursorOptions options;
+      options.labels = [this](size_t i) { return std::string_view(plan_[i].canonical); };
+      cursor_ = std::make_unique<FlushCursor>(memtable_.get(), order_, options);
     }
     while (builder_.pending_output_bytes() < kStepBytes) {
       FlushedSeries series;
@@ -169,6 +171,7 @@ catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
   record.level = summary.identity.level;
   record.low = summary.identity.order_low;
   record.high = summary.identity.order_high;
+  record.deletes_applied = summary.identity.deletes_applied;
   record.series = summary.series;
   record.samples = summary.samples;
   record.file_bytes = summary.file_bytes;

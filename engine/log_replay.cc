@@ -24,6 +24,8 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const OpenProducer&) const { return "opening of a producer"; }
     const char* operator()(const ForgetProducers&) const { return "forgetting of producers"; }
     const char* operator()(const DeleteBranch&) const { return "deletion of a branch"; }
+    const char* operator()(const DeleteSamples&) const { return "delete"; }
+    const char* operator()(const TombstonesForgotten&) const { return "forgetting of deletes"; }
   };
   return std::visit(Names(), edit);
 }

@@ -75,6 +75,8 @@ Status LogSurvey::TakeEdits(Lsn begin, Bytes body) {
       shape_.emplace_back(begin, edit);
     } else if (const auto* producer = std::get_if<OpenProducer>(&edit)) {
       named_.insert({producer->tenant.value, producer->branch.value});
+    } else if (const auto* deleted = std::get_if<DeleteSamples>(&edit)) {
+      named_.insert({deleted->tenant.value, deleted->branch.value});
     }
   }
   return OkStatus();

@@ -233,6 +233,16 @@ class Database {
   // opened again.
   void PauseCompaction();
   void ResumeCompaction();
+  // Deletes samples of a branch, durably: those of the series that the selector chooses, within the
+  // range, that were appended before - acknowledged ones and those this thread has handed over.
+  // What is appended afterwards stays, at the same timestamps too. Visible at once to queries that
+  // begin after it; those that run see what they saw. The disk is given back by the next compaction
+  // of the windows, and listings of labels and series may show a series without samples. A dry run
+  // counts what would go. Blocks on the catalog for counting, about 1 us a series. Errors:
+  // InvalidArgument - selector or range; NotFound; ResourceExhausted - too many deletes wait for a
+  // compaction, or the log has no room; Unavailable - the log failed, the outcome is unknown until
+  // reopened.
+  StatusOr<DeleteResult> Delete(const DeleteRequest& request);
 
   StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query);
   StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query);

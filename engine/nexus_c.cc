@@ -236,6 +236,24 @@ int32_t nexus_flush(nexus_db* db, nexus_error* error) {
   return Guarded(error, [&] { return db->database->Flush(); });
 }
 
+int32_t nexus_delete(nexus_db* db, const nexus_delete_request* given, nexus_delete_result* result,
+                     nexus_error* error) {
+  if (result != nullptr) *result = {};
+  return Guarded(error, [&]() -> Status {
+    nexus_delete_request full = {};
+    NEXUS_RETURN_IF_ERROR(ReadSized(given, "nexus_delete_request", &full));
+    nexus::DeleteRequest request;
+    request.selector = ViewOf(full.selector);
+    request.range = {full.first, full.last};
+    request.tenant = TenantOf(full.tenant);
+    request.branch = BranchOf(full.branch);
+    request.dry_run = full.dry_run != 0;
+    NEXUS_ASSIGN_OR_RETURN(nexus::DeleteResult done, db->database->Delete(request));
+    if (result != nullptr) *result = {done.series, done.samples, done.series_with_samples};
+    return nexus::OkStatus();
+  });
+}
+
 int32_t nexus_open_producer(nexus_db* db, nexus_producer producer, uint64_t epoch,
                             nexus_text tenant, nexus_text branch, nexus_producer_state* state,
                             nexus_error* error) {

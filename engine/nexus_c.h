@@ -224,6 +224,32 @@ int32_t nexus_open_producer(nexus_db* db, nexus_producer producer, uint64_t epoc
                             nexus_text tenant, nexus_text branch, nexus_producer_state* state,
                             nexus_error* error);
 
+// All zero but `size`, `selector` and the range: tenant "default", branch "main".
+typedef struct nexus_delete_request {
+  size_t size;
+  nexus_text selector;  // as a query's, at most 4 KiB; {} chooses every series
+  int64_t first;        // timestamps, both included
+  int64_t last;
+  nexus_text tenant;
+  nexus_text branch;
+  int32_t dry_run;  // not 0: counts, and deletes nothing
+} nexus_delete_request;
+
+typedef struct nexus_delete_result {
+  uint64_t series;  // that the selector chooses
+  // Of a dry run: what would go, and of how many series.
+  uint64_t samples;
+  uint64_t series_with_samples;
+} nexus_delete_result;
+
+// Deletes samples, durably: those appended before, of the series that the selector chooses, within
+// the range. What is appended afterwards stays. Visible at once to queries that begin after it; the
+// disk is given back by a later compaction. `result` may be NULL. Errors: INVALID_ARGUMENT
+// (selector, range), NOT_FOUND (tenant, branch), RESOURCE_EXHAUSTED - too many deletes wait for a
+// compaction, or the log has no room; UNAVAILABLE - the outcome is unknown.
+int32_t nexus_delete(nexus_db* db, const nexus_delete_request* request, nexus_delete_result* result,
+                     nexus_error* error);
+
 // ---- Reading.
 
 enum nexus_function {

@@ -64,6 +64,7 @@ class QueryBase : public Cursor {
     return taken;
   }
 
+  SeriesName NameOf(size_t series) const { return {series_.id(series), series_.canonical(series)}; }
   // Counts a series (or group) whose first chunk is about to be given.
   void Show(std::string_view canonical) {
     shown_.Set(canonical);

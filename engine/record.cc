@@ -2,6 +2,7 @@
 
 #include "engine/record.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -51,7 +52,7 @@ catalog::LayerKey ReadKey(ByteReader* in) {
   return key;
 }
 
-constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 4 * 8;
+constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 8 + 4 * 8;
 
 void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   WriteKey(out, layer.key());
@@ -61,6 +62,7 @@ void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   out->U32(layer.level);
   WriteOrderTo(out, layer.low);
   WriteOrderTo(out, layer.high);
+  out->U64(layer.deletes_applied.value);
   out->U64(layer.series);
   out->U64(layer.samples);
   out->U64(layer.file_bytes);
@@ -79,6 +81,7 @@ catalog::LayerRecord ReadLayer(ByteReader* in) {
   layer.level = in->U32();
   layer.low = ReadOrder(in);
   layer.high = ReadOrder(in);
+  layer.deletes_applied.value = in->U64();
   layer.series = in->U64();
   layer.samples = in->U64();
   layer.file_bytes = in->U64();
@@ -113,6 +116,8 @@ EditKind KindOf(const CreateBranch&) { return EditKind::kCreateBranch; }
 EditKind KindOf(const GarbageRemoved&) { return EditKind::kGarbageRemoved; }
 EditKind KindOf(const OpenProducer&) { return EditKind::kOpenProducer; }
 EditKind KindOf(const ForgetProducers&) { return EditKind::kForgetProducers; }
+EditKind KindOf(const DeleteSamples&) { return EditKind::kDeleteSamples; }
+EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgotten; }
 EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
@@ -239,6 +244,51 @@ Edit ReadForgetProducers(ByteReader* in) {
   return edit;
 }
 
+void WriteBody(ByteWriter* out, const DeleteSamples& edit) {
+  NEXUS_CHECK(!edit.selector.empty());
+  NEXUS_CHECK(edit.selector.size() <= catalog::kTombstoneSelectorBytesMax);
+  NEXUS_CHECK(!edit.range.empty());
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  out->I64(edit.range.first);
+  out->I64(edit.range.last);
+  out->LengthPrefixed(edit.selector);
+}
+Edit ReadDeleteSamples(ByteReader* in) {
+  DeleteSamples edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.range.first = in->I64();
+  edit.range.last = in->I64();
+  edit.selector = in->LengthPrefixed(catalog::kTombstoneSelectorBytesMax);
+  if (edit.selector.empty() || edit.range.empty()) in->Fail();
+  return edit;
+}
+
+constexpr size_t kOrderBytes = 4 + 8;
+
+void WriteBody(ByteWriter* out, const TombstonesForgotten& edit) {
+  NEXUS_CHECK(edit.tombstones.size() <= std::numeric_limits<uint32_t>::max());
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  out->U32(static_cast<uint32_t>(edit.tombstones.size()));
+  for (const WriteOrder& order : edit.tombstones) WriteOrderTo(out, order);
+}
+Edit ReadTombstonesForgotten(ByteReader* in) {
+  TombstonesForgotten edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.tombstones.resize(ReadCount(in, kOrderBytes));
+  for (WriteOrder& order : edit.tombstones) order = ReadOrder(in);
+  return edit;
+}
+
+size_t DeletesIn(std::span<const Edit> edits) {
+  return static_cast<size_t>(std::count_if(edits.begin(), edits.end(), [](const Edit& edit) {
+    return std::holds_alternative<DeleteSamples>(edit);
+  }));
+}
+
 StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
   ByteReader in(body);
   Edit edit;
@@ -260,6 +310,12 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kForgetProducers:
       edit = ReadForgetProducers(&in);
+      break;
+    case EditKind::kDeleteSamples:
+      edit = ReadDeleteSamples(&in);
+      break;
+    case EditKind::kTombstonesForgotten:
+      edit = ReadTombstonesForgotten(&in);
       break;
     case EditKind::kDeleteBranch:
       edit = ReadDeleteBranch(&in);
@@ -315,6 +371,7 @@ StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body) {
 
 std::string EncodeEdits(std::span<const Edit> edits) {
   NEXUS_CHECK(edits.size() <= std::numeric_limits<uint32_t>::max());
+  NEXUS_CHECK(DeletesIn(edits) <= kDeletesOfRecordMax);
   std::string record;
   ByteWriter out(&record);
   out.U32(static_cast<uint32_t>(edits.size()));
@@ -347,6 +404,7 @@ StatusOr<std::vector<Edit>> DecodeEdits(Bytes body) {
     edits.push_back(std::move(edit));
   }
   if (!in.done()) return Malformed("edit", in.position(), "trailing bytes");
+  if (DeletesIn(edits) > kDeletesOfRecordMax) return Malformed("edit", 0, "more than one delete");
   return edits;
 }
 

@@ -110,11 +110,32 @@ struct ForgetProducers {
   bool operator==(const ForgetProducers&) const = default;
 };
 
+// Deletes the samples of a branch within `range`, of the series that the selector chooses, as far
+// as they were written before this edit. A record holds one at most: where it begins names it.
+// Expects: the branch exists.
+struct DeleteSamples {
+  TenantId tenant;
+  BranchId branch;
+  TimeRange range;
+  std::string selector;
+  bool operator==(const DeleteSamples&) const = default;
+};
+
+// Forgets deletes that are carried out wherever they concern anything. Expects of each that no
+// live layer of the branch still needs it; those that one needs are kept.
+struct TombstonesForgotten {
+  TenantId tenant;
+  BranchId branch;
+  std::vector<WriteOrder> tombstones;
+  bool operator==(const TombstonesForgotten&) const = default;
+};
+
 using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
-                          ForgetProducers, DeleteBranch>;
+                          ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
-// catalog::kNameBytesMax bytes.
+// catalog::kNameBytesMax bytes, at most kDeletesOfRecordMax deletes, each with a selector of 1 to
+// catalog::kTombstoneSelectorBytesMax bytes and a range that is not empty.
 std::string EncodeEdits(std::span<const Edit> edits);
 StatusOr<std::vector<Edit>> DecodeEdits(Bytes body);
 

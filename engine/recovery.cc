@@ -11,6 +11,7 @@
 #include "catalog/catalog.h"
 #include "engine/branches.h"
 #include "engine/catalog_folder.h"
+#include "engine/delete_edits.h"
 #include "engine/image_files.h"
 #include "engine/layer_writer.h"
 #include "io/file_util.h"
@@ -260,6 +261,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     std::vector<catalog::BranchRecord> branches;
     std::vector<catalog::LayerRecord> layers;
     std::vector<catalog::ProducerRecord> producers;
+    std::vector<catalog::TombstoneRecord> tombstones;
   };
   auto load = [catalog = state_->catalog.get()]() -> StatusOr<Loaded> {
     NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
@@ -268,6 +270,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     NEXUS_ASSIGN_OR_RETURN(loaded.branches, reader.Branches());
     NEXUS_ASSIGN_OR_RETURN(loaded.layers, reader.Layers());
     NEXUS_ASSIGN_OR_RETURN(loaded.producers, reader.Producers());
+    NEXUS_ASSIGN_OR_RETURN(loaded.tombstones, reader.Tombstones());
     return loaded;
   };
   auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
@@ -295,6 +298,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     BranchState* branch = state_->FindBranch(producer.tenant, producer.branch);
     if (branch != nullptr) branch->producers.Load(producer);
   }
+  NEXUS_CO_RETURN_IF_ERROR(LoadTombstones(state_, std::move(loaded->tombstones)));
   state_->next_series_id = std::max(state_->next_series_id, state_->catalog->meta().next_series_id);
   state_->applied = state_->catalog->meta().applied;
   co_return OkStatus();
@@ -342,9 +346,8 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
       if (batches) branches->Advance(record.begin);
       auto kind = static_cast<RecordKind>(record.kind);
       if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
-      Status status =
-          applier_->Replay(kind, record.begin, record.end, record.body,
-                           batches ? Applier::Edits::kProducers : Applier::Edits::kShape);
+      Status status = applier_->Replay(kind, record.begin, record.end, record.body,
+                                       batches ? Applier::Edits::kInPlace : Applier::Edits::kShape);
       if (options.skip_damaged && absl::IsDataLoss(status)) {
         state_->unusable_records++;
         continue;

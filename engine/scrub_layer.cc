@@ -32,6 +32,7 @@ std::string Disagreement(const ScrubLayer& listed, const layer::LayerSummary& fi
   compare("level", record.level, file.identity.level);
   compare("lowest LSN", record.low, file.identity.order_low);
   compare("highest LSN", record.high, file.identity.order_high);
+  compare("deletes applied", record.deletes_applied, file.identity.deletes_applied);
   compare("series", record.series, file.series);
   compare("samples", record.samples, file.samples);
   compare("identity seed", listed.identity_seed, file.identity.identity_seed);

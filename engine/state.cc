@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/deleted_source.h"
 #include "engine/layer_source.h"
 #include "engine/memtable_source.h"
 
@@ -103,14 +104,18 @@ std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
 
 void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
   auto view = std::make_shared<BranchView>();
-  for (const OpenLayer& open : branch.layers)
-    view->settled.push_back(std::make_shared<LayerSource>(open.reader));
+  for (const OpenLayer& open : branch.layers) {
+    view->settled.push_back(WithoutDeleted(std::make_shared<LayerSource>(open.reader),
+                                           branch.tombstones, MarkOf(open.record)));
+  }
   for (const SealedMemtable& sealed : branch.sealed) {
-    view->settled.push_back(
-        std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit()));
+    auto source = std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit());
+    view->settled.push_back(WithoutDeleted(std::move(source), branch.tombstones, MarkOf(sealed)));
   }
   view->active = branch.active;
   MutexLock lock(&mutex_);
+  // A delete is in the memtable and in the tombstones: queries see both or neither.
+  branch.active->Publish();
   Tenant& published = tenants_[tenant.record.name];
   published.id = tenant.record.id;
   published.identity_seed = tenant.record.identity_seed;

@@ -30,6 +30,7 @@
 #include "engine/options.h"
 #include "engine/producers.h"
 #include "engine/sample_source.h"
+#include "engine/tombstone.h"
 #include "io/environment.h"
 #include "layer/layer.h"
 #include "layer/layer_reader.h"
@@ -53,6 +54,8 @@ struct SealedMemtable {
   BranchId writer;
 };
 
+inline DeleteMark MarkOf(const SealedMemtable& sealed) { return {{0, sealed.sealed}, Lsn{}}; }
+
 using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 
 // What a query of one branch sees; immutable but for the samples that the active memtable still
@@ -69,9 +72,12 @@ struct BranchView {
 struct BranchState {
   catalog::BranchRecord record;   // record.sealed: the highest S published
   std::vector<OpenLayer> layers;  // in write order, oldest first
-  uint64_t layer_edits = 0;       // rises whenever `layers` changes
+  uint64_t layer_edits = 0;       // rises whenever `layers`, or what is deleted in them, changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
+  std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
+  size_t deletes_in_flight = 0;    // on their way to become tombstones
+  bool flushed_in_replay = false;  // to a layer that is not published yet
   ProducerTable producers;
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
@@ -174,7 +180,7 @@ struct DatabaseState {
   catalog::CatalogDelta delta;
   uint64_t next_series_id = 1;
   uint64_t next_layer_sequence = 1;
-  uint64_t layer_edits = 0;  // rises whenever a branch's layers change
+  uint64_t layer_edits = 0;  // rises whenever that of a branch does
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.

@@ -7,6 +7,7 @@
 
 #include "base/labels.h"
 #include "base/planted.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/scrub.h"
 #include "engine/scrub.h"
@@ -27,6 +28,9 @@ using protocol::Opcode;
 constexpr uint32_t kRequestsMax = 1024;
 // What a refused client should wait before it tries again.
 constexpr uint32_t kRetryAfterMs = 100;
+// What the counting of a delete may take at most, whatever the client asks: what follows on the
+// connection waits for it.
+constexpr uint32_t kDeleteDeadlineMsMax = 600'000;
 // Often enough for a progress bar, rare enough to cost nothing.
 constexpr int64_t kProgressPauseNs = 200'000'000;
 
@@ -118,8 +122,8 @@ void BinarySession::OnBytes(Bytes bytes) {
 }
 
 bool BinarySession::MustWait() const {
-  return registering_ || batch_bytes_ > kSessionBytesMax || requests_ >= kRequestsMax ||
-         transport_->queued_bytes() > kOutputBytesMax;
+  return registering_ || deleting_ || batch_bytes_ > kSessionBytesMax ||
+         requests_ >= kRequestsMax || transport_->queued_bytes() > kOutputBytesMax;
 }
 
 void BinarySession::Process(Bytes input) {
@@ -242,6 +246,8 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleScrub(frame);
     case Opcode::kCompact:
       return HandleCompact(frame);
+    case Opcode::kDelete:
+      return HandleDelete(frame);
     case Opcode::kBranches:
       return HandleBranches(frame);
     case Opcode::kCancel:
@@ -721,6 +727,41 @@ io::Task<void> BinarySession::Compact(BinarySession* session, Service* service, 
     co_return;
   }
   session->Finish(Opcode::kDone, request_id, {});
+}
+
+void BinarySession::HandleDelete(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<Target*> target = TargetOf(frame.header.target);
+  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+  StatusOr<protocol::Delete> asked = protocol::DecodeDelete(frame.body);
+  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+  DeleteRequest request;
+  request.selector = asked->selector;
+  request.range = asked->range;
+  request.tenant = (*target)->tenant;
+  request.branch = (*target)->branch;
+  request.dry_run = asked->dry_run;
+  if (asked->deadline_ms > 0) {
+    request.limits.deadline_ms = std::min(asked->deadline_ms, kDeleteDeadlineMsMax);
+  }
+  BeginRequest();
+  deleting_ = true;
+  service_->Spawn(Delete(this, service_, ticket_, id, std::move(request)));
+}
+
+io::Task<void> BinarySession::Delete(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, DeleteRequest request) {
+  StatusOr<DeleteResult> result = co_await service->core()->Delete(std::move(request));
+  if (!ticket.alive()) co_return;
+  session->deleting_ = false;
+  if (result.ok()) {
+    std::string body;
+    const protocol::Count count{result->series, result->samples, result->series_with_samples};
+    protocol::Encode(count, &body);
+    session->Finish(Opcode::kCount, request_id, body);
+  } else {
+    session->FinishError(request_id, result.status());
+  }
 }
 
 void BinarySession::HandleScrub(const Frame& frame) {

@@ -2,7 +2,8 @@
 //
 // Frames are handled in the order they come; batches are appended in that order, and everything
 // else may answer when it is done. A registration of new series holds up what follows it on the
-// connection, since batches behind it use its numbers. Bodies of 16 KiB and more are received
+// connection, since batches behind it use its numbers; so does a delete, which must not take what
+// comes behind it. Bodies of 16 KiB and more are received
 // straight into the buffer that the log is written from. Bounds: kSessionBytesMax of batches and
 // kRequestsMax requests unanswered - then it stops reading. Failure: an error frame by name; the
 // connection ends only when framing, or the numbering of series, is lost. Threading: loop.
@@ -67,6 +68,7 @@ class BinarySession : public Session {
   void HandleCancel(const protocol::Frame& frame);
   void HandleCredit(const protocol::Frame& frame);
   void HandleScrub(const protocol::Frame& frame);
+  void HandleDelete(const protocol::Frame& frame);
   void CancelScrubs();
 
   // The session is theirs to touch only while the ticket is alive; they start later, so also at
@@ -95,6 +97,8 @@ class BinarySession : public Session {
                                      uint64_t request_id);
   static io::Task<void> Scrub(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id, std::shared_ptr<std::atomic<bool>> cancel);
+  static io::Task<void> Delete(BinarySession* session, Service* service, Ticket ticket,
+                               uint64_t request_id, DeleteRequest request);
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
                       const StatusOr<std::vector<SeriesId>>& ids, const protocol::Ranges& refused);
@@ -127,6 +131,7 @@ class BinarySession : public Session {
   bool closing_ = false;      // nothing more is read
   bool ended_ = false;        // by the peer, or the server is stopping
   bool registering_ = false;  // what follows waits
+  bool deleting_ = false;     // likewise
   bool paused_ = false;
   std::string waiting_;  // input that came while it had to wait
 

@@ -32,22 +32,6 @@ struct QueryArguments {
 // Bounds what --plot holds in memory: 16 bytes each.
 constexpr uint64_t kPlottedSamplesMax = 4'000'000;
 
-StatusOr<TimeRange> RangeOf(const QueryArguments& arguments) {
-  TimeRange range;
-  const int64_t now = io::RealWallNanos();
-  if (!arguments.from.empty()) {
-    NEXUS_ASSIGN_OR_RETURN(range.first, ParseTime(arguments.from, now));
-  }
-  if (!arguments.to.empty()) {
-    NEXUS_ASSIGN_OR_RETURN(range.last, ParseTime(arguments.to, now));
-  }
-  if (range.empty()) {
-    return InvalidArgument("--from {} lies behind --to {}", FormatTime(range.first),
-                           FormatTime(range.last));
-  }
-  return range;
-}
-
 // What is asked, as far as it can be told without the database. Raw samples are asked for by the
 // `select` of it alone.
 StatusOr<AggregateQuery> QueryOf(const QueryArguments& arguments) {
@@ -56,7 +40,7 @@ StatusOr<AggregateQuery> QueryOf(const QueryArguments& arguments) {
   query.select.tenant = arguments.where.tenant;
   query.select.branch = arguments.where.branch;
   query.select.as_of = arguments.as_of;
-  NEXUS_ASSIGN_OR_RETURN(query.select.range, RangeOf(arguments));
+  NEXUS_ASSIGN_OR_RETURN(query.select.range, RangeOf(arguments.from, arguments.to));
   if (arguments.aggregate.empty()) {
     if (!arguments.step.empty())
       return InvalidArgument("--step needs --agg: say how to join the samples of a step");

@@ -34,6 +34,9 @@ class LocalTarget : public CommandTarget {
     return opened_.database->Aggregate(query);
   }
   StatusOr<Stats> GetStats() override { return opened_.database->GetStats(); }
+  StatusOr<DeleteResult> Delete(const DeleteRequest& request) override {
+    return opened_.database->Delete(request);
+  }
   Status Flush() override { return opened_.database->Flush(); }
   Status Compact(const ProgressCallback& progress) override {
     return opened_.database->Compact(progress);
@@ -112,6 +115,11 @@ class RemoteTarget : public CommandTarget {
   StatusOr<Stats> GetStats() override {
     NEXUS_ASSIGN_OR_RETURN(std::vector<protocol::Stat> figures, client_->GetStats(scope_));
     return StatsFrom(figures);
+  }
+  StatusOr<DeleteResult> Delete(const DeleteRequest& request) override {
+    NEXUS_ASSIGN_OR_RETURN(protocol::Count count, client_->Delete({request.selector, request.range,
+                                                                   scope_, request.dry_run}));
+    return DeleteResult{count.series, count.samples, count.series_with_samples};
   }
   Status Flush() override { return client_->Flush(scope_); }
   Status Compact(const ProgressCallback& progress) override {

@@ -28,6 +28,7 @@ class CommandTarget {
   virtual StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) = 0;
   virtual StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query) = 0;
   virtual StatusOr<Stats> GetStats() = 0;
+  virtual StatusOr<DeleteResult> Delete(const DeleteRequest& request) = 0;
   // Moves all samples in memory to layers.
   virtual Status Flush() = 0;
   // Compacts everything; `progress` is told how far it is.

@@ -68,6 +68,7 @@ enum class Opcode : uint8_t {
   kCredit = 13,         // nothing. Lets the server send more frames of a result.
   kScrub = 14,          // PROGRESS*, SCRUB_REPLY
   kCompact = 15,        // PROGRESS*, DONE
+  kDelete = 16,         // COUNT
   kBranches = 17,       // BRANCH_LIST, or DONE
 
   kWelcome = 64,
@@ -80,6 +81,7 @@ enum class Opcode : uint8_t {
   kStatsReply = 71,
   kProgress = 72,
   kScrubReply = 73,
+  kCount = 75,
   kBranchList = 76,
   kError = 127,
 };

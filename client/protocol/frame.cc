@@ -38,6 +38,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kProducer:
     case Opcode::kResultEnd:
     case Opcode::kProgress:
+    case Opcode::kCount:
       return 256;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
@@ -46,6 +47,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kQuery:
     case Opcode::kLabels:
     case Opcode::kSeries:
+    case Opcode::kDelete:
       return 256u << 10;
     case Opcode::kResult:
     case Opcode::kStrings:
@@ -97,6 +99,8 @@ const char* NameOf(Opcode opcode) {
       return "SCRUB";
     case Opcode::kCompact:
       return "COMPACT";
+    case Opcode::kDelete:
+      return "DELETE";
     case Opcode::kBranches:
       return "BRANCHES";
     case Opcode::kWelcome:
@@ -119,6 +123,8 @@ const char* NameOf(Opcode opcode) {
       return "PROGRESS";
     case Opcode::kScrubReply:
       return "SCRUB_REPLY";
+    case Opcode::kCount:
+      return "COUNT";
     case Opcode::kBranchList:
       return "BRANCH_LIST";
     case Opcode::kError:

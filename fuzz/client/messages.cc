@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/progress.h"
@@ -113,6 +114,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeSeries, body);
     case Opcode::kCredit:
       return Fuzz(DecodeCredit, body);
+    case Opcode::kDelete:
+      return Fuzz(DecodeDelete, body);
+    case Opcode::kCount:
+      return Fuzz(DecodeCount, body);
     case Opcode::kResult:
       return FuzzResult(body);
     case Opcode::kStrings:

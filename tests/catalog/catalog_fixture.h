@@ -63,6 +63,7 @@ inline LayerRecord Layer(uint64_t sequence, BranchId branch = {}) {
   record.level = 1;
   record.low = {0, Lsn{10}};
   record.high = {1, Lsn{20 + sequence}};
+  record.deletes_applied = Lsn{30 + sequence};
   record.series = 7;
   record.samples = 700;
   record.file_bytes = 4096;

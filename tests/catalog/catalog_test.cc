@@ -358,6 +358,27 @@ TEST_F(CatalogTest, ADeletedBranchTakesItsProducersAndLeavesGarbage) {
   }
 }
 
+TEST_F(CatalogTest, TombstonesAreSetAndForgotten) {
+  Create();
+  const TombstoneRecord first = {kTenant, BranchId{0}, {0, Lsn{40}}, {1, 2}, "cpu"};
+  const TombstoneRecord second = {kTenant, BranchId{0}, {1, Lsn{30}}, {}, "{}"};
+  Update update;
+  update.applied = Lsn{99};
+  update.tombstones_added = {second, first};
+  Commit(update);
+  EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first, second}));
+  EXPECT_EQ(Read().Image()->tombstones, (std::vector<TombstoneRecord>{first, second}));
+  // What was added and forgotten since the last commit is forgotten.
+  const TombstoneRecord third = {kTenant, BranchId{0}, {2, Lsn{50}}, {}, "up"};
+  update.applied = Lsn{100};
+  update.tombstones_added = {first, third};
+  update.tombstones_forgotten = {second.key(), third.key()};
+  Commit(update);
+  EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first}));
+  Reopen();
+  EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first}));
+}
+
 TEST_F(CatalogTest, FailedCommitChangesNothing) {
   Create();
   Define({Series(1, "cpu", {{"host", "a"}})});
@@ -399,6 +420,11 @@ TEST_F(CatalogTest, UnfitRecordsAreRefusedByName) {
   update.tenants = {Tenant(0, "default", kSeed + 1)};
   EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kFailedPrecondition, "seed"));
   update.tenants.clear();
+  update.tombstones_added = {{kTenant, BranchId{0}, {0, Lsn{1}}, {5, 4}, "cpu"}};
+  EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "a range"));
+  update.tombstones_added[0] = {kTenant, BranchId{0}, {}, {}, std::string(4097, 'x')};
+  EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "4096 bytes"));
+  update.tombstones_added.clear();
   update.series = {{kTenant, SeriesId{1}, "no end mark"}};
   EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "malformed"));
   update.series = {Series(0, "cpu", {})};

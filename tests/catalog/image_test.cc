@@ -44,6 +44,7 @@ ImageContents Small() {
   contents.producers = {producer};
   contents.unlayered = {{kTenant, SeriesId{999}, Labels::Make("up", {{"job", "a"}})->Canonical()},
                         {TenantId{4}, SeriesId{7}, Labels::Make("idle", {})->Canonical()}};
+  contents.tombstones = {{kTenant, BranchId{0}, {0, Lsn{0x1100}}, {-1, 4096}, "cpu{host=\"a\"}"}};
   return contents;
 }
 
@@ -96,6 +97,7 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     layer.level = static_cast<uint32_t>(random());
     layer.low = {static_cast<uint32_t>(random()), Lsn{random()}};
     layer.high = {static_cast<uint32_t>(random()), Lsn{random()}};
+    layer.deletes_applied = Lsn{random()};
     layer.series = random();
     layer.samples = random();
     layer.file_bytes = random();
@@ -110,6 +112,12 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     series += 1 + random() % 1000;
     contents.unlayered.push_back(
         {TenantId{9}, SeriesId{series}, Labels::Make("m", {{"l", "v"}})->Canonical()});
+  }
+  for (uint64_t i = random() % 5, lsn = 0; i > 0; i--) {
+    lsn += 1 + random() % 1000;
+    TimeRange range = {static_cast<int64_t>(random()), static_cast<int64_t>(random())};
+    if (range.empty()) std::swap(range.first, range.last);
+    contents.tombstones.push_back({TenantId{2}, BranchId{3}, {7, Lsn{lsn}}, range, name()});
   }
   auto bytes = EncodeImage(contents);
   RC_ASSERT(bytes.ok());

@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
@@ -256,6 +257,9 @@ std::map<std::string, Vector> Vectors() {
       {"branch_list", ListedBranches()},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
+      {"delete",
+       Of(kClient, Opcode::kDelete, Delete{true, 5000, {-1, 99}, "up{job=\"n\"}"}, DecodeDelete)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };
 }

@@ -157,6 +157,34 @@ TEST_F(ServerTest, BranchesAreMadeWrittenReadAndDeleted) {
   EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
 }
 
+TEST_F(ServerTest, ADeleteTakesWhatTheClientWasGivenBefore) {
+  std::unique_ptr<Client> client = Connect();
+  const SeriesId series = *client->Series("cpu", {});
+  for (int i = 0; i < 20; i++) {
+    WriteBatch batch;
+    batch.Add(series, i, 1);
+    client->AppendAsync(std::move(batch), {}, [](StatusOr<WriteOutcome> outcome) {
+      EXPECT_TRUE(outcome.ok()) << outcome.status();
+    });
+  }
+  DeleteRequest request;
+  request.selector = "cpu";
+  request.range = {5, 99};
+  request.dry_run = true;
+  StatusOr<protocol::Count> count = client->Delete(request);
+  ASSERT_TRUE(count.ok()) << count.status();
+  EXPECT_EQ(*count, (protocol::Count{1, 15, 1}));
+  request.dry_run = false;
+  ASSERT_TRUE(client->Delete(request).ok());
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu")))[0].timestamps,
+            (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  request.selector = "cpu{";
+  EXPECT_TRUE(absl::IsInvalidArgument(client->Delete(request).status()));
+  request.selector = "cpu";
+  request.scope.branch = "nowhere";
+  EXPECT_TRUE(absl::IsNotFound(client->Delete(request).status()));
+}
+
 TEST_F(ServerTest, BadQuestionsAreRefusedByName) {
   std::unique_ptr<Client> client = Connect();
   SeriesChunk chunk;

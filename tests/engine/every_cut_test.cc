@@ -210,6 +210,22 @@ const Script kRecoverBranches = {
     },
     OpenAndSettle};
 
+// What is deleted lies in a layer, in a memtable that is being flushed, and in the active one,
+// which gets more behind the delete.
+const Script kDelete = {[](SmallDatabase* db) {
+                          PrepareOneSeries(db);
+                          db->Flush();
+                          db->RunFor(kSettleNs);
+                          db->Append(Places(0, 100, 10));
+                          db->Append(Places(1, 0, 10));
+                        },
+                        [](SmallDatabase* db) {
+                          if (db->alive()) db->Delete(0, 0, 5, 104);
+                          if (db->alive()) db->Append(Places(0, 103, 4));
+                          if (db->alive()) db->Flush();
+                          if (db->alive()) db->RunFor(kSettleNs);
+                        }};
+
 // `states` is what was visited when the protocol was as it is: fewer means that the walk has become
 // blind to something. Whoever changes a protocol puts the figure that is printed here.
 void ExpectStates(const Census& census, uint64_t states) {
@@ -277,6 +293,12 @@ TEST(EngineEveryCut, RecoverBranchesPowerCut) {
 TEST(EngineEveryCut, RecoverBranchesKill) {
   ExpectStates(Walk("recover branches", kRecoverBranches, CrashKind::kProcessKill, Weight::kHeavy),
                179);
+}
+TEST(EngineEveryCut, DeletePowerCut) {
+  ExpectStates(Walk("delete", kDelete, CrashKind::kPowerCut, Weight::kLight), 1);
+}
+TEST(EngineEveryCut, DeleteKill) {
+  ExpectStates(Walk("delete", kDelete, CrashKind::kProcessKill, Weight::kLight), 1);
 }
 TEST(EngineEveryCut, ClosePowerCut) {
   ExpectStates(Walk("close", kClose, CrashKind::kPowerCut, Weight::kLight), 162);

@@ -100,6 +100,38 @@ TEST_F(NexusCTest, CodesAreThoseOfTheStatus) {
   EXPECT_EQ(ViewOf(nexus_version()), nexus::Version());
 }
 
+TEST_F(NexusCTest, ADeleteCountsAndTakesSamples) {
+  const double values[] = {1, 2, 3};
+  const int64_t timestamps[] = {1, 2, 3};
+  BatchHandle batch(nexus_batch_new(), nexus_batch_free);
+  nexus_batch_add_series(batch.get(), Series("m", "a"), timestamps, values, 3);
+  ASSERT_EQ(nexus_append(db_, batch.get(), nullptr, nullptr, &error_), NEXUS_OK);
+  nexus_delete_request request = {};
+  request.size = sizeof(request);
+  request.selector = {"m", 1};
+  request.first = 2;
+  request.last = INT64_MAX;
+  request.dry_run = 1;
+  nexus_delete_result result;
+  ASSERT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_OK);
+  EXPECT_EQ(result.series, 1u);
+  EXPECT_EQ(result.samples, 2u);
+  EXPECT_EQ(result.series_with_samples, 1u);
+  int64_t timestamp = 0;
+  double value = 0;
+  const uint64_t id = Series("m", "a");
+  ASSERT_EQ(nexus_latest_sample(db_, id, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 3);
+  request.dry_run = 0;
+  ASSERT_EQ(nexus_delete(db_, &request, nullptr, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_latest_sample(db_, id, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 1);
+  request.selector = {"m{", 2};
+  EXPECT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_INVALID_ARGUMENT);
+  request.size = 3;
+  EXPECT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_INVALID_ARGUMENT);
+}
+
 TEST_F(NexusCTest, SamplesComeBackBitForBitAfterReopening) {
   const double values[] = {std::bit_cast<double>(0x7ff0000000000002u), -0.0};
   const int64_t timestamps[] = {INT64_MIN, 7};

@@ -98,6 +98,9 @@ class Calls {
   void DeleteBranch(const std::string& name) {
     if (Has(name)) Judge(db->DeleteBranch(name), "delete branch");
   }
+  void Delete() {
+    if (db->is_open()) Judge(db->Delete(0, 1, 3, 1'500), "delete");
+  }
   void Flush() {
     if (db->is_open()) Judge(db->Flush(), "flush");
   }
@@ -185,6 +188,13 @@ const std::vector<Scenario>& Scenarios() {
          calls->Flush();
          calls->Settle();
          calls->Append(Places(0, 7, 10));
+       }},
+      {"Delete", 1, PrepareOld,
+       [](Calls* calls) {
+         calls->Delete();
+         calls->Append(Places(0, 7, 10));
+         calls->Flush();
+         calls->Settle();
        }},
       {"Checkpoint", 128, PrepareOld,
        [](Calls* calls) {

@@ -29,6 +29,14 @@ std::string SeriesLabels(uint32_t series) {
   return labels->Canonical();
 }
 
+std::string SelectorOf(uint32_t first, uint32_t last) {
+  std::string alternatives;
+  for (uint32_t series = first; series <= last; series++) {
+    alternatives += fmt::format("{}{:02}", alternatives.empty() ? "" : "|", series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", alternatives);
+}
+
 }  // namespace
 
 SmallDatabase::SmallDatabase(uint64_t seed, sim::Options world)
@@ -252,6 +260,23 @@ std::optional<Status> SmallDatabase::Compact() {
   return world_.TryRunTask(core_->Compact(nullptr));
 }
 
+std::optional<Status> SmallDatabase::Delete(uint32_t series_first, uint32_t series_last,
+                                            int64_t from, int64_t to) {
+  const uint64_t number = oracle_.SubmitDelete({series_first, series_last, from, to});
+  DeleteSamples edit;
+  edit.range = {from, to};
+  edit.selector = SelectorOf(series_first, series_last);
+  std::optional<Status> answer = world_.TryRunTask(core_->CommitDelete(std::move(edit)));
+  if (!answer.has_value() || absl::IsUnavailable(*answer)) {
+    unknown_.push_back(number);
+  } else if (answer->ok()) {
+    oracle_.Acknowledged(number);
+  } else {
+    oracle_.Refused(number);
+  }
+  return answer;
+}
+
 std::optional<Status> SmallDatabase::Flush() { return world_.TryRunTask(core_->Flush()); }
 
 std::optional<Status> SmallDatabase::CreateBranch(const std::string& name, const std::string& from,
@@ -296,12 +321,8 @@ Status SmallDatabase::QueryBranch(const std::string& branch, sim_test::Oracle::Q
   const std::shared_ptr<sim_test::Oracle> oracle = branches_.Find(branch);
   query.acknowledged_at_start = oracle->acknowledgements();
   NEXUS_ASSIGN_OR_RETURN(ReadView view, core_->View("default", branch));
-  std::string alternatives;
-  for (uint32_t series = query.series_first; series <= query.series_last; series++) {
-    alternatives += fmt::format("{}{:02}", alternatives.empty() ? "" : "|", series);
-  }
   SelectQuery select;
-  select.selector = fmt::format("metric{{series=~\"{}\"}}", alternatives);
+  select.selector = SelectorOf(query.series_first, query.series_last);
   select.range = {query.first, query.last};
   select.limits.deadline_ms = 0;
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<Cursor> cursor, MakeSelectCursor(std::move(view), select));

@@ -1,7 +1,7 @@
-// Any sequence of commands - appends of every form, numbered appends that are sent again, branches
-// that are made, written and deleted, flushes, queries, kills, power cuts, cuts within commands and
-// within openings, clean closes - leaves what the oracle says. rapidcheck draws the commands and,
-// if one is answered wrongly, takes away what is not needed for it.
+// Any sequence of commands - appends of every form, numbered appends that are sent again, deletes,
+// branches that are made, written and deleted, flushes, queries, kills, power cuts, cuts within
+// commands and within openings, clean closes - leaves what the oracle says. rapidcheck draws the
+// commands and, if one is answered wrongly, takes away what is not needed for it.
 //
 // What a command meets after a crash is the database's to decide, so the model of the commands is
 // empty and the knowledge is in the system under test: SmallDatabase's oracle, and what the
@@ -56,6 +56,8 @@ struct Exercised {
   uint64_t numbered = 0;    // batches
   uint64_t sent_again = 0;  // of them, whose first answer did not come
   uint64_t refused = 0;     // numbers that are not the next
+  uint64_t deletes = 0;
+  uint64_t deletes_cut = 0;
   uint64_t branches = 0;    // made
   uint64_t branches_deleted = 0;
   uint64_t branch_batches = 0;
@@ -167,6 +169,27 @@ struct Append : Command {
   void show(std::ostream& out) const override {
     out << (waits ? "append" : "submit");
     for (const Place& place : places) out << ' ' << place.series << '@' << place.timestamp;
+  }
+};
+
+struct Delete : Command {
+  const uint32_t first = *rc::gen::inRange<uint32_t>(0, kShared);
+  const uint32_t last = *rc::gen::inRange<uint32_t>(first, kShared);
+  const int64_t from = *rc::gen::element<int64_t>(INT64_MIN, INT64_MIN + 1, 0, kTimes / 4);
+  const int64_t to = *rc::gen::element<int64_t>(kTimes / 4, kTimes, INT64_MAX - 1, INT64_MAX);
+  const bool crashes = *rc::gen::inRange(0, 4) == 3;
+  const CrashKind kind = DrawCrash();
+  const uint64_t steps = *rc::gen::inRange<uint64_t>(0, 40);
+  void Do(Sut* sut) const override {
+    if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
+    const std::optional<Status> answer = sut->db.Delete(first, last, from, to);
+    EXPECT_TRUE(answer.has_value() ? answer->ok() : crashes) << *answer;
+    (answer.has_value() ? sut->exercised->deletes : sut->exercised->deletes_cut)++;
+    sut->ReopenIfCrashed();
+  }
+  void show(std::ostream& out) const override {
+    out << "delete series " << first << " to " << last << " from " << from << " to " << to;
+    if (crashes) out << " until " << Shown(kind) << " after " << steps << " steps";
   }
 };
 
@@ -469,7 +492,7 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
     Sut sut(seed, World(), &exercised);
     rc::state::check(
         model, sut,
-        rc::state::gen::execOneOfWithArgs<Append, Append, Append, Flush, Pass, Query, Crash,
+        rc::state::gen::execOneOfWithArgs<Append, Append, Append, Delete, Flush, Pass, Query, Crash,
                                           CrashInReopening, CrashInFlush, Reopen, OpenEpoch,
                                           SendNumbered, SendNumbered, SendWrongly, MakeBranch,
                                           MakeBranch, DropBranch, AppendToBranch,
@@ -479,11 +502,12 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
   ASSERT_TRUE(right);
   fmt::print(
       "{} commands: {} batches, {} lives, {} openings cut, {} flushes cut, {} numbered "
-      "batches, {} of them sent again, {} refused, {} branches made, {} deleted, {} batches to "
-      "them\n",
+      "batches, {} of them sent again, {} refused, {} deletes, {} cut, {} branches made, {} "
+      "deleted, {} batches to them\n",
       exercised.commands, exercised.batches, exercised.lives, exercised.openings_cut,
       exercised.flushes_cut, exercised.numbered, exercised.sent_again, exercised.refused,
-      exercised.branches, exercised.branches_deleted, exercised.branch_batches);
+      exercised.deletes, exercised.deletes_cut, exercised.branches, exercised.branches_deleted,
+      exercised.branch_batches);
   EXPECT_GT(exercised.batches, 1000u);
   EXPECT_GT(exercised.lives, 1000u);
   EXPECT_GT(exercised.openings_cut, 50u);
@@ -491,6 +515,8 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
   EXPECT_GT(exercised.numbered, 100u);
   EXPECT_GT(exercised.sent_again, 20u);
   EXPECT_GT(exercised.refused, 20u);
+  EXPECT_GT(exercised.deletes, 100u);
+  EXPECT_GT(exercised.deletes_cut, 10u);
   EXPECT_GT(exercised.branches, 500u);
   EXPECT_GT(exercised.branches_deleted, 100u);
   EXPECT_GT(exercised.branch_batches, 300u);

@@ -53,6 +53,7 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
   const std::vector<std::vector<std::string>> commands = {{"record"},
                                                           {"import"},
                                                           {"query"},
+                                                          {"delete"},
                                                           {"stats"},
                                                           {"flush"},
                                                           {"scrub"},
@@ -396,6 +397,47 @@ TEST_F(NexusCommand, DamagedLogIsThreeAndNamesThePlaceAndTheWayOut) {
   Done({"wal", "replay", data_, "--skip-damaged"});
   EXPECT_EQ(Query("later_usage"),
             "{\"metric\":{\"__name__\":\"later_usage\"},\"samples\":[[1800000000000000000,1]]}\n");
+}
+
+TEST_F(NexusCommand, DeleteTakesWhatItsDryRunCounts) {
+  ImportCpu();
+  EXPECT_EQ(Done({"delete", "--data", data_, "cpu_usage", "--to", "1700000000", "--dry-run"}),
+            "2 samples of 2 series would be deleted; the selector chooses 2 series\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+  EXPECT_EQ(Done({"delete", "--data", data_, "cpu_usage", "--to", "1700000000"}),
+            "deleted in 2 series\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}),
+            "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"a\"},"
+            "\"samples\":[[1700000001000000000,2.5]]}\n");
+  // Imported once more, the samples are there again: they were written later.
+  ImportCpu();
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+}
+
+TEST_F(NexusCommand, DeleteOfEverythingMustBeSaid) {
+  ImportCpu();
+  Result refused = Nexus({"delete", "--data", data_, "{}"});
+  EXPECT_EQ(refused.exit, kUsage);
+  EXPECT_THAT(refused.error, HasSubstr("--everything"));
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+  EXPECT_THAT(Done({"delete", "--data", data_, "{}", "--dry-run"}), StartsWith("4 samples of 3"));
+  EXPECT_EQ(Done({"delete", "--data", data_, "{}", "--everything"}), "deleted in 3 series\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "{}", "--format", "json"}), "");
+}
+
+TEST_F(NexusCommand, DeleteRefusesWhatIsNoSelectorOrTime) {
+  ImportCpu();
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"cpu_usage{"},
+                                                {"cpu_usage", "--from", "yesterday"},
+                                                {"cpu_usage", "--from", "20", "--to", "10"},
+                                                {"cpu_usage", "--branch", "nowhere"}}) {
+    std::vector<std::string> command = {"delete", "--data", data_};
+    command.insert(command.end(), wrong.begin(), wrong.end());
+    Result refused = Nexus(command);
+    EXPECT_EQ(refused.exit, kUsage) << wrong[0];
+    EXPECT_THAT(refused.error, StartsWith("nexus: "));
+  }
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
 }
 
 TEST_F(NexusCommand, ScrubFindsDamageAtItsPlaceWithoutOpeningOrChangingAnything) {

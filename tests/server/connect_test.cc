@@ -401,6 +401,27 @@ TEST_F(ConnectTest, ARunningServerIsCompactedPausedAndResumed) {
   EXPECT_EQ(Done({"query", "{__name__=~\".+\"}", "--data", data_, "--format", "json"}), before.out);
 }
 
+TEST_F(ConnectTest, DeleteOfARunningServerIsVisibleAtOnceAndLasts) {
+  Serve();
+  const std::string file = File("many.lp", ManyLines());
+  ASSERT_EQ(Connected({"import", "--format", "influx", file}).exit, kDone);
+  const uint64_t before = Figure(Connected({"stats", "--format", "json"}).out, "samples");
+  Result dry = Connected({"delete", "{}", "--dry-run"});
+  EXPECT_EQ(dry.exit, kDone) << dry.error;
+  EXPECT_THAT(dry.out, HasSubstr("samples of 3 series would be deleted"));
+  EXPECT_EQ(Figure(Connected({"stats", "--format", "json"}).out, "samples"), before);
+  Result refused = Connected({"delete", "{}"});
+  EXPECT_EQ(refused.exit, kUsage) << refused.error;
+  Result deleted = Connected({"delete", "{}", "--everything"});
+  EXPECT_EQ(deleted.exit, kDone) << deleted.error;
+  EXPECT_EQ(deleted.out, "deleted in 3 series\n");
+  EXPECT_EQ(Connected({"query", "{}", "--format", "json"}).out, "");
+  Result wrong = Connected({"delete", "{a=}", "--from", "1"});
+  EXPECT_EQ(wrong.exit, kUsage) << wrong.error;
+  StopServing();
+  EXPECT_EQ(Done({"query", "--data", data_, "{}", "--format", "json"}), "");
+}
+
 TEST_F(ConnectTest, ScrubOfARunningServerTellsWhatIsSoundAndWhatIsNot) {
   Serve();
   const std::string file = File("many.lp", ManyLines());

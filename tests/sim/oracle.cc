@@ -54,6 +54,15 @@ uint64_t Oracle::Submit(std::vector<Place> places, bool ordered) {
   return number;
 }
 
+uint64_t Oracle::SubmitDelete(const Region& region) {
+  Batch batch;
+  batch.deletes = region;
+  batch.life = life_;
+  deletes_.push_back(batches_.size());
+  batches_.push_back(std::move(batch));
+  return deletes_.back();
+}
+
 void Oracle::Acknowledged(uint64_t batch) {
   batches_[batch].fate = Fate::kAcknowledged;
   batches_[batch].acknowledged_at = ++acknowledgements_;
@@ -95,8 +104,9 @@ std::optional<std::string> Oracle::Judge(uint64_t number, const Evidence& eviden
                        Shown(*evidence.present), Shown(*evidence.absent));
   }
   if (evidence.absent.has_value() && MustBePresent(batch, query)) {
-    return fmt::format("rule {}: batch {} is lost: {} does not show it",
-                       batch.fate == Fate::kPresent ? 4 : 1, number, Shown(*evidence.absent));
+    return fmt::format(
+        "rule {}: {} {} is lost: {} does not show it", batch.fate == Fate::kPresent ? 4 : 1,
+        batch.deletes.has_value() ? "delete" : "batch", number, Shown(*evidence.absent));
   }
   if (evidence.present.has_value() &&
       (batch.fate == Fate::kRefused || batch.fate == Fate::kAbsent)) {
@@ -133,6 +143,38 @@ std::optional<std::string> Oracle::JudgeOrder(const std::map<uint64_t, Evidence>
   return std::nullopt;
 }
 
+void Oracle::WeighDeletes(const Place& place, uint64_t shown,
+                          std::map<uint64_t, Evidence>* evidence) const {
+  for (auto at = std::upper_bound(deletes_.begin(), deletes_.end(), shown); at != deletes_.end();
+       ++at) {
+    if (batches_[*at].deletes->Covers(place)) (*evidence)[*at].absent = place;
+  }
+}
+
+void Oracle::WeighNothing(const Place& place, const std::vector<Write>& writes, const Query& query,
+                          std::map<uint64_t, Evidence>* evidence) {
+  for (const Write& write : writes) {
+    // Those behind the write that may have taken it.
+    std::vector<uint64_t> deletes;
+    bool surely_deleted = false;
+    for (auto at = std::upper_bound(deletes_.begin(), deletes_.end(), write.batch);
+         at != deletes_.end(); ++at) {
+      const Batch& one = batches_[*at];
+      if (!one.deletes->Covers(place) || !MayBePresent(one)) continue;
+      deletes.push_back(*at);
+      surely_deleted = surely_deleted || MustBePresent(one, query);
+    }
+    const bool surely_written = MustBePresent(batches_[write.batch], query);
+    if (surely_deleted) {
+      if (surely_written) deleted_places_seen_++;
+    } else if (deletes.empty()) {
+      (*evidence)[write.batch].absent = place;
+    } else if (surely_written && deletes.size() == 1) {
+      (*evidence)[deletes.front()].present = place;
+    }
+  }
+}
+
 std::optional<std::string> Oracle::Check(const Query& query,
                                          const std::vector<Observed>& observed) {
   std::map<Place, uint64_t> found;
@@ -158,9 +200,14 @@ std::optional<std::string> Oracle::Check(const Query& query,
       shown = known->second;
       found.erase(hit);
     }
+    if (!shown.has_value()) {
+      WeighNothing(place, writes, query, &evidence);
+      continue;
+    }
+    WeighDeletes(place, shown->batch, &evidence);
     for (const Write& write : writes) {
-      if (shown.has_value() && write.batch < shown->batch) continue;  // overwritten: says nothing
-      bool is_shown = shown.has_value() && write.batch == shown->batch;
+      if (write.batch < shown->batch) continue;  // overwritten: says nothing
+      bool is_shown = write.batch == shown->batch;
       (is_shown ? evidence[write.batch].present : evidence[write.batch].absent) = place;
     }
   }
@@ -174,8 +221,8 @@ std::optional<std::string> Oracle::Check(const Query& query,
 }
 
 std::optional<std::string> Oracle::CheckApplied() const {
-  auto may_be_there = [](const Batch& batch) {
-    return batch.fate != Fate::kRefused && batch.fate != Fate::kAbsent;
+  auto may_be_there = [this](const Batch& batch) {
+    return !batch.deletes.has_value() && MayBePresent(batch);
   };
   const auto here = std::count_if(batches_.begin(), batches_.end(), may_be_there);
   const uint64_t limit = static_cast<uint64_t>(here) + elsewhere_;

@@ -5,6 +5,11 @@
 // order in which they were submitted; of two writes to one series and timestamp the later batch
 // wins. Where several writers run side by side, each has series of its own.
 //
+// A delete is a batch that writes nothing to every place of its region. Nothing that it hides can
+// be told from what never came; but a place that shows nothing though a batch surely wrote there
+// tells that a delete behind it is there, and a place that shows a batch tells that no delete
+// behind it is. So the rules hold for deletes as for batches.
+//
 // Rules (TESTING section 4): (1) an acknowledged batch is there; (2) nothing is there that was not
 // submitted; (3) a batch is there whole or not at all; (4) the first observation that decides about
 // an in-doubt batch decides for ever - also over the next power cut; (5) a crash takes a suffix of
@@ -34,6 +39,18 @@ struct Place {
   auto operator<=>(const Place&) const = default;
 };
 
+// The places of some series within a range of time.
+struct Region {
+  uint32_t series_first = 0;
+  uint32_t series_last = 0;
+  int64_t first = 0;
+  int64_t last = 0;
+  bool Covers(const Place& place) const {
+    return series_first <= place.series && place.series <= series_last &&
+           first <= place.timestamp && place.timestamp <= last;
+  }
+};
+
 struct Observed {
   Place place;
   uint64_t bits = 0;  // of the value
@@ -51,6 +68,9 @@ class Oracle {
   // A batch that is about to be submitted; within it each place is unique. Gives its number.
   // `ordered`: it enters the log before what is submitted later in this life of the database.
   uint64_t Submit(std::vector<Place> places, bool ordered = true);
+  // A delete of these places that is about to be submitted. Gives its number among the batches.
+  // REQUIRES: only ordered batches write to these places.
+  uint64_t SubmitDelete(const Region& region);
   // The bits to write at places[index] of a batch: any 64-bit pattern, unique in the run.
   uint64_t ValueOf(uint64_t batch, size_t index) const;
 
@@ -89,6 +109,8 @@ class Oracle {
   uint64_t decided_present() const { return decided_present_; }
   uint64_t decided_absent() const { return decided_absent_; }
   uint64_t samples() const { return samples_; }
+  // Places at which a delete was seen to have taken what a batch wrote.
+  uint64_t deleted_places_seen() const { return deleted_places_seen_; }
 
  private:
   enum class Fate : uint8_t {
@@ -102,6 +124,7 @@ class Oracle {
   };
   struct Batch {
     std::vector<Place> places;
+    std::optional<Region> deletes;  // of a delete, which has no places
     Fate fate = Fate::kInFlight;
     uint64_t life = 0;  // 0: not ordered
     int64_t buffered_ns = 0;
@@ -118,6 +141,14 @@ class Oracle {
   };
 
   bool MustBePresent(const Batch& batch, const Query& query) const;
+  bool MayBePresent(const Batch& batch) const {
+    return batch.fate != Fate::kRefused && batch.fate != Fate::kAbsent;
+  }
+  // What a place says of the deletes that cover it, and of its writes, if it shows nothing.
+  void WeighNothing(const Place& place, const std::vector<Write>& writes, const Query& query,
+                    std::map<uint64_t, Evidence>* evidence);
+  void WeighDeletes(const Place& place, uint64_t shown,
+                    std::map<uint64_t, Evidence>* evidence) const;
   std::optional<std::string> Judge(uint64_t number, const Evidence& evidence, const Query& query);
   // Rule 5, over what one query saw.
   std::optional<std::string> JudgeOrder(const std::map<uint64_t, Evidence>& evidence) const;
@@ -125,6 +156,7 @@ class Oracle {
   // Seeds of values, each from a batch on: those of two branches never agree.
   std::vector<std::pair<uint64_t, uint64_t>> seeds_;
   std::vector<Batch> batches_;
+  std::vector<uint64_t> deletes_;               // numbers of batches, ascending
   std::map<Place, std::vector<Write>> writes_;  // in submission order
   std::unordered_map<uint64_t, Write> by_value_;
   uint64_t life_ = 1;
@@ -135,6 +167,7 @@ class Oracle {
   uint64_t decided_present_ = 0;
   uint64_t decided_absent_ = 0;
   uint64_t samples_ = 0;
+  uint64_t deleted_places_seen_ = 0;
 };
 
 }  // namespace nexus::sim_test

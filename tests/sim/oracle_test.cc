@@ -182,5 +182,90 @@ TEST(BranchOracleTest, LostAndUnknownBranchesAreFound) {
   EXPECT_NE(branches.Check({main, a, b}, true), std::nullopt) << "a is deleted";
 }
 
+// ---- Deletes.
+
+class OracleOfDeletes : public OracleTest {
+ protected:
+  uint64_t Written(int64_t timestamp) {
+    const uint64_t batch = Submit(timestamp);
+    oracle_.Acknowledged(batch);
+    return batch;
+  }
+  // Of both series at kNow.
+  uint64_t SubmitDelete() { return oracle_.SubmitDelete({0, 1, kNow, kNow}); }
+};
+
+TEST_F(OracleOfDeletes, WhatIsDeletedIsNotThere) {
+  const uint64_t other = Written(kNow + 1);
+  const uint64_t batch = Written(kNow);
+  oracle_.Acknowledged(SubmitDelete());
+  EXPECT_EQ(Check(Both(kNow + 1, other)), std::nullopt);
+  EXPECT_EQ(oracle_.deleted_places_seen(), 2u);
+  auto all = Both(kNow, batch);
+  for (const Observed& one : Both(kNow + 1, other)) all.push_back(one);
+  EXPECT_NE(Check(all), std::nullopt) << "the delete is lost";
+}
+
+TEST_F(OracleOfDeletes, WhatIsWrittenLaterStays) {
+  Written(kNow);
+  oracle_.Acknowledged(SubmitDelete());
+  const uint64_t later = Written(kNow);
+  EXPECT_EQ(Check(Both(kNow, later)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt) << "the delete took what came after it";
+}
+
+TEST_F(OracleOfDeletes, ADeleteIsThereWholeOrNotAtAll) {
+  const uint64_t batch = Written(kNow);
+  const uint64_t removed = SubmitDelete();
+  oracle_.InDoubt(removed);
+  EXPECT_NE(Check({Seen(0, kNow, batch)}), std::nullopt);
+}
+
+TEST_F(OracleOfDeletes, OneInDoubtIsDecidedOnce) {
+  const uint64_t batch = Written(kNow);
+  oracle_.InDoubt(SubmitDelete());
+  ASSERT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt) << "it was seen absent";
+  const uint64_t second = Written(kNow + 1);
+  oracle_.InDoubt(oracle_.SubmitDelete({0, 1, kNow + 1, kNow + 1}));
+  ASSERT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  auto all = Both(kNow, batch);
+  for (const Observed& one : Both(kNow + 1, second)) all.push_back(one);
+  EXPECT_NE(Check(all), std::nullopt) << "it was seen present";
+}
+
+TEST_F(OracleOfDeletes, ARefusedOneTakesNothing) {
+  const uint64_t batch = Written(kNow);
+  oracle_.Refused(SubmitDelete());
+  EXPECT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt);
+}
+
+TEST_F(OracleOfDeletes, OneAcknowledgedAfterTheQueryBeganMayBeMissing) {
+  const uint64_t batch = Written(kNow);
+  Oracle::Query query{0, 1, INT64_MIN, INT64_MAX, oracle_.acknowledgements()};
+  oracle_.Acknowledged(SubmitDelete());
+  EXPECT_EQ(oracle_.Check(query, Both(kNow, batch)), std::nullopt);
+  EXPECT_EQ(oracle_.Check(query, {}), std::nullopt);
+}
+
+TEST_F(OracleOfDeletes, AHoleBeforeADeleteThatACrashLeftIsFound) {
+  const uint64_t old = Written(kNow);
+  const uint64_t lost = Submit(kNow + 1);
+  const uint64_t removed = SubmitDelete();
+  oracle_.InDoubt(lost);
+  oracle_.InDoubt(removed);
+  oracle_.EndLife();
+  EXPECT_NE(Check({}), std::nullopt) << "the delete is there and the batch before it is not";
+  EXPECT_EQ(old, 0u);
+}
+
+TEST_F(OracleOfDeletes, AreNoBatchesOfTheCount) {
+  Written(kNow);
+  oracle_.Acknowledged(SubmitDelete());
+  oracle_.Applied(2);
+  EXPECT_NE(oracle_.CheckApplied(), std::nullopt);
+}
+
 }  // namespace
 }  // namespace nexus::sim_test

@@ -14,6 +14,7 @@
 
 #include "engine/batch.h"
 #include "engine/nexus.h"
+#include "engine/record.h"
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
 #include "tests/sim/branch_oracle.h"
@@ -62,16 +63,17 @@ class Run {
  private:
   // A batch, and the oracle of its branch.
   using Batch = std::pair<std::shared_ptr<Oracle>, uint64_t>;
-  // One append in flight; the request dies with its incarnation at the latest.
+  // One append, or delete, in flight; the request dies with its incarnation at the latest.
   class Append : public CommitRequest {
    public:
-    Append(Run* owner, std::shared_ptr<Oracle> judge, uint64_t number)
-        : CommitRequest(Kind::kBatch, {}, &Done, &Release),
+    Append(Run* owner, std::shared_ptr<Oracle> judge, uint64_t number, Kind what = Kind::kBatch)
+        : CommitRequest(what, {}, &Done, &Release),
           encoder({}, {}),
           owner_(owner),
           batch_(std::move(judge), number) {}
     const Batch& batch() const { return batch_; }
     engine::BatchEncoder encoder;
+    std::string edit;  // of a delete
 
    private:
     static void Done(CommitRequest* request, const Status& status);
@@ -110,6 +112,10 @@ class Run {
   // Of those that are there for sure, number `which`; empty if there is none.
   enum class Which : uint8_t { kAny, kButMain, kBranchesButMain };
   std::string BranchNumber(int64_t which, Which among) const;
+  void DoDelete(const Op& op);
+  void DoBranchDelete(const Op& op);
+  // Of the series that the selector chooses, which are those of the region.
+  void SendDelete(const Region& region, std::string selector, const std::string& branch);
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
   void DoTenant(int64_t number);
@@ -160,6 +166,9 @@ constexpr const char* kBuckets[] = {"operations",
                                     "appends refused",
                                     "appends whose log failed",
                                     "appends of new series",
+                                    "deletes",
+                                    "deletes acknowledged",
+                                    "places found deleted",
                                     "batches of clients acknowledged",
                                     "batches of clients answered as duplicates",
                                     "queries",
@@ -231,6 +240,17 @@ bool Run::Has(Fault fault) const { return scenario_.faults[fault] > 0 && options
 void Run::Append::Done(CommitRequest* request, const Status& status) {
   auto* self = static_cast<Append*>(request);
   Run* run = self->owner_;
+  if (request->kind == Kind::kEdit) {
+    if (status.ok()) {
+      self->batch_.first->Acknowledged(self->batch_.second);
+      run->Count("deletes acknowledged");
+    } else if (absl::IsUnavailable(status)) {
+      run->unknown_.push_back(self->batch_);
+    } else {
+      self->batch_.first->Refused(self->batch_.second);
+    }
+    return;
+  }
   if (status.ok() && request->buffered) {
     self->batch_.first->Buffered(self->batch_.second, run->world_.now_ns());
     run->buffered_.push_back(self->batch_);
@@ -527,6 +547,69 @@ void Run::CheckBranches() {
   }
 }
 
+std::string SelectorOf(uint32_t first, uint32_t last) {
+  if (last > kFirstFresh) return "metric";
+  std::string choice;
+  for (uint32_t series = first; series <= last; series++) {
+    choice += (choice.empty() ? "" : "|") + SeriesText(series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", choice);
+}
+
+Region RegionOf(int64_t series, int64_t more, int64_t from, int64_t length) {
+  Region region;
+  region.series_first = static_cast<uint32_t>(series);
+  region.series_last = static_cast<uint32_t>(std::min(kSeries - 1, series + more));
+  region.first = length == kAllOfTime ? INT64_MIN : from * kSecondNs;
+  region.last = length == kAllOfTime ? INT64_MAX : (from + length) * kSecondNs;
+  return region;
+}
+
+// The embedded writer's series alone: what clients write is not ordered with a delete. Its fresh
+// ones are chosen by an expression, which also chooses those that come into being later.
+void Run::DoDelete(const Op& op) {
+  const auto [series, more, from, length, fresh] = op.arguments;
+  Region region = RegionOf(series, more, from, length);
+  if (fresh != 0) {
+    region.series_first = kFirstFresh;
+    region.series_last = kFirstFresh + kFreshSeries - 1;
+  }
+  SendDelete(region,
+             fresh != 0 ? "metric{series=~\"01.*\"}"
+                        : SelectorOf(region.series_first, region.series_last),
+             "main");
+}
+
+void Run::DoBranchDelete(const Op& op) {
+  const std::string branch = BranchNumber(op.arguments[0], Which::kBranchesButMain);
+  if (branch.empty()) return;
+  const auto [which, series, more, from, length] = op.arguments;
+  const Region region = RegionOf(series, more, from, length);
+  Count("deletes of branches");
+  SendDelete(region, SelectorOf(region.series_first, region.series_last), branch);
+}
+
+void Run::SendDelete(const Region& region, std::string selector, const std::string& branch) {
+  engine::DeleteSamples edit;
+  edit.branch = life_->core()->state()->published.Find("default", branch)->branch;
+  edit.range = {region.first, region.last};
+  edit.selector = std::move(selector);
+  std::shared_ptr<Oracle> judge = branches_.Find(branch);
+  const uint64_t number = judge->SubmitDelete(region);
+  auto remove =
+      std::make_unique<Append>(this, std::move(judge), number, CommitRequest::Kind::kEdit);
+  const engine::Edit edits[] = {std::move(edit)};
+  remove->edit = engine::EncodeEdits(edits);
+  remove->body = AsBytes(remove->edit);
+  remove->in_turn = true;
+  remove->deadline_ns =
+      world_.environment()->MonotonicNanos() + tuned_.admission_timeout_ms * 1'000'000;
+  CommitRequest* request = remove.get();
+  appends_.push_back(std::move(remove));
+  Count("deletes");
+  world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
+}
+
 void Run::DoClientAppend(const Op& op) {
   if (clients_->count() == 0) return;
   const int64_t client = op.arguments[0] % clients_->count();
@@ -537,15 +620,6 @@ void Run::DoClientAppend(const Op& op) {
     places.push_back({series, (op.arguments[2] + i) * kSecondNs});
   }
   if (!places.empty()) clients_->Append(client, std::move(places));
-}
-
-std::string SelectorOf(uint32_t first, uint32_t last) {
-  if (last > kFirstFresh) return "metric";
-  std::string choice;
-  for (uint32_t series = first; series <= last; series++) {
-    choice += (choice.empty() ? "" : "|") + SeriesText(series);
-  }
-  return fmt::format("metric{{series=~\"{}\"}}", choice);
 }
 
 void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std::string& branch) {
@@ -701,6 +775,10 @@ void Run::Operate(const Op& op) {
       return Restart(op);
     case OpKind::kLoseCatalog:
       return LoseCatalog(op);
+    case OpKind::kDelete:
+      return DoDelete(op);
+    case OpKind::kBranchDelete:
+      return DoBranchDelete(op);
     case OpKind::kJump:
       return world_.JumpWallClock(op.arguments[0] * kSecondNs);
     case OpKind::kFillDisk:
@@ -827,6 +905,7 @@ RunResult Run::Execute() {
   Count("batches of clients answered as duplicates", clients_->duplicates());
   Count("in-doubt batches found present", oracle_.decided_present());
   Count("in-doubt batches found absent", oracle_.decided_absent());
+  Count("places found deleted", oracle_.deleted_places_seen());
   for (Fault fault : kCountedFaults) result_.exercised[FaultBucket(fault)] = choices_.hits(fault);
   return result_;
 }

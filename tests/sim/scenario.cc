@@ -88,7 +88,8 @@ constexpr Share kShares[] = {
     {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
     {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
     {OpKind::kCompact, 6},  {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
-    {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40}, {OpKind::kBranchQuery, 15}};
+    {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40}, {OpKind::kBranchQuery, 15},
+    {OpKind::kDelete, 12},        {OpKind::kBranchDelete, 5}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -165,6 +166,15 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kFillDisk:
       a = {below(256 << 10)};
+      break;
+    case OpKind::kDelete:
+      // Mostly a stretch of a few series; one in four takes all of time.
+      a = {below(kSeries), below(6), below(kTimestamps),
+           below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
+      break;
+    case OpKind::kBranchDelete:
+      a = {below(64), below(kSeries), below(6), below(kTimestamps),
+           below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
       break;
     case OpKind::kFlush:
     case OpKind::kSync:

@@ -50,8 +50,10 @@ enum class OpKind : uint8_t {
   kDropBranch,    // deletes a branch or snapshot
   kBranchAppend,  // a batch of the embedded writer to a branch
   kBranchQuery,   // of a branch or snapshot
+  kDelete,        // of the embedded writer's series
+  kBranchDelete,  // of a branch
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBranchQuery) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBranchDelete) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
@@ -67,6 +69,9 @@ inline constexpr int64_t kRun = 1;      // one series, successive instants
 inline constexpr int64_t kScatter = 2;  // here and there
 inline constexpr int64_t kFresh = 3;    // series that are new, or were new a while ago
 inline constexpr int64_t kForms = 4;
+
+// Of a delete: its length if it has no ends.
+inline constexpr int64_t kAllOfTime = -1;
 
 std::string_view OpName(OpKind kind);
 std::vector<std::string_view> ArgumentNames(OpKind kind);

@@ -38,6 +38,8 @@ const OpForm& FormOf(OpKind kind) {
       {"drop_branch", {"which"}},
       {"branch_append", {"which", "form", "series", "start", "count"}},
       {"branch_query", {"which", "series", "more", "from", "pause"}},
+      {"delete", {"series", "more", "from", "length", "fresh"}},
+      {"branch_delete", {"which", "series", "more", "from", "length"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }
