@@ -65,8 +65,8 @@ bool CatalogKeeper::HasChanges() const {
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
          !update.producers_forgotten.empty() || !update.series_layered.empty() ||
-         !update.branches_deleted.empty() ||
-         !update.tombstones_added.empty() || !update.tombstones_forgotten.empty();
+         !update.branches_deleted.empty() || !update.tombstones_added.empty() ||
+         !update.tombstones_forgotten.empty();
 }
 
 void CatalogKeeper::Kick() {

@@ -134,10 +134,9 @@ void Flusher::DropFromBranches(const Waiting& waiting) {
 void Flusher::MarkFlushedInReplay(const Waiting& waiting) {
   const TenantState& tenant = *state_->tenants.at(waiting.tenant.value);
   for (const auto& [number, branch] : tenant.branches) {
-    const bool has_it = std::any_of(branch->sealed.begin(), branch->sealed.end(),
-                                    [&](const SealedMemtable& sealed) {
-                                      return sealed.memtable == waiting.sealed.memtable;
-                                    });
+    const bool has_it = std::any_of(
+        branch->sealed.begin(), branch->sealed.end(),
+        [&](const SealedMemtable& sealed) { return sealed.memtable == waiting.sealed.memtable; });
     if (has_it) branch->flushed_in_replay = true;
   }
 }
@@ -236,6 +235,7 @@ io::Task<Status> Flusher::FlushOne(Waiting oldest) {
   if (NEXUS_PLANTED("unpublished-layer-trusted")) DropFromBranches(oldest);
   Status status = co_await Publish(*written);
   if (status.ok()) flushes_++;
+  if (status.ok() && on_published_) on_published_(written->edit);
   // Where nobody knows what became of the edit, the next opening decides about the file.
   const bool refused = !status.ok() && !absl::IsUnavailable(status);
   if (refused) co_await DropUnpublished(written->edit);
@@ -264,7 +264,11 @@ io::Task<void> Flusher::DropUnpublished(PublishLayers edit) {
 io::Task<Status> Flusher::FlushAll() {
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_->Drain());
   SealAll();
-  const Lsn target = state_->applied;
+  NEXUS_CO_RETURN_IF_ERROR(co_await AwaitFlushed(state_->applied));
+  co_return co_await keeper_->Checkpoint();
+}
+
+io::Task<Status> Flusher::AwaitFlushed(Lsn target) {
   while (!stopping_) {
     bool done = true;
     for (const auto& [number, tenant] : state_->tenants) {
@@ -272,7 +276,7 @@ io::Task<Status> Flusher::FlushAll() {
         done = done && (branch->sealed.empty() || branch->sealed.front().sealed > target);
       }
     }
-    if (done) co_return co_await keeper_->Checkpoint();
+    if (done) co_return OkStatus();
     wake_.Set();
     uint64_t before = attempts_;
     while (attempts_ == before && !stopping_) co_await attempted_.Wait();

@@ -14,7 +14,9 @@
 #ifndef NEXUS_ENGINE_FLUSHER_H_
 #define NEXUS_ENGINE_FLUSHER_H_
 
+#include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -42,6 +44,14 @@ class Flusher {
   // Seals everything applied so far and waits until it is in layers. The error of the first flush
   // that fails meanwhile.
   io::Task<Status> FlushAll();
+  // Its parts, for who needs to know what was sealed together: seals everything applied so far, and
+  // waits until what was sealed at or below an LSN is in layers.
+  void SealAll();
+  io::Task<Status> AwaitFlushed(Lsn target);
+  // Told each flush that is published; null: nobody.
+  void set_on_published(std::function<void(const PublishLayers&)> on_published) {
+    on_published_ = std::move(on_published);
+  }
 
   // ---- During replay: layers are written when memory runs short, and published afterwards.
 
@@ -74,7 +84,6 @@ class Flusher {
   };
 
   void Seal(TenantState* tenant, BranchState* branch);
-  void SealAll();
   void SealForMemory();
   void SealWhatIsOld();
   std::optional<int64_t> NextDue() const;
@@ -99,6 +108,7 @@ class Flusher {
   Tick tick_;
   io::Event wake_;
   io::Event attempted_;  // pulsed after each attempt
+  std::function<void(const PublishLayers&)> on_published_;
   uint64_t attempts_ = 0;
   bool stopping_ = false;
   int64_t retry_at_ns_ = 0;  // these three: monotonic

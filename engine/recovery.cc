@@ -86,6 +86,8 @@ io::Task<Status> Recovery::ReadFolder() {
       OpenedFolder opened,
       co_await OpenFolder(state_->environment, state_->folder, state_->options.create));
   state_->database = opened.identity.database;
+  state_->origin = opened.identity.layers();
+  state_->timeline = opened.identity.timeline;
   state_->created_wall_ns = opened.identity.created_wall_ns;
   created_ = opened.created;
   co_return co_await ReadImages();
@@ -97,7 +99,9 @@ io::Task<Status> Recovery::ReadImages() {
   io::Disk* disk = state_->environment->disk();
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, state_->folder.root));
   for (const io::DirectoryEntry& entry : entries) {
-    if (!entry.name.ends_with(".image.tmp") && entry.name != "IDENTITY.tmp") continue;
+    const bool is_leftover = entry.name.ends_with(".image.tmp") || entry.name == "IDENTITY.tmp" ||
+                             entry.name == kRestoreMarkName;
+    if (!is_leftover) continue;
     std::string leftover = io::JoinPath(state_->folder.root, entry.name);
     NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
   }

@@ -52,9 +52,12 @@ struct SealedMemtable {
   Lsn sealed;  // S: every record of the branch below it is here or in a layer
   // To which branch its records were written. Branches made from that one since share it.
   BranchId writer;
+  uint32_t timeline = 0;  // the database's
 };
 
-inline DeleteMark MarkOf(const SealedMemtable& sealed) { return {{0, sealed.sealed}, Lsn{}}; }
+inline DeleteMark MarkOf(const SealedMemtable& sealed) {
+  return {{sealed.timeline, sealed.sealed}, Lsn{}};
+}
 
 using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 
@@ -164,6 +167,8 @@ struct DatabaseState {
   const Options options;
   const Folder folder;
   DatabaseId database;
+  DatabaseId origin;      // the id that stands in the layers (identity.h)
+  uint32_t timeline = 0;  // of everything that is written
   int64_t created_wall_ns = 0;
   uint64_t open_count = 0;
   std::unique_ptr<catalog::Catalog> catalog;  // reads: any thread; writes: the catalog lane
