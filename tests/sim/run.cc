@@ -167,6 +167,7 @@ constexpr const char* kBuckets[] = {"operations",
                                     "appends whose log failed",
                                     "appends of new series",
                                     "deletes",
+                                    "deletes of branches",
                                     "deletes acknowledged",
                                     "places found deleted",
                                     "batches of clients acknowledged",
@@ -574,10 +575,10 @@ void Run::DoDelete(const Op& op) {
     region.series_first = kFirstFresh;
     region.series_last = kFirstFresh + kFreshSeries - 1;
   }
-  SendDelete(
-      region,
-      fresh != 0 ? "metric{series=~\"01.*\"}" : SelectorOf(region.series_first, region.series_last),
-      "main");
+  SendDelete(region,
+             fresh != 0 ? "metric{series=~\"01.*\"}"
+                        : SelectorOf(region.series_first, region.series_last),
+             "main");
 }
 
 void Run::DoBranchDelete(const Op& op) {
