@@ -84,7 +84,7 @@ constexpr PlantedBug kBugs[] = {
     {"compaction-forgets-deletes",
      "a compaction says that deletes are carried out in its output, and carries none out"},
     {"backup-without-garbage-hold", "layers that a backup has yet to copy may be removed"},
-    {"restored-writes-lose", "a restored database begins anew on the timeline of a first life"},
+    {"restored-writes-lose", "what is restored a second time goes back to the first timeline"},
 };
 
 const PlantedBug* Find(std::string_view name) {

@@ -121,12 +121,11 @@ class BackupRun {
 
   io::Task<Status> Cut() {
     NEXUS_CO_RETURN_IF_ERROR(co_await core_->committer()->Drain());
-    Flusher* flusher = core_->flusher();
-    flusher->SealAll();
+    core_->flusher()->SealAll();
     BackupCut cut(*state_);
-    flusher->set_on_published([&cut](const PublishLayers& edit) { cut.OnPublished(edit); });
-    Status status = co_await Complete(&cut);
-    flusher->set_on_published(nullptr);
+    state_->on_published = [&cut](const PublishLayers& edit) { cut.OnPublished(edit); };
+    const Status status = co_await Complete(&cut);
+    state_->on_published = nullptr;
     NEXUS_CO_RETURN_IF_ERROR(status);
     NEXUS_CO_ASSIGN_OR_RETURN(contents_, cut.Take(*state_));
     for (const catalog::LayerRecord& record : contents_.layers) {
@@ -172,18 +171,25 @@ class BackupRun {
     (removed.ok() ? result_.removed : result_.not_removed)++;
   }
 
+  // Nothing where that cannot be told.
+  io::Task<std::vector<io::DirectoryEntry>> Entries(std::string path) {
+    auto entries = co_await io::List(disk_, std::move(path));
+    if (!entries.ok()) co_return std::vector<io::DirectoryEntry>();
+    co_return *std::move(entries);
+  }
+
   // Only files that a backup has made. The backup is whole; what cannot be removed costs room.
   io::Task<void> RemoveWhatIsNotNeeded() {
     const std::string image = catalog::ImageFileName(contents_.lsn);
-    auto root = co_await io::List(disk_, folder_.root);
-    for (const io::DirectoryEntry& entry : root.value_or(std::vector<io::DirectoryEntry>())) {
+    const std::vector<io::DirectoryEntry> root = co_await Entries(folder_.root);
+    for (const io::DirectoryEntry& entry : root) {
       const bool is_image = catalog::ParseImageFileName(entry.name).has_value();
       const bool is_old = is_image && entry.name != image;
       if (!is_old && !entry.name.ends_with(".image.tmp")) continue;
       co_await Remove(io::JoinPath(folder_.root, entry.name));
     }
-    auto layers = co_await io::List(disk_, folder_.layers);
-    for (const io::DirectoryEntry& entry : layers.value_or(std::vector<io::DirectoryEntry>())) {
+    const std::vector<io::DirectoryEntry> layers = co_await Entries(folder_.layers);
+    for (const io::DirectoryEntry& entry : layers) {
       const bool is_layer = layer::ParseLayerFileName(entry.name).ok();
       const bool is_old = is_layer && !files_.contains(entry.name);
       if (!is_old && !entry.name.ends_with(".layer.tmp")) continue;

@@ -31,7 +31,7 @@ class BackupCut {
   explicit BackupCut(const DatabaseState& state);
 
   Lsn lsn() const { return contents_.lsn; }
-  // A flush was published.
+  // Layers were published (DatabaseState::on_published).
   void OnPublished(const PublishLayers& edit);
   // What the catalog alone knows: settings, and series in no layer. `catalog` is an image of it
   // that contains everything below the cut.

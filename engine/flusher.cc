@@ -235,7 +235,6 @@ io::Task<Status> Flusher::FlushOne(Waiting oldest) {
   if (NEXUS_PLANTED("unpublished-layer-trusted")) DropFromBranches(oldest);
   Status status = co_await Publish(*written);
   if (status.ok()) flushes_++;
-  if (status.ok() && on_published_) on_published_(written->edit);
   // Where nobody knows what became of the edit, the next opening decides about the file.
   const bool refused = !status.ok() && !absl::IsUnavailable(status);
   if (refused) co_await DropUnpublished(written->edit);

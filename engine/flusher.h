@@ -14,9 +14,7 @@
 #ifndef NEXUS_ENGINE_FLUSHER_H_
 #define NEXUS_ENGINE_FLUSHER_H_
 
-#include <functional>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -48,10 +46,6 @@ class Flusher {
   // waits until what was sealed at or below an LSN is in layers.
   void SealAll();
   io::Task<Status> AwaitFlushed(Lsn target);
-  // Told each flush that is published; null: nobody.
-  void set_on_published(std::function<void(const PublishLayers&)> on_published) {
-    on_published_ = std::move(on_published);
-  }
 
   // ---- During replay: layers are written when memory runs short, and published afterwards.
 
@@ -108,7 +102,6 @@ class Flusher {
   Tick tick_;
   io::Event wake_;
   io::Event attempted_;  // pulsed after each attempt
-  std::function<void(const PublishLayers&)> on_published_;
   uint64_t attempts_ = 0;
   bool stopping_ = false;
   int64_t retry_at_ns_ = 0;  // these three: monotonic

@@ -26,6 +26,9 @@ namespace {
 constexpr uint64_t kImageBytesMax = 64ull << 20;
 constexpr std::string_view kWayOut =
     "take another backup, or make it anew with nexus backup while the database is there";
+// Of the log's first segment, which gets no record: the next opening begins another, as large as it
+// is told.
+constexpr uint64_t kSegmentBytes = 64 << 10;
 // A folder that nobody else should have: whoever holds its lock is starting or ending.
 constexpr int64_t kLockWaitNs = 5'000'000'000;
 
@@ -112,7 +115,8 @@ class RestoreRun {
     identity_.created_wall_ns = environment_->WallNanos();
     identity_.origin = manifest_.identity.layers();
     identity_.timeline = manifest_.identity.timeline + 1;
-    if (NEXUS_PLANTED("restored-writes-lose")) identity_.timeline = 0;
+    const bool was_restored = manifest_.identity.timeline > 0;
+    if (NEXUS_PLANTED("restored-writes-lose") && was_restored) identity_.timeline = 0;
     contents_.database = identity_.database;
     result_.timeline = identity_.timeline;
   }
@@ -237,7 +241,8 @@ class RestoreRun {
     options.database = identity_.database;
     options.open_count = contents_.open_count + 1;
     options.base_above = manifest_.lsn;
-    options.segment_bytes = Options().log_segment_bytes;
+    options.segment_bytes = kSegmentBytes;
+    options.buffer_bytes = kSegmentBytes / 4;
     NobodyAppends observer;
     auto log = co_await wal::Log::Start(environment_, std::move(options), &scan, &observer);
     NEXUS_CO_RETURN_IF_ERROR(log.status());

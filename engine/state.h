@@ -11,6 +11,7 @@
 #define NEXUS_ENGINE_STATE_H_
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,6 +38,8 @@
 #include "layer/page_cache.h"
 
 namespace nexus::engine {
+
+struct PublishLayers;
 
 // A live layer: its catalog record and its open file.
 struct OpenLayer {
@@ -200,6 +203,9 @@ struct DatabaseState {
   std::map<catalog::LayerKey, std::string> garbage;
   // Who reads files by their names (a scrub): garbage stays while there is one.
   int garbage_holders = 0;
+
+  // Told each publish of layers in the step that applies it; empty: nobody wants to know.
+  std::function<void(const PublishLayers&)> on_published;
 
   // How the last flush and the last commit of the catalog went: why memory does not become free.
   Status flush_status;
