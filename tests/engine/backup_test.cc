@@ -225,7 +225,6 @@ TEST_F(BackupTest, ARestoredDeleteDoesNotTakeLaterWrites) {
 
 TEST_F(BackupTest, ABatchIsInABackupIfAndOnlyIfItsNumberIs) {
   Fill();
-  options_.memtable_bytes = 256 << 10;
   std::optional<StatusOr<BackupResult>> made;
   io::TaskScope scope(world_.environment()->executor());
   struct Run {
@@ -263,6 +262,11 @@ TEST_F(BackupTest, ABatchIsInABackupIfAndOnlyIfItsNumberIs) {
 
 TEST_F(BackupTest, CompactionsBesideABackupTakeNothingFromIt) {
   Fill();
+  // More files to link than a compaction takes steps.
+  for (int64_t i = 0; i < 40; i++) {
+    ASSERT_TRUE(Write("default", {"a"}, i * 10, 15).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
   const std::string before = Answers();
   std::optional<StatusOr<BackupResult>> made;
   io::TaskScope scope(world_.environment()->executor());
@@ -277,6 +281,7 @@ TEST_F(BackupTest, CompactionsBesideABackupTakeNothingFromIt) {
   world_.RunUntil([&] { return world_.disk().submitted(sim::Op::kLink) > links; });
   ASSERT_FALSE(made.has_value());
   ASSERT_TRUE(Compact().ok());
+  ASSERT_FALSE(made.has_value()) << "it ended before anything could be taken from it";
   world_.RunUntil([&] { return made.has_value(); });
   ASSERT_TRUE(made->ok()) << made->status();
   EXPECT_EQ(*RestoredAnswers(), before);
