@@ -51,7 +51,7 @@ TEST(BackupManifestTest, WorkedExampleIsWhatIsWritten) {
                      "00ca9a3b00000000"
                      "0000010000000000"
                      "0094357700000000" +
-                     std::string(32 * 2, '0') + "0000000000000000");
+                     std::string(32 * 2, '0') + "7277c08453575a32");
 }
 
 TEST(BackupManifestTest, ComesBack) {
