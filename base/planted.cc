@@ -47,7 +47,8 @@ constexpr PlantedBug kBugs[] = {
     {"inputs-unlinked-before-the-edit", "a compaction's inputs go before its edit is durable"},
     {"branch-without-memtable", "a new branch gets its parent's layers and not what is in memory"},
     {"child-sees-parents-later-writes", "what a parent flushes goes to its children for ever"},
-    {"heirs-forgotten-in-replay", "replay gives a branch none of what was in memory when it was made"},
+    {"heirs-forgotten-in-replay",
+     "replay gives a branch none of what was in memory when it was made"},
     {"shared-layer-unlinked", "a layer's file goes with the first branch that lets go of it"},
     {"snapshot-record-lost", "a branch reaches memory and log, but not the catalog"},
     {"batch-half-applied", "of a large batch in no order only the first samples are applied"},
@@ -82,6 +83,8 @@ constexpr PlantedBug kBugs[] = {
      "a tombstone is forgotten while samples from before it are in no layer"},
     {"compaction-forgets-deletes",
      "a compaction says that deletes are carried out in its output, and carries none out"},
+    {"backup-without-garbage-hold", "layers that a backup has yet to copy may be removed"},
+    {"restored-writes-lose", "what is restored a second time goes back to the first timeline"},
 };
 
 const PlantedBug* Find(std::string_view name) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "client/protocol/backup.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/format.h"
@@ -49,6 +50,7 @@ class CollectingCall : public Call {
   protocol::ScrubReply& scrub() { return scrub_; }
   std::vector<protocol::BranchEntry>& branches() { return branches_; }
   const protocol::Count& count() const { return count_; }
+  const protocol::BackupReply& backup() const { return backup_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
     if (opcode == protocol::Opcode::kStatsReply) {
@@ -66,6 +68,10 @@ class CollectingCall : public Call {
     if (opcode == protocol::Opcode::kProgress) {
       NEXUS_ASSIGN_OR_RETURN(protocol::Progress progress, protocol::DecodeProgress(body));
       if (progress_) progress_(progress);
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kBackupReply) {
+      NEXUS_ASSIGN_OR_RETURN(backup_, protocol::DecodeBackupReply(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kCount) {
@@ -95,6 +101,7 @@ class CollectingCall : public Call {
   protocol::ScrubReply scrub_;
   std::vector<protocol::BranchEntry> branches_;
   protocol::Count count_;
+  protocol::BackupReply backup_;
   const std::function<void(const protocol::Progress&)> progress_;
   Status status_;
   Notification finished_;

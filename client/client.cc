@@ -232,8 +232,8 @@ Status Client::CreateBranch(std::string_view name, protocol::BranchKind kind, co
 
 Status Client::DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
   std::string body;
-  protocol::Encode(
-      protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}}, &body);
+  protocol::Encode(protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}},
+                   &body);
   auto call = std::make_shared<CollectingCall>();
   core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
   return call->Wait();
@@ -256,6 +256,17 @@ Status Client::Compact(protocol::CompactAction action,
   protocol::Encode(action, &body);
   core_->Ask(scope, protocol::Opcode::kCompact, std::move(body), call);
   return call->Wait();
+}
+
+StatusOr<protocol::BackupReply> Client::Backup(
+    std::string_view destination, const std::function<void(const protocol::Progress&)>& progress,
+    const Scope& scope) {
+  auto call = std::make_shared<CollectingCall>(progress);
+  std::string body;
+  protocol::Encode(protocol::Backup{std::string(destination)}, &body);
+  core_->Ask(scope, protocol::Opcode::kBackup, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return call->backup();
 }
 
 StatusOr<protocol::ScrubReply> Client::Scrub(

@@ -35,6 +35,7 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "client/protocol/backup.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
@@ -232,6 +233,13 @@ class Client {
   Status Compact(protocol::CompactAction action,
                  const std::function<void(const protocol::Progress&)>& progress,
                  const Scope& scope);
+  // Makes a consistent copy of the server's database, while it serves, in a folder of the server's
+  // machine: see engine/nexus.h. `destination` is an absolute path there. `progress` as of Scrub.
+  // Ends when the connection does. Errors: PermissionDenied - the server writes backups elsewhere,
+  // or nowhere (its setting backup_directory); those of the engine's Database::Backup.
+  StatusOr<protocol::BackupReply> Backup(
+      std::string_view destination, const std::function<void(const protocol::Progress&)>& progress,
+      const Scope& scope);
   // The physical check of the server's database while it serves: what is damaged, and what was
   // checked. `progress` may be empty; it is called on a thread of the client and must be quick.
   // It reads everything there is: give it time. Ends when the connection does. Errors:

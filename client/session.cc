@@ -21,7 +21,9 @@ constexpr int64_t kSilenceNs = 30'000'000'000;
 // What may answer a request but is not its end.
 bool IsPart(Opcode request, Opcode reply) {
   if (request == Opcode::kQuery) return reply == Opcode::kResult;
-  if (request == Opcode::kScrub || request == Opcode::kCompact) return reply == Opcode::kProgress;
+  if (request == Opcode::kScrub || request == Opcode::kCompact || request == Opcode::kBackup) {
+    return reply == Opcode::kProgress;
+  }
   return (request == Opcode::kLabels || request == Opcode::kSeries) && reply == Opcode::kStrings;
 }
 
@@ -41,6 +43,8 @@ Opcode FinalOf(Opcode request) {
       return Opcode::kStatsReply;
     case Opcode::kScrub:
       return Opcode::kScrubReply;
+    case Opcode::kBackup:
+      return Opcode::kBackupReply;
     default:
       return Opcode::kDone;
   }

@@ -195,6 +195,7 @@ Status Applier::ApplyEdit(const PublishLayers& edit) {
     state_->Publish(*state_->tenants.at(edit.tenant.value), *branch);
   }
   state_->layer_edits++;
+  if (state_->on_published) state_->on_published(edit);
   return OkStatus();
 }
 

@@ -63,7 +63,18 @@ class CatalogRebuild {
     NEXUS_CO_ASSIGN_OR_RETURN(OpenedFolder opened,
                               co_await OpenFolder(state_.environment, state_.folder, false));
     state_.database = opened.identity.database;
+    state_.origin = opened.identity.layers();
     NEXUS_CO_RETURN_IF_ERROR(co_await Begin());
+    NEXUS_CO_RETURN_IF_ERROR(co_await Build());
+    NEXUS_CO_RETURN_IF_ERROR(co_await PutInPlace());
+    co_return std::move(report_);
+  }
+
+  io::Task<StatusOr<CatalogRebuildReport>> RunWith(Identity identity,
+                                                   catalog::ImageContents contents) {
+    state_.database = identity.database;
+    state_.origin = identity.layers();
+    base_ = std::move(contents);
     NEXUS_CO_RETURN_IF_ERROR(co_await Build());
     NEXUS_CO_RETURN_IF_ERROR(co_await PutInPlace());
     co_return std::move(report_);
@@ -419,6 +430,14 @@ io::Task<StatusOr<CatalogRebuildReport>> RebuildCatalog(io::Environment* environ
   options.create = false;
   CatalogRebuild run(environment, std::move(options), rebuild, std::move(hooks));
   co_return co_await run.Run();
+}
+
+io::Task<StatusOr<CatalogRebuildReport>> BuildCatalog(io::Environment* environment, Options options,
+                                                      Identity identity,
+                                                      catalog::ImageContents contents,
+                                                      CatalogRebuildHooks hooks) {
+  CatalogRebuild run(environment, std::move(options), CatalogRebuildOptions(), std::move(hooks));
+  co_return co_await run.RunWith(identity, std::move(contents));
 }
 
 }  // namespace nexus::engine

@@ -59,11 +59,13 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   for (const SealedMemtable& sealed : branch.sealed) {
     const TimeRange range = sealed.memtable->range();
     if (range.empty()) continue;
-    map.memtables.push_back({range, {{0, sealed.first}, {0, sealed.sealed}}});
+    map.memtables.push_back(
+        {range, {{state.timeline, sealed.first}, {state.timeline, sealed.sealed}}});
   }
   if (branch.active_first.has_value() && !branch.active->range().empty()) {
     map.memtables.push_back(
-        {branch.active->range(), {{0, *branch.active_first}, compaction::MapMemtable::kOrderEnd}});
+        {branch.active->range(),
+         {{state.timeline, *branch.active_first}, compaction::MapMemtable::kOrderEnd}});
   }
   return map;
 }
@@ -256,7 +258,7 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
     merge.inputs.pop_back();
   }
   merge.output_bytes_max = state_->options.compaction_output_bytes_max;
-  merge.database = state_->database;
+  merge.database = state_->origin;
   merge.tenant = tenant->second->record.id;
   merge.branch = branch->second->record.id;
   merge.identity_seed = tenant->second->record.identity_seed;

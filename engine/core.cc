@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "base/planted.h"
 #include "engine/catalog_index.h"
 #include "engine/delete_edits.h"
 #include "engine/names.h"
@@ -254,12 +255,30 @@ Status DatabaseCore::BeginScrub() {
 void DatabaseCore::EndScrub() {
   scrubbing_ = false;
   state_.garbage_holders--;
-  scrubbed_.Pulse();
+  checked_.Pulse();
+}
+
+Status DatabaseCore::BeginBackup() {
+  if (!may_back_up()) return FailedPrecondition("the database is closed");
+  if (backing_up_) {
+    return FailedPrecondition("a backup of this database is under way; wait for it to end");
+  }
+  backing_up_ = true;
+  if (!NEXUS_PLANTED("backup-without-garbage-hold")) state_.garbage_holders++;
+  return OkStatus();
+}
+
+void DatabaseCore::EndBackup() {
+  backing_up_ = false;
+  if (!NEXUS_PLANTED("backup-without-garbage-hold")) state_.garbage_holders--;
+  checked_.Pulse();
+  // What became garbage meanwhile can go.
+  compactor_.Kick();
 }
 
 io::Task<Status> DatabaseCore::Close() {
   if (std::exchange(closed_, true)) co_return OkStatus();
-  while (scrubbing_) co_await scrubbed_.Wait();
+  while (scrubbing_ || backing_up_) co_await checked_.Wait();
   Status status;
   if (committer_.log() != nullptr) status = co_await committer_.Drain();
   compactor_.Stop();

@@ -58,6 +58,7 @@ class DatabaseCore {
   Committer* committer() { return &committer_; }
   Interner* interner() { return &interner_; }
   CatalogKeeper* keeper() { return &keeper_; }
+  Flusher* flusher() { return &flusher_; }
   DatabaseState* state() { return &state_; }
   // Applied since opening, without what replay applied again.
   uint64_t appended_batches() const {
@@ -93,6 +94,12 @@ class DatabaseCore {
   Status BeginScrub();
   void EndScrub();
   bool closing() const { return closed_; }
+  // One backup at a time, likewise; no garbage is removed meanwhile.
+  Status BeginBackup();
+  void EndBackup();
+  // For good: the backup under way ends soon. Close does it, too.
+  void StopBackups() { backups_stopped_ = true; }
+  bool may_back_up() const { return !closed_ && !backups_stopped_; }
   // What the loop knows, once the identities are loaded; the catalog's figures are added by
   // CompleteStats.
   io::Task<Stats> LoopStats();
@@ -130,7 +137,9 @@ class DatabaseCore {
   std::unique_ptr<io::FileLock> lock_;
   bool closed_ = false;
   bool scrubbing_ = false;
-  io::Event scrubbed_;  // pulsed when scrubbing_ falls
+  bool backing_up_ = false;
+  bool backups_stopped_ = false;
+  io::Event checked_;  // pulsed when scrubbing_ or backing_up_ falls
   uint32_t next_tenant_number_ = 0;
   io::TaskScope scope_;
 };

@@ -8,10 +8,12 @@
 
 #include "base/mutex.h"
 #include "catalog/label_index.h"
+#include "engine/backup.h"
 #include "engine/batch.h"
 #include "engine/core.h"
 #include "engine/cursors.h"
 #include "engine/nexus.h"
+#include "engine/restore.h"
 #include "engine/scrub.h"
 #include "io/real.h"
 
@@ -271,7 +273,10 @@ Status Database::Implementation::Close() {
     closing_ = true;
     if (scrub_ != nullptr) scrub_->store(true, std::memory_order_relaxed);
   }
-  environment_->RunOnLoop([core = core_.get()] { core->StopCompaction(); });
+  environment_->RunOnLoop([core = core_.get()] {
+    core->StopCompaction();
+    core->StopBackups();
+  });
   {
     MutexLock lock(&mutex_);
     while (calls_ > 0) changed_.Wait(&mutex_);
@@ -578,6 +583,20 @@ StatusOr<Stats> Database::GetStats() {
 
 StatusOr<ScrubReport> Database::Scrub(const ScrubOptions& options) {
   return implementation_->Scrub(options);
+}
+
+StatusOr<BackupResult> Database::Backup(std::string_view destination,
+                                        const BackupOptions& options) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(
+      engine::Backup(implementation_->core(), std::string(destination), options));
+}
+
+StatusOr<RestoreResult> Restore(const RestoreOptions& options) {
+  NEXUS_ASSIGN_OR_RETURN(auto environment, io::RealEnvironment::Start(io::RealOptions()));
+  return environment->BlockOn(
+      engine::RestoreBackup(environment.get(), options, engine::CatalogRebuildHooks()));
 }
 
 const RecoveryReport& Database::recovery() const { return implementation_->core()->recovery(); }

@@ -54,7 +54,7 @@ Status Applier::ApplyEdit(const DeleteSamples& edit) {
   if (branch == nullptr) {
     return NotFound("the branch was deleted; there is nothing left to delete");
   }
-  const WriteOrder order{0, edits_begin_};
+  const WriteOrder order{state_->timeline, edits_begin_};
   std::shared_ptr<const Tombstone> tombstone = FindTombstone(*branch->tombstones, order);
   const bool is_known = tombstone != nullptr;
   if (!is_known) {

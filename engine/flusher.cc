@@ -134,10 +134,9 @@ void Flusher::DropFromBranches(const Waiting& waiting) {
 void Flusher::MarkFlushedInReplay(const Waiting& waiting) {
   const TenantState& tenant = *state_->tenants.at(waiting.tenant.value);
   for (const auto& [number, branch] : tenant.branches) {
-    const bool has_it = std::any_of(branch->sealed.begin(), branch->sealed.end(),
-                                    [&](const SealedMemtable& sealed) {
-                                      return sealed.memtable == waiting.sealed.memtable;
-                                    });
+    const bool has_it = std::any_of(
+        branch->sealed.begin(), branch->sealed.end(),
+        [&](const SealedMemtable& sealed) { return sealed.memtable == waiting.sealed.memtable; });
     if (has_it) branch->flushed_in_replay = true;
   }
 }
@@ -264,7 +263,11 @@ io::Task<void> Flusher::DropUnpublished(PublishLayers edit) {
 io::Task<Status> Flusher::FlushAll() {
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_->Drain());
   SealAll();
-  const Lsn target = state_->applied;
+  NEXUS_CO_RETURN_IF_ERROR(co_await AwaitFlushed(state_->applied));
+  co_return co_await keeper_->Checkpoint();
+}
+
+io::Task<Status> Flusher::AwaitFlushed(Lsn target) {
   while (!stopping_) {
     bool done = true;
     for (const auto& [number, tenant] : state_->tenants) {
@@ -272,7 +275,7 @@ io::Task<Status> Flusher::FlushAll() {
         done = done && (branch->sealed.empty() || branch->sealed.front().sealed > target);
       }
     }
-    if (done) co_return co_await keeper_->Checkpoint();
+    if (done) co_return OkStatus();
     wake_.Set();
     uint64_t before = attempts_;
     while (attempts_ == before && !stopping_) co_await attempted_.Wait();

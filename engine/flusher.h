@@ -42,6 +42,10 @@ class Flusher {
   // Seals everything applied so far and waits until it is in layers. The error of the first flush
   // that fails meanwhile.
   io::Task<Status> FlushAll();
+  // Its parts, for who needs to know what was sealed together: seals everything applied so far, and
+  // waits until what was sealed at or below an LSN is in layers.
+  void SealAll();
+  io::Task<Status> AwaitFlushed(Lsn target);
 
   // ---- During replay: layers are written when memory runs short, and published afterwards.
 
@@ -74,7 +78,6 @@ class Flusher {
   };
 
   void Seal(TenantState* tenant, BranchState* branch);
-  void SealAll();
   void SealForMemory();
   void SealWhatIsOld();
   std::optional<int64_t> NextDue() const;

@@ -43,7 +43,7 @@ StatusOr<Layers> OpenGarbage(const DatabaseState& state, const std::set<std::str
     if (absl::IsNotFound(file.status())) continue;
     NEXUS_RETURN_IF_ERROR(file.status());
     layer::LayerExpectation expected;
-    expected.database = state.database;
+    expected.database = state.origin;
     auto layer = layer::LayerReader::Open(*std::move(file), nullptr, expected);
     if (absl::IsDataLoss(layer.status())) continue;
     NEXUS_RETURN_IF_ERROR(layer.status());

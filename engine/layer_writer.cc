@@ -123,12 +123,12 @@ class LayerEncoder {
 layer::LayerIdentity IdentityOf(const DatabaseState& state, const catalog::TenantRecord& tenant,
                                 const SealedMemtable& sealed, uint64_t sequence) {
   layer::LayerIdentity identity;
-  identity.database = state.database;
+  identity.database = state.origin;
   identity.tenant = tenant.id;
   identity.branch = sealed.writer;
   identity.identity_seed = tenant.identity_seed;
-  identity.order_low.lsn = sealed.first;
-  identity.order_high.lsn = sealed.sealed;
+  identity.order_low = {state.timeline, sealed.first};
+  identity.order_high = {state.timeline, sealed.sealed};
   identity.open_count = state.open_count;
   identity.sequence = sequence;
   return identity;
@@ -199,7 +199,7 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
   }
   NEXUS_RETURN_IF_ERROR(file.status());
   layer::LayerExpectation expected;
-  expected.database = state.database;
+  expected.database = state.origin;
   expected.tenant = record.tenant;
   expected.key = layer::LayerKey{record.open_count, record.sequence};
   expected.footer_hash = record.footer_hash;
@@ -211,7 +211,7 @@ StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
                          io::OpenFileBlocking(state.environment->disk(), path));
   layer::LayerExpectation expected;
-  expected.database = state.database;
+  expected.database = state.origin;
   NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
   return reader->summary();
 }

@@ -33,6 +33,7 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "engine/backup_report.h"
 #include "engine/options.h"
 #include "engine/query.h"
 #include "engine/scrub_report.h"
@@ -290,6 +291,17 @@ class Database {
   // FailedPrecondition - another scrub of it is under way, or it is closing; Cancelled,
   // DeadlineExceeded. Of a stopped database: `nexus scrub --data DIR`.
   StatusOr<ScrubReport> Scrub(const ScrubOptions& options = {});
+  // Copies the database as it is now to another folder, while it serves: everything that was
+  // acknowledged before the call - all tenants, branches, snapshots, producers, deletes. A missing
+  // or empty folder is made a backup; one that holds an older backup of this database becomes the
+  // new one, and a crash or an error on the way leaves the older one whole. Layers that are there
+  // are kept; others are hard links where the file system can, copies where not (on the same disk a
+  // backup costs next to no space, and is lost with the disk). Moves what is in memory to layers.
+  // Replaced layers stay on the disk meanwhile. Blocks; a Close meanwhile ends it. Errors:
+  // FailedPrecondition - the folder is something else, or of another database, or in use, or a
+  // backup is under way; InvalidArgument - it lies in the database's own; ResourceExhausted;
+  // DataLoss - a layer is damaged (named); Cancelled; Unavailable.
+  StatusOr<BackupResult> Backup(std::string_view destination, const BackupOptions& options = {});
   const RecoveryReport& recovery() const;
 
   // Waits for appends in flight, makes everything durable, writes the closing mark, frees the
@@ -301,6 +313,15 @@ class Database {
   explicit Database(std::unique_ptr<Implementation> implementation);
   std::unique_ptr<Implementation> implementation_;
 };
+
+// Makes a new database of a backup, in a missing or empty folder; Database::Open opens it. Every
+// layer is read and checked; then it is a hard link where the file system can, else a copy. The new
+// database has an id of its own; what is written to it wins over what was restored. Producers go on
+// behind what the backup has of them. A crash leaves a folder that nothing opens and that may be
+// restored into again. Starts threads of its own; blocks. Errors: NotFound - no backup there;
+// DataLoss - it is damaged (the file is named); FailedPrecondition - the folder is not empty or in
+// use, or the first backup never ended; ResourceExhausted.
+StatusOr<RestoreResult> Restore(const RestoreOptions& options);
 
 // Library version, "0.1.0".
 std::string_view Version();

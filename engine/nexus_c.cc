@@ -254,6 +254,35 @@ int32_t nexus_delete(nexus_db* db, const nexus_delete_request* given, nexus_dele
   });
 }
 
+int32_t nexus_backup(nexus_db* db, nexus_text destination, nexus_backup_result* result,
+                     nexus_error* error) {
+  if (result != nullptr) *result = {};
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::BackupResult made, db->database->Backup(ViewOf(destination)));
+    if (result != nullptr) {
+      *result = {made.lsn.value,   made.layers,        made.layer_bytes,
+                 made.placed.kept, made.placed.linked, made.placed.copied};
+    }
+    return nexus::OkStatus();
+  });
+}
+
+int32_t nexus_restore(nexus_text source, nexus_text directory, nexus_backup_result* result,
+                      nexus_error* error) {
+  if (result != nullptr) *result = {};
+  return Guarded(error, [&]() -> Status {
+    nexus::RestoreOptions options;
+    options.source = ViewOf(source);
+    options.directory = ViewOf(directory);
+    NEXUS_ASSIGN_OR_RETURN(nexus::RestoreResult made, nexus::Restore(options));
+    if (result != nullptr) {
+      *result = {made.lsn.value,   made.layers,        made.layer_bytes,
+                 made.placed.kept, made.placed.linked, made.placed.copied};
+    }
+    return nexus::OkStatus();
+  });
+}
+
 int32_t nexus_open_producer(nexus_db* db, nexus_producer producer, uint64_t epoch,
                             nexus_text tenant, nexus_text branch, nexus_producer_state* state,
                             nexus_error* error) {

@@ -250,6 +250,31 @@ typedef struct nexus_delete_result {
 int32_t nexus_delete(nexus_db* db, const nexus_delete_request* request, nexus_delete_result* result,
                      nexus_error* error);
 
+// What a backup or a restore did.
+typedef struct nexus_backup_result {
+  uint64_t lsn;  // everything in the log below it is in the backup, nothing above
+  uint64_t layers;
+  uint64_t layer_bytes;
+  // Of the layers: were there, by an earlier backup; linked (the same file under a second name);
+  // copied.
+  uint64_t kept;
+  uint64_t linked;
+  uint64_t copied;
+} nexus_backup_result;
+
+// Copies the database as it is now, everything that was acknowledged before, to another folder,
+// while it serves: a missing or empty one, or one with an older backup of it, which stays whole
+// until the new one is. Blocks; nexus_close meanwhile ends it. `result` may be NULL. Errors:
+// FAILED_PRECONDITION - the folder is something else, in use, or of another database, or a backup
+// is under way; INVALID_ARGUMENT - it is the database's own; DATA_LOSS; RESOURCE_EXHAUSTED.
+int32_t nexus_backup(nexus_db* db, nexus_text destination, nexus_backup_result* result,
+                     nexus_error* error);
+// Makes a new database of a backup in a missing or empty folder; nexus_open opens it. What is
+// written to it wins over what was restored. `result` may be NULL. Errors: NOT_FOUND - no backup
+// there; DATA_LOSS - it is damaged; FAILED_PRECONDITION - the folder is not empty or in use.
+int32_t nexus_restore(nexus_text source, nexus_text directory, nexus_backup_result* result,
+                      nexus_error* error);
+
 // ---- Reading.
 
 enum nexus_function {
@@ -350,15 +375,15 @@ enum nexus_branch_kind { NEXUS_BRANCH = 0, NEXUS_SNAPSHOT = 1 };
 
 // Makes a branch or snapshot of a tenant that begins with what `from`, a branch or snapshot, holds
 // now: every append acknowledged before the call. `from` of size 0: "main". It takes a round of the
-// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name, as
-// of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
+// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name,
+// as of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
 int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
                             nexus_text tenant, nexus_error* error);
 // FAILED_PRECONDITION - it is main, of the other kind, or appends to it are under way; NOT_FOUND.
 int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
                             nexus_error* error);
-// The branches and snapshots of a tenant in the order in which they were made: one text each, a JSON
-// object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
+// The branches and snapshots of a tenant in the order in which they were made: one text each, a
+// JSON object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
 int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
 // The figures of the database at this moment: one text, a JSON object with the names of
 // nexus::Stats in engine/nexus.h.

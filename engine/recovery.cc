@@ -86,6 +86,8 @@ io::Task<Status> Recovery::ReadFolder() {
       OpenedFolder opened,
       co_await OpenFolder(state_->environment, state_->folder, state_->options.create));
   state_->database = opened.identity.database;
+  state_->origin = opened.identity.layers();
+  state_->timeline = opened.identity.timeline;
   state_->created_wall_ns = opened.identity.created_wall_ns;
   created_ = opened.created;
   co_return co_await ReadImages();
@@ -97,7 +99,12 @@ io::Task<Status> Recovery::ReadImages() {
   io::Disk* disk = state_->environment->disk();
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, state_->folder.root));
   for (const io::DirectoryEntry& entry : entries) {
-    if (!entry.name.ends_with(".image.tmp") && entry.name != "IDENTITY.tmp") continue;
+    const bool is_mark = entry.name == kRestoreMarkName;
+    const bool is_unfinished = entry.name.ends_with(".image.tmp") || entry.name == "IDENTITY.tmp";
+    if (!is_mark && !is_unfinished) continue;
+    // A restore that was killed at its last step may have left the identity's name to the mercy of
+    // the next power cut.
+    if (is_mark) NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, state_->folder.root));
     std::string leftover = io::JoinPath(state_->folder.root, entry.name);
     NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
   }

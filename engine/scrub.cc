@@ -194,7 +194,7 @@ class LiveScrub {
     }
     for (const ScrubLayer& layer : layers) {
       if (!state_->ListsLayerFile(layer.record.file_name)) continue;
-      NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(state_->database, layer, labels_));
+      NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(state_->origin, layer, labels_));
     }
     co_return OkStatus();
   }

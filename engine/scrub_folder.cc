@@ -58,6 +58,7 @@ class FolderScrub {
     StatusOr<OpenedFolder> opened = co_await OpenFolder(environment_, state_.folder, false);
     if (opened.ok()) {
       database_ = state_.database = opened->identity.database;
+      origin_ = state_.origin = opened->identity.layers();
       co_return OkStatus();
     }
     bool damaged = absl::IsDataLoss(opened.status());
@@ -291,7 +292,7 @@ class FolderScrub {
           layer.record = open.record;
           layer.identity_seed = tenant->record.identity_seed;
           if (!pass_.IsFirstOfFile(layer.record)) continue;
-          NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(database_, layer, labels_));
+          NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(origin_, layer, labels_));
         }
       }
     }
@@ -312,7 +313,7 @@ class FolderScrub {
             fmt::format("{}: checked by itself: neither catalog nor image tells what it "
                         "must be",
                         path));
-        NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckStrangeLayer(database_, path));
+        NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckStrangeLayer(origin_, path));
         continue;
       }
       auto read = [this, path] { return ReadLayerSummary(state_, path); };
@@ -342,6 +343,7 @@ class FolderScrub {
   ScrubPass pass_;
 
   std::optional<DatabaseId> database_;
+  std::optional<DatabaseId> origin_;
   std::vector<Lsn> images_;
   std::optional<catalog::ImageContents> newest_image_;
   bool missing_ = false;  // the catalog

@@ -226,7 +226,8 @@ void DatabaseState::RemoveBranch(TenantState* tenant, BranchId branch) {
 
 void DatabaseState::Seal(TenantState* tenant, BranchState* branch, Lsn at) {
   if (!branch->active_first.has_value()) return;
-  branch->sealed.push_back({branch->active, *branch->active_first, at, branch->record.id});
+  branch->sealed.push_back(
+      {branch->active, *branch->active_first, at, branch->record.id, timeline});
   branch->active = NewMemtable(branch->active.get());
   branch->active_first.reset();
   Publish(*tenant, *branch);

@@ -11,6 +11,7 @@
 #define NEXUS_ENGINE_STATE_H_
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -38,6 +39,8 @@
 
 namespace nexus::engine {
 
+struct PublishLayers;
+
 // A live layer: its catalog record and its open file.
 struct OpenLayer {
   catalog::LayerRecord record;
@@ -52,9 +55,12 @@ struct SealedMemtable {
   Lsn sealed;  // S: every record of the branch below it is here or in a layer
   // To which branch its records were written. Branches made from that one since share it.
   BranchId writer;
+  uint32_t timeline = 0;  // the database's
 };
 
-inline DeleteMark MarkOf(const SealedMemtable& sealed) { return {{0, sealed.sealed}, Lsn{}}; }
+inline DeleteMark MarkOf(const SealedMemtable& sealed) {
+  return {{sealed.timeline, sealed.sealed}, Lsn{}};
+}
 
 using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 
@@ -164,6 +170,8 @@ struct DatabaseState {
   const Options options;
   const Folder folder;
   DatabaseId database;
+  DatabaseId origin;      // the id that stands in the layers (identity.h)
+  uint32_t timeline = 0;  // of everything that is written
   int64_t created_wall_ns = 0;
   uint64_t open_count = 0;
   std::unique_ptr<catalog::Catalog> catalog;  // reads: any thread; writes: the catalog lane
@@ -195,6 +203,9 @@ struct DatabaseState {
   std::map<catalog::LayerKey, std::string> garbage;
   // Who reads files by their names (a scrub): garbage stays while there is one.
   int garbage_holders = 0;
+
+  // Told each publish of layers in the step that applies it; empty: nobody wants to know.
+  std::function<void(const PublishLayers&)> on_published;
 
   // How the last flush and the last commit of the catalog went: why memory does not become free.
   Status flush_status;

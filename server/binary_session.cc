@@ -7,12 +7,15 @@
 
 #include "base/labels.h"
 #include "base/planted.h"
+#include "client/protocol/backup.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/scrub.h"
+#include "engine/backup.h"
 #include "engine/scrub.h"
 #include "server/scrub_output.h"
 #include "server/stats_figures.h"
+#include "server/wire_backup.h"
 #include "server/wire_branches.h"
 #include "wal/log.h"
 
@@ -246,6 +249,8 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleScrub(frame);
     case Opcode::kCompact:
       return HandleCompact(frame);
+    case Opcode::kBackup:
+      return HandleBackup(frame);
     case Opcode::kDelete:
       return HandleDelete(frame);
     case Opcode::kBranches:
@@ -682,8 +687,8 @@ io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* serv
 }
 
 io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
-                                             Ticket ticket, uint64_t request_id,
-                                             std::string tenant, protocol::Branches asked) {
+                                             Ticket ticket, uint64_t request_id, std::string tenant,
+                                             protocol::Branches asked) {
   const BranchKind kind = EngineKind(asked.kind);
   Status status;
   if (asked.action == protocol::BranchAction::kCreate) {
@@ -775,6 +780,38 @@ void BinarySession::HandleScrub(const Frame& frame) {
 // Who asked is gone: nobody wants to know.
 void BinarySession::CancelScrubs() {
   for (auto& [id, cancel] : scrubs_) cancel->store(true);
+}
+
+void BinarySession::HandleBackup(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::Backup> asked = protocol::DecodeBackup(frame.body);
+  Status allowed = asked.status();
+  if (asked.ok()) allowed = CheckDestination(service_->backup_policy(), asked->destination);
+  if (!allowed.ok()) return SendError(id, protocol::ToErrorReply(allowed));
+  auto cancel = std::make_shared<std::atomic<bool>>(false);
+  scrubs_[id] = cancel;
+  BeginRequest();
+  service_->Spawn(
+      Backup(this, service_, ticket_, id, std::move(asked->destination), std::move(cancel)));
+}
+
+io::Task<void> BinarySession::Backup(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, std::string destination,
+                                     std::shared_ptr<std::atomic<bool>> cancel) {
+  BackupOptions options;
+  options.cancel = cancel.get();
+  options.progress = ProgressOf(session, service, ticket, request_id);
+  StatusOr<BackupResult> made =
+      co_await engine::Backup(service->core(), std::move(destination), options);
+  if (!ticket.alive()) co_return;
+  session->scrubs_.erase(request_id);
+  if (!made.ok()) {
+    session->FinishError(request_id, made.status());
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(WireBackup(*made), &body);
+  session->Finish(Opcode::kBackupReply, request_id, body);
 }
 
 io::Task<void> BinarySession::Scrub(BinarySession* session, Service* service, Ticket ticket,

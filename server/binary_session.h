@@ -68,6 +68,7 @@ class BinarySession : public Session {
   void HandleCancel(const protocol::Frame& frame);
   void HandleCredit(const protocol::Frame& frame);
   void HandleScrub(const protocol::Frame& frame);
+  void HandleBackup(const protocol::Frame& frame);
   void HandleDelete(const protocol::Frame& frame);
   void CancelScrubs();
 
@@ -97,6 +98,9 @@ class BinarySession : public Session {
                                      uint64_t request_id);
   static io::Task<void> Scrub(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id, std::shared_ptr<std::atomic<bool>> cancel);
+  static io::Task<void> Backup(BinarySession* session, Service* service, Ticket ticket,
+                               uint64_t request_id, std::string destination,
+                               std::shared_ptr<std::atomic<bool>> cancel);
   static io::Task<void> Delete(BinarySession* session, Service* service, Ticket ticket,
                                uint64_t request_id, DeleteRequest request);
   void FinishRegister(uint64_t request_id, Target* target,
@@ -137,7 +141,7 @@ class BinarySession : public Session {
 
   std::map<uint32_t, Target> targets_;
   std::map<uint64_t, std::shared_ptr<QueryJob>> queries_;  // by request id
-  // What stops the scrubs of this connection, by request id.
+  // What stops the scrubs and backups of this connection, by request id.
   std::map<uint64_t, std::shared_ptr<std::atomic<bool>>> scrubs_;
   std::unique_ptr<BatchRequest> receiving_;  // its body is on the way
   uint64_t batch_bytes_ = 0;                 // in the database

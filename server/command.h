@@ -70,6 +70,8 @@ void AddCompactCommand(CLI::App* app, Invocation* invocation);
 // `nexus branch` and `nexus snapshot`.
 void AddBranchCommands(CLI::App* app, Invocation* invocation);
 void AddDeleteCommand(CLI::App* app, Invocation* invocation);
+// `nexus backup` and `nexus restore`.
+void AddBackupCommands(CLI::App* app, Invocation* invocation);
 void AddScrubCommand(CLI::App* app, Invocation* invocation);
 void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);
 void AddWalCommand(CLI::App* app, Invocation* invocation);

@@ -6,6 +6,7 @@
 
 #include "io/address.h"
 #include "server/stats_figures.h"
+#include "server/wire_backup.h"
 #include "server/wire_branches.h"
 #include "server/wire_function.h"
 
@@ -16,8 +17,8 @@ constexpr int64_t kConnectTimeoutMs = 5'000;
 // For work that waits for others: a server that restarts behind an import reads its whole log
 // first, at some 20 M samples a second; a flush writes all that is in memory.
 constexpr int64_t kPatienceMs = 600'000;
-// A compaction of everything may write all there is: at 100 MB/s a day is 8 TB. The connection's
-// pings tell whether the server lives.
+// A compaction of everything, or a backup, may write all there is: at 100 MB/s a day is 8 TB. The
+// connection's pings tell whether the server lives.
 constexpr int64_t kCompactTimeoutMs = 24 * 3'600'000;
 
 class LocalTarget : public CommandTarget {
@@ -40,6 +41,12 @@ class LocalTarget : public CommandTarget {
   Status Flush() override { return opened_.database->Flush(); }
   Status Compact(const ProgressCallback& progress) override {
     return opened_.database->Compact(progress);
+  }
+  StatusOr<BackupResult> Backup(const std::string& destination,
+                                const ProgressCallback& progress) override {
+    BackupOptions options;
+    options.progress = progress;
+    return opened_.database->Backup(destination, options);
   }
   Status PauseCompaction(bool) override {
     return FailedPrecondition(
@@ -129,6 +136,16 @@ class RemoteTarget : public CommandTarget {
       progress({at.activity, at.done, at.total});
     };
     return client_->Compact(protocol::CompactAction::kEverything, tell, scope);
+  }
+  StatusOr<BackupResult> Backup(const std::string& destination,
+                                const ProgressCallback& progress) override {
+    client::Scope scope = scope_;
+    scope.timeout_ms = kCompactTimeoutMs;
+    auto tell = [&progress](const protocol::Progress& at) {
+      progress({at.activity, at.done, at.total});
+    };
+    NEXUS_ASSIGN_OR_RETURN(protocol::BackupReply made, client_->Backup(destination, tell, scope));
+    return EngineBackup(made);
   }
   Status PauseCompaction(bool paused) override {
     using Action = protocol::CompactAction;

@@ -33,6 +33,9 @@ class CommandTarget {
   virtual Status Flush() = 0;
   // Compacts everything; `progress` is told how far it is.
   virtual Status Compact(const ProgressCallback& progress) = 0;
+  // Of a server: `destination` is a path of its machine.
+  virtual StatusOr<BackupResult> Backup(const std::string& destination,
+                                        const ProgressCallback& progress) = 0;
   // Stops the compactor of a running server, or lets it go on. FailedPrecondition for a folder.
   virtual Status PauseCompaction(bool paused) = 0;
   // Of the tenant of Where. See engine/nexus.h.

@@ -76,6 +76,7 @@ int Main(int argc, char** argv) {
   AddCompactCommand(&app, &invocation);
   AddBranchCommands(&app, &invocation);
   AddDeleteCommand(&app, &invocation);
+  AddBackupCommands(&app, &invocation);
   AddScrubCommand(&app, &invocation);
   AddHealthCheckCommand(&app, &invocation);
   AddWalCommand(&app, &invocation);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -19,6 +20,7 @@
 #include "engine/core.h"
 #include "io/environment.h"
 #include "io/task.h"
+#include "server/backup_policy.h"
 #include "server/body_buffer.h"
 #include "server/logger.h"
 #include "server/metrics.h"
@@ -66,6 +68,9 @@ class Service {
   // Where requests are logged; null: nowhere. Outlives the service.
   Logger* logger() { return logger_; }
   void set_logger(Logger* logger) { logger_ = logger; }
+  // Where clients may have backups written. Nowhere, until it is told.
+  const BackupPolicy& backup_policy() const { return backup_policy_; }
+  void set_backup_policy(BackupPolicy policy) { backup_policy_ = std::move(policy); }
   // Set at the begin of a graceful stop.
   bool stopping() const { return stopping_; }
   void set_stopping() { stopping_ = true; }
@@ -77,6 +82,7 @@ class Service {
   Metrics metrics_;
   BodyPool bodies_;
   Logger* logger_ = nullptr;
+  BackupPolicy backup_policy_;
   bool stopping_ = false;
   io::TaskScope scope_;
 };

@@ -29,6 +29,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kHello:
     case Opcode::kWelcome:
       return kHelloBytesMax;
+    case Opcode::kBackup:
+      return 2 * kHelloBytesMax;
     case Opcode::kOpenTarget:
     case Opcode::kOpenProducer:
     case Opcode::kCancel:
@@ -39,6 +41,7 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kResultEnd:
     case Opcode::kProgress:
     case Opcode::kCount:
+    case Opcode::kBackupReply:
       return 256;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
@@ -103,6 +106,10 @@ const char* NameOf(Opcode opcode) {
       return "DELETE";
     case Opcode::kBranches:
       return "BRANCHES";
+    case Opcode::kBackup:
+      return "BACKUP";
+    case Opcode::kBackupReply:
+      return "BACKUP_REPLY";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:

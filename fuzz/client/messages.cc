@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "base/check.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
-#include "client/protocol/branches.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
@@ -130,6 +131,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeProgress, body);
     case Opcode::kCompact:
       return Fuzz(DecodeCompact, body);
+    case Opcode::kBackup:
+      return Fuzz(DecodeBackup, body);
+    case Opcode::kBackupReply:
+      return Fuzz(DecodeBackupReply, body);
     case Opcode::kBranches:
       return Fuzz(DecodeBranches, body);
     case Opcode::kBranchList:

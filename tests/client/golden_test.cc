@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
+#include "client/protocol/backup.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
@@ -250,15 +251,17 @@ std::map<std::string, Vector> Vectors() {
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
       {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
-      {"branches",
-       Of(kClient, Opcode::kBranches,
-          Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
-          DecodeBranches)},
+      {"branches", Of(kClient, Opcode::kBranches,
+                      Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
+                      DecodeBranches)},
       {"branch_list", ListedBranches()},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"delete",
        Of(kClient, Opcode::kDelete, Delete{true, 5000, {-1, 99}, "up{job=\"n\"}"}, DecodeDelete)},
+      {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
+      {"backup_reply", Of(kServer, Opcode::kBackupReply,
+                          BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
       {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };

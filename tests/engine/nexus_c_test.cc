@@ -443,6 +443,35 @@ TEST_F(NexusCTest, BranchesAndSnapshotsAreMadeReadAndDeleted) {
   EXPECT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, &error_), NEXUS_NOT_FOUND);
 }
 
+TEST_F(NexusCTest, ABackupIsMadeAndRestored) {
+  ASSERT_EQ(Append(Series("m", "a"), 1, 5), NEXUS_OK);
+  const std::string backup = folder_ + ".backup";
+  const std::string restored = folder_ + ".restored";
+  std::filesystem::remove_all(backup);
+  std::filesystem::remove_all(restored);
+  nexus_backup_result result;
+  ASSERT_EQ(nexus_backup(db_, Text(backup), &result, &error_), NEXUS_OK) << error_.message;
+  EXPECT_EQ(result.layers, 1u);
+  EXPECT_EQ(result.kept + result.linked + result.copied, 1u);
+  EXPECT_EQ(nexus_backup(db_, Text(folder_), nullptr, &error_), NEXUS_INVALID_ARGUMENT);
+  EXPECT_EQ(nexus_restore(Text(backup), Text(folder_), nullptr, &error_),
+            NEXUS_FAILED_PRECONDITION);
+  nexus_backup_result second;
+  ASSERT_EQ(nexus_restore(Text(backup), Text(restored), &second, &error_), NEXUS_OK)
+      << error_.message;
+  EXPECT_EQ(second.lsn, result.lsn);
+  ASSERT_EQ(nexus_close(db_, &error_), NEXUS_OK);
+  const std::string original = folder_;
+  folder_ = restored;
+  Open();
+  int64_t timestamp = 0;
+  double value = 0;
+  ASSERT_EQ(nexus_latest_sample(db_, Series("m", "a"), {}, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(value, 5);
+  std::filesystem::remove_all(backup);
+  std::filesystem::remove_all(original);
+}
+
 TEST_F(NexusCTest, NullHandlesAreFreed) {
   nexus_batch_free(nullptr);
   nexus_cursor_free(nullptr);

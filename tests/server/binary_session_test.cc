@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "batch/batch_encoder.h"
+#include "client/protocol/backup.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
@@ -496,6 +497,31 @@ TEST_F(BinarySessionTest, ADeleteThatCannotBeIsAnswered) {
   Feed(FrameOf(Opcode::kDelete, 5, DeleteBody("cpu", {2, 1})));
   EXPECT_EQ(Next().header.opcode, Opcode::kError);
   Feed(FrameOf(Opcode::kDelete, 6, "x"));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError);
+  Feed(FrameOf(Opcode::kPing, 7, {}));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone) << "the connection goes on";
+}
+
+TEST_F(BinarySessionTest, ABackupAnswersWithWhatItDidWhereItIsAllowed) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 2)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  NextAck();
+  std::string body;
+  protocol::Encode(protocol::Backup{"/backups/one"}, &body);
+  Feed(FrameOf(Opcode::kBackup, 4, body));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError) << "nobody has allowed it";
+  service_->set_backup_policy({"/backups", true});
+  Feed(FrameOf(Opcode::kBackup, 5, body));
+  Reply reply = Next();
+  while (reply.header.opcode == Opcode::kProgress) reply = Next();
+  ASSERT_EQ(reply.header.opcode, Opcode::kBackupReply);
+  auto made = protocol::DecodeBackupReply(AsBytes(reply.body));
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->layers, 1u);
+  EXPECT_EQ(made->linked, 1u);
+  EXPECT_TRUE(world_.disk().ReadVisible("/backups/one/BACKUP").has_value());
+  Feed(FrameOf(Opcode::kBackup, 6, "x"));
   EXPECT_EQ(Next().header.opcode, Opcode::kError);
   Feed(FrameOf(Opcode::kPing, 7, {}));
   EXPECT_EQ(Next().header.opcode, Opcode::kDone) << "the connection goes on";

@@ -17,6 +17,7 @@
 #include "engine/record.h"
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
+#include "tests/sim/backups.h"
 #include "tests/sim/branch_oracle.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/life.h"
@@ -119,6 +120,8 @@ class Run {
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
   void DoTenant(int64_t number);
+  void DoBackup(const Op& op);
+  void JudgeBackups();
   void SetFaults(bool on);
   void Calm();
   void Damage();
@@ -140,6 +143,7 @@ class Run {
   BranchOracle branches_;
   Oracle& oracle_;  // of main
   RunResult result_;
+  Backups backups_;
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Life> life_;
   std::vector<std::unique_ptr<Append>> appends_;
@@ -192,6 +196,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "catalogs rebuilt",
                                     "crashes within a rebuild",
                                     "scrubs",
+                                    "backups",
+                                    "databases restored",
                                     "openings that faults spoilt",
                                     "reopenings after the log failed",
                                     "full disks",
@@ -216,7 +222,8 @@ Run::Run(const Scenario& scenario, const RunOptions& options)
       choices_(scenario.seed),
       world_(&choices_, scenario.seed, WorldOptions(scenario, options)),
       branches_(scenario.seed),
-      oracle_(*branches_.main()) {
+      oracle_(*branches_.main()),
+      backups_(&world_) {
   for (const char* bucket : kBuckets) result_.exercised[bucket] = 0;
   tuned_.directory = kFolder;
   tuned_.catalog_bytes_max = 64 << 20;
@@ -679,6 +686,24 @@ void Run::DoTenant(int64_t number) {
   }
 }
 
+// A compaction that runs beside it retires what the backup has yet to copy.
+void Run::DoBackup(const Op& op) {
+  SetFaults(false);
+  if (op.arguments[0] != 0) life_->CompactInBackground();
+  const Status made = backups_.Make(life_->core(), oracle_);
+  const bool by_fault = IsByFault(FromAbsl(made.message())) || absl::IsUnavailable(made) ||
+                        absl::IsResourceExhausted(made) || life_->log_failed();
+  if (!made.ok() && !by_fault) Fail(fmt::format("backup: {}", FromAbsl(made.message())));
+  SetFaults(true);
+}
+
+// REQUIRES: no faults.
+void Run::JudgeBackups() {
+  if (auto wrong = backups_.Judge(tuned_)) Fail("backup: " + *std::move(wrong));
+  Count("backups", backups_.made());
+  Count("databases restored", backups_.restored());
+}
+
 void Run::CheckTenants() {
   for (int64_t number : tenants_) {
     auto view = life_->core()->SourcesOf(fmt::format("tenant{}", number), "main");
@@ -802,6 +827,8 @@ void Run::Operate(const Op& op) {
       return DoBranchAppend(op);
     case OpKind::kBranchQuery:
       return DoBranchQuery(op);
+    case OpKind::kBackup:
+      return DoBackup(op);
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");
@@ -854,7 +881,7 @@ void Run::Calm() {
 void Run::Damage() {
   std::vector<std::string> layers;
   for (const std::string& path : world_.disk().VisibleFiles()) {
-    if (path.find("/layers/") != std::string::npos) layers.push_back(path);
+    if (path.starts_with("/db/layers/")) layers.push_back(path);
   }
   if (layers.empty()) return;
   CloseCleanly();
@@ -898,6 +925,7 @@ RunResult Run::Execute() {
     if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   }
   if (whole && !failed()) Calm();
+  if (whole && !failed()) JudgeBackups();
   if (whole && !failed() && scenario_.seed % 4 == 0) Damage();
   if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   result_.trace_hash = world_.trace_hash();

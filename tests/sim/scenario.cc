@@ -89,7 +89,8 @@ constexpr Share kShares[] = {
     {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
     {OpKind::kCompact, 6},  {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40}, {OpKind::kBranchQuery, 15},
-    {OpKind::kDelete, 12},        {OpKind::kBranchDelete, 5}};
+    {OpKind::kDelete, 12},        {OpKind::kBranchDelete, 5},
+    {OpKind::kBackup, 4}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -175,6 +176,9 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBranchDelete:
       a = {below(64), below(kSeries), below(6), below(kTimestamps),
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
+      break;
+    case OpKind::kBackup:
+      a = {below(2)};
       break;
     case OpKind::kFlush:
     case OpKind::kSync:

@@ -52,8 +52,9 @@ enum class OpKind : uint8_t {
   kBranchQuery,   // of a branch or snapshot
   kDelete,        // of the embedded writer's series
   kBranchDelete,  // of a branch
+  kBackup,        // of the whole, while no fault hits; a compaction beside it
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBranchDelete) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBackup) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {

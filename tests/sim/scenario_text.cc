@@ -40,6 +40,7 @@ const OpForm& FormOf(OpKind kind) {
       {"branch_query", {"which", "series", "more", "from", "pause"}},
       {"delete", {"series", "more", "from", "length", "fresh"}},
       {"branch_delete", {"which", "series", "more", "from", "length"}},
+      {"backup", {"compaction"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }
