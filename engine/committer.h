@@ -7,7 +7,8 @@
 // acknowledged any more and what was in flight ends Unavailable, outcome unknown (D3). Definitions
 // of new series go into the log just before the first request that follows their interning, so a
 // record never names a series that the log does not define. Of a producer the log holds each
-// sequence once, in order (producers.h). Bounds: requests in flight and queued are the caller's
+// sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
+// waiting: those of others behind it go on. Bounds: requests in flight and queued are the caller's
 // memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
 // the log. Threading: loop only.
 
@@ -99,6 +100,12 @@ class Committer : public wal::LogObserver {
   // Whether an append to the branch waits or is on its way.
   bool HasAppendsTo(TenantId tenant, BranchId branch) const;
 
+  // Definitions of new series go into the log soon, though nothing follows them.
+  void LogDefinitions() {
+    definitions_wanted_ = true;
+    SchedulePump();
+  }
+
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
 
@@ -149,8 +156,11 @@ class Committer : public wal::LogObserver {
   // Deals with a numbered batch that is not its producer's next; false if it is, or has no number.
   bool AnswerOrRefuse(Queue* queue);
   ProducerTable* ProducersOf(const CommitRequest& request) const;
+  // The tenant of a batch, if a quota bounds what it appends.
+  TenantState* BoundedTenantOf(const CommitRequest& request) const;
   void AnswerDuplicate(CommitRequest* request) const;
   Status AppendDefinitions();
+  void AppendWantedDefinitions();
   Status AppendToLog(CommitRequest* request);
   void FinishWaiting();
   void RefuseExpired();
@@ -163,6 +173,7 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
+  bool definitions_wanted_ = false;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;

@@ -370,6 +370,17 @@ int32_t nexus_label_values(nexus_db* db, nexus_text label, nexus_text selector, 
 int32_t nexus_create_tenant(nexus_db* db, nexus_text name, nexus_error* error);
 // Names of the tenants.
 int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
+// Bounds what a tenant may use: `quota` is series_max, samples_per_second, bytes_max,
+// query_memory_bytes or concurrent_queries (engine/tenant.h), UINT64_MAX takes it away.
+// FAILED_PRECONDITION - it uses more already, nothing is changed; INVALID_ARGUMENT - no such quota;
+// NOT_FOUND.
+int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint64_t value,
+                        nexus_error* error);
+// Deletes a tenant with all that it has. FAILED_PRECONDITION - it is "default"; NOT_FOUND.
+int32_t nexus_delete_tenant(nexus_db* db, nexus_text name, nexus_error* error);
+// The tenants in the order in which they were made: one text each, a JSON object with name, series,
+// samples, layers, layer_bytes, memory_bytes, queries, refused, and the quotas that it has.
+int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
 
 enum nexus_branch_kind { NEXUS_BRANCH = 0, NEXUS_SNAPSHOT = 1 };
 

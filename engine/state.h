@@ -30,6 +30,8 @@
 #include "engine/memtable.h"
 #include "engine/options.h"
 #include "engine/producers.h"
+#include "engine/query_budget.h"
+#include "engine/quota.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
@@ -107,12 +109,34 @@ struct SeriesIdRange {
 };
 
 struct TenantState {
+  explicit TenantState(const catalog::TenantRecord& from)
+      : record(from), query_budget(std::make_shared<QueryBudget>(from.name)) {
+    TakeSettings();
+  }
+
   catalog::TenantRecord record;
   std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
   std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
   uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
+  uint64_t series = 0;                // ids in `ids`
+  TenantQuotas quotas;                // as the record's settings say
+  RateMeter rate;                     // of samples_per_second
+  uint64_t refused = 0;               // appends and new series since opening, for a quota
+  std::shared_ptr<QueryBudget> query_budget;
+  // Of the layers as of DatabaseState::layer_edits `of_edit`; see BytesOf.
+  struct LayerBytes {
+    uint64_t bytes = 0;
+    uint64_t of_edit = UINT64_MAX;
+  } layer_bytes;
 
+  // The record's settings have changed.
+  void TakeSettings() {
+    quotas = QuotasOf(record.settings);
+    query_budget->SetLimits(quotas);
+  }
   void AddIds(SeriesIdRange added);
+  // How many of its ids are not below `first`.
+  uint64_t SeriesFrom(SeriesId first) const;
   // True if every id in [lowest, highest] is a series of this tenant.
   bool HasIds(uint64_t lowest, uint64_t highest) const;
 };
@@ -130,6 +154,7 @@ class PublishedState {
     // are in the delta or in the catalog.
     uint32_t limit = 0;
     catalog::BranchKind kind = catalog::BranchKind::kBranch;
+    std::shared_ptr<QueryBudget> query_budget;
 
     Sources sources() const { return view->At(limit); }
   };
@@ -149,6 +174,7 @@ class PublishedState {
   struct Tenant {
     TenantId id;
     uint64_t identity_seed = 0;
+    std::shared_ptr<QueryBudget> query_budget;
     struct Branch {
       BranchId id;
       catalog::BranchKind kind;
@@ -178,6 +204,14 @@ struct DatabaseState {
   std::unique_ptr<layer::PageCache> pages;
 
   std::map<uint32_t, std::unique_ptr<TenantState>> tenants;  // by number
+  // Those that were deleted and that the log may still name, with where in it that was; the
+  // catalog's keeper purges and forgets them.
+  struct DeletedTenant {
+    Lsn at;
+    bool purged = false;
+  };
+  std::map<uint32_t, DeletedTenant> deleted_tenants;
+  uint32_t next_tenant = 0;  // above the number of every tenant that is known, deleted ones too
   std::shared_ptr<MemtablePool> memtable_pool = std::make_shared<MemtablePool>();
   uint64_t memtable_bytes = 0;  // active and sealed of all branches
   Lsn applied;                  // every record below it is applied
@@ -229,7 +263,10 @@ struct DatabaseState {
   BranchState* AddStandIn(TenantState* tenant, const catalog::BranchRecord& record);
   // With its memtables, but for those that others share.
   void RemoveBranch(TenantState* tenant, BranchId branch);
+  // REQUIRES: it is not deleted.
   TenantState* AddTenant(const catalog::TenantRecord& record);
+  // Of a tenant that no record may name from now on; its branches are gone.
+  void AddDeletedTenant(TenantId tenant, Lsn at);
   // Takes the active memtable out of use, as that of all records below `at`: a pointer swap.
   void Seal(TenantState* tenant, BranchState* branch, Lsn at);
   // A memtable has left a branch: gives its memory back once no branch has it.

@@ -22,6 +22,7 @@
 #include "io/task.h"
 #include "server/backup_policy.h"
 #include "server/body_buffer.h"
+#include "server/fair_turns.h"
 #include "server/logger.h"
 #include "server/metrics.h"
 
@@ -45,6 +46,7 @@ class Service {
       : core_(core),
         environment_(environment),
         started_ns_(environment->MonotonicNanos()),
+        queries_(core->state()->options.workers),
         scope_(environment->executor()) {}
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -65,6 +67,8 @@ class Service {
 
   Metrics* metrics() { return &metrics_; }
   BodyPool* bodies() { return &bodies_; }
+  // Whose query works next.
+  FairTurns* queries() { return &queries_; }
   // Where requests are logged; null: nowhere. Outlives the service.
   Logger* logger() { return logger_; }
   void set_logger(Logger* logger) { logger_ = logger; }
@@ -81,6 +85,7 @@ class Service {
   const int64_t started_ns_;
   Metrics metrics_;
   BodyPool bodies_;
+  FairTurns queries_;
   Logger* logger_ = nullptr;
   BackupPolicy backup_policy_;
   bool stopping_ = false;

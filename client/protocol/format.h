@@ -70,7 +70,9 @@ enum class Opcode : uint8_t {
   kCompact = 15,        // PROGRESS*, DONE
   kDelete = 16,         // COUNT
   kBranches = 17,       // BRANCH_LIST, or DONE
+  kTenants = 18,        // TENANT_LIST, or DONE
   kBackup = 20,         // PROGRESS*, BACKUP_REPLY
+  kCardinality = 21,    // CARDINALITY_REPLY
 
   kWelcome = 64,
   kDone = 65,
@@ -84,7 +86,9 @@ enum class Opcode : uint8_t {
   kScrubReply = 73,
   kCount = 75,
   kBranchList = 76,
+  kTenantList = 78,
   kBackupReply = 79,
+  kCardinalityReply = 80,
   kError = 127,
 };
 

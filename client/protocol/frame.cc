@@ -16,6 +16,8 @@ Status BadField(std::string_view field, size_t offset, std::string_view what) {
   return InvalidArgument("frame: {} at byte {} of the header {}", field, offset, what);
 }
 
+const char* NameOfReply(Opcode opcode);
+
 }  // namespace
 
 uint32_t BodyBytesMax(Opcode opcode) {
@@ -37,6 +39,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kCredit:
     case Opcode::kCompact:
     case Opcode::kBranches:
+    case Opcode::kTenants:
+    case Opcode::kCardinality:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
     case Opcode::kProgress:
@@ -59,6 +63,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
     case Opcode::kScrubReply:
+    case Opcode::kTenantList:
+    case Opcode::kCardinalityReply:
     case Opcode::kError:
       return kBodyBytesMax;
   }
@@ -108,6 +114,19 @@ const char* NameOf(Opcode opcode) {
       return "BRANCHES";
     case Opcode::kBackup:
       return "BACKUP";
+    case Opcode::kTenants:
+      return "TENANTS";
+    case Opcode::kCardinality:
+      return "CARDINALITY";
+    default:
+      return NameOfReply(opcode);
+  }
+}
+
+namespace {
+
+const char* NameOfReply(Opcode opcode) {
+  switch (opcode) {
     case Opcode::kBackupReply:
       return "BACKUP_REPLY";
     case Opcode::kWelcome:
@@ -134,11 +153,18 @@ const char* NameOf(Opcode opcode) {
       return "COUNT";
     case Opcode::kBranchList:
       return "BRANCH_LIST";
+    case Opcode::kTenantList:
+      return "TENANT_LIST";
+    case Opcode::kCardinalityReply:
+      return "CARDINALITY_REPLY";
     case Opcode::kError:
       return "ERROR";
+    default:
+      return "";
   }
-  return "";
 }
+
+}  // namespace
 
 uint64_t Checksum(ChecksumKind kind, Bytes bytes) {
   if (kind == ChecksumKind::kXxh3) return XxHash64(bytes);
