@@ -16,6 +16,7 @@
 
 #include "base/mutex.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
@@ -48,6 +49,7 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat>& stats() { return stats_; }
   protocol::ScrubReply& scrub() { return scrub_; }
   std::vector<protocol::BranchEntry>& branches() { return branches_; }
+  protocol::RetentionList& retention() { return retention_; }
   const protocol::Count& count() const { return count_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
@@ -57,6 +59,10 @@ class CollectingCall : public Call {
     }
     if (opcode == protocol::Opcode::kBranchList) {
       NEXUS_ASSIGN_OR_RETURN(branches_, protocol::DecodeBranchList(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kRetentionList) {
+      NEXUS_ASSIGN_OR_RETURN(retention_, protocol::DecodeRetentionList(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kScrubReply) {
@@ -94,6 +100,7 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
   std::vector<protocol::BranchEntry> branches_;
+  protocol::RetentionList retention_;
   protocol::Count count_;
   const std::function<void(const protocol::Progress&)> progress_;
   Status status_;

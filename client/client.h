@@ -36,6 +36,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
@@ -226,6 +227,12 @@ class Client {
   Status DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
   // Those of the scope's tenant, in the order in which they were made.
   StatusOr<std::vector<protocol::BranchEntry>> Branches(const Scope& scope = {});
+  // For how long samples of the scope's tenant are kept.
+  StatusOr<protocol::RetentionList> Retention(const Scope& scope = {});
+  // Replaces all rules of the scope's tenant; engine/nexus.h tells what they mean.
+  Status SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope = {});
+  // Moves the retention clock to the server's wall clock, however far that is ahead.
+  Status AcceptRetentionClock(const Scope& scope = {});
   // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
   // what that replaces - or pauses the compactor until it is resumed or the server restarts.
   // `progress` as of Scrub. What was begun goes on if the connection ends.
@@ -243,6 +250,8 @@ class Client {
 
  private:
   explicit Client(std::unique_ptr<ClientCore> core);
+  StatusOr<protocol::RetentionList> AskRetention(const protocol::Retention& asked,
+                                                 const Scope& scope);
   std::unique_ptr<ClientCore> core_;
 };
 

@@ -146,6 +146,24 @@ int32_t nexus_client_delete_branch(nexus_client* client, nexus_client_text name,
 int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* scope,
                               nexus_client_list** list, nexus_client_error* error);
 
+/* ---- Retention, of the scope's tenant. A scope may be NULL. */
+
+typedef struct nexus_client_retention_rule {
+  nexus_client_text selector;
+  int64_t duration_ns;
+} nexus_client_retention_rule;
+
+/* One text, a JSON object, about the clock; then one for each rule, in their order. */
+int32_t nexus_client_retention(nexus_client* client, const nexus_client_scope* scope,
+                               nexus_client_list** list, nexus_client_error* error);
+/* Replaces all rules; none keeps everything. */
+int32_t nexus_client_set_retention(nexus_client* client, const nexus_client_retention_rule* rules,
+                                   size_t count, const nexus_client_scope* scope,
+                                   nexus_client_error* error);
+/* Moves the retention clock of the server to its wall clock. */
+int32_t nexus_client_accept_retention_clock(nexus_client* client, const nexus_client_scope* scope,
+                                            nexus_client_error* error);
+
 /* ---- Reading. */
 
 enum nexus_client_query_kind {

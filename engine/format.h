@@ -40,6 +40,9 @@ enum class EditKind : uint16_t {
   kDeleteSamples = 7,
   kTombstonesForgotten = 8,
   kDeleteBranch = 9,
+  kSetRetention = 13,
+  kAcceptClock = 14,
+  kSeriesUnlayered = 15,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;
@@ -50,6 +53,9 @@ inline constexpr size_t kPublishedLayersMax = 10'000;
 
 // A record deletes once at most, for the place of its record names a delete.
 inline constexpr size_t kDeletesOfRecordMax = 1;
+
+// More retention rules than a tenant may have.
+inline constexpr size_t kRulesOfRecordMax = 1'024;
 
 }  // namespace nexus::engine
 

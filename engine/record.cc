@@ -119,6 +119,9 @@ EditKind KindOf(const ForgetProducers&) { return EditKind::kForgetProducers; }
 EditKind KindOf(const DeleteSamples&) { return EditKind::kDeleteSamples; }
 EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgotten; }
 EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
+EditKind KindOf(const SetRetention&) { return EditKind::kSetRetention; }
+EditKind KindOf(const AcceptClock&) { return EditKind::kAcceptClock; }
+EditKind KindOf(const SeriesUnlayered&) { return EditKind::kSeriesUnlayered; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -283,6 +286,52 @@ Edit ReadTombstonesForgotten(ByteReader* in) {
   return edit;
 }
 
+// A duration, and the length of a selector of at least a byte.
+constexpr size_t kRuleBytesMin = 8 + 1 + 1;
+
+void WriteBody(ByteWriter* out, const SetRetention& edit) {
+  NEXUS_CHECK(edit.rules.size() <= kRulesOfRecordMax);
+  out->U32(edit.tenant.value);
+  out->I64(edit.clock_ns);
+  out->U32(static_cast<uint32_t>(edit.rules.size()));
+  for (const RetentionRule& rule : edit.rules) {
+    NEXUS_CHECK(!rule.selector.empty());
+    NEXUS_CHECK(rule.selector.size() <= catalog::kTombstoneSelectorBytesMax);
+    out->I64(rule.duration_ns);
+    out->LengthPrefixed(rule.selector);
+  }
+}
+Edit ReadSetRetention(ByteReader* in) {
+  SetRetention edit;
+  edit.tenant.value = in->U32();
+  edit.clock_ns = in->I64();
+  edit.rules.resize(ReadCount(in, kRuleBytesMin));
+  if (edit.rules.size() > kRulesOfRecordMax) in->Fail();
+  for (RetentionRule& rule : edit.rules) {
+    rule.duration_ns = in->I64();
+    rule.selector = in->LengthPrefixed(catalog::kTombstoneSelectorBytesMax);
+    if (rule.selector.empty()) in->Fail();
+  }
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const AcceptClock& edit) { out->I64(edit.clock_ns); }
+Edit ReadAcceptClock(ByteReader* in) { return AcceptClock{in->I64()}; }
+
+void WriteBody(ByteWriter* out, const SeriesUnlayered& edit) {
+  NEXUS_CHECK(edit.ids.size() <= std::numeric_limits<uint32_t>::max());
+  out->U32(edit.tenant.value);
+  out->U32(static_cast<uint32_t>(edit.ids.size()));
+  for (SeriesId id : edit.ids) out->U64(id.value);
+}
+Edit ReadSeriesUnlayered(ByteReader* in) {
+  SeriesUnlayered edit;
+  edit.tenant.value = in->U32();
+  edit.ids.resize(ReadCount(in, sizeof(uint64_t)));
+  for (SeriesId& id : edit.ids) id.value = in->U64();
+  return edit;
+}
+
 size_t DeletesIn(std::span<const Edit> edits) {
   return static_cast<size_t>(std::count_if(edits.begin(), edits.end(), [](const Edit& edit) {
     return std::holds_alternative<DeleteSamples>(edit);
@@ -319,6 +368,15 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kDeleteBranch:
       edit = ReadDeleteBranch(&in);
+      break;
+    case EditKind::kSetRetention:
+      edit = ReadSetRetention(&in);
+      break;
+    case EditKind::kAcceptClock:
+      edit = ReadAcceptClock(&in);
+      break;
+    case EditKind::kSeriesUnlayered:
+      edit = ReadSeriesUnlayered(&in);
       break;
     default:
       return FailedPrecondition(

@@ -29,6 +29,7 @@
 #include "engine/memtable.h"
 #include "engine/options.h"
 #include "engine/producers.h"
+#include "engine/retention.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
@@ -104,6 +105,7 @@ struct TenantState {
   catalog::TenantRecord record;
   std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
   std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
+  std::shared_ptr<const RetentionRules> retention = std::make_shared<RetentionRules>();
   uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
 
   void AddIds(SeriesIdRange added);
@@ -181,6 +183,7 @@ struct DatabaseState {
   uint64_t next_series_id = 1;
   uint64_t next_layer_sequence = 1;
   uint64_t layer_edits = 0;  // rises whenever that of a branch does
+  RetentionClock retention_clock;
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.

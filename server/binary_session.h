@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "client/protocol/branches.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
@@ -89,6 +90,10 @@ class BinarySession : public Session {
                                        protocol::Branches asked);
   static io::Task<void> ListBranches(BinarySession* session, Service* service, Ticket ticket,
                                      uint64_t request_id, std::string tenant);
+  void HandleRetention(const protocol::Frame& frame);
+  static io::Task<void> Retention(BinarySession* session, Service* service, Ticket ticket,
+                                  uint64_t request_id, std::string tenant,
+                                  protocol::Retention asked);
   void HandleCompact(const protocol::Frame& frame);
   static io::Task<void> Compact(BinarySession* session, Service* service, Ticket ticket,
                                 uint64_t request_id);

@@ -7,6 +7,7 @@
 #include "io/address.h"
 #include "server/stats_figures.h"
 #include "server/wire_branches.h"
+#include "server/wire_retention.h"
 #include "server/wire_function.h"
 
 namespace nexus::server {
@@ -54,6 +55,11 @@ class LocalTarget : public CommandTarget {
   StatusOr<std::vector<BranchInfo>> Branches() override {
     return opened_.database->Branches(tenant_);
   }
+  StatusOr<RetentionInfo> Retention() override { return opened_.database->Retention(tenant_); }
+  Status SetRetention(const std::vector<RetentionRule>& rules) override {
+    return opened_.database->SetRetention(rules, tenant_);
+  }
+  Status AcceptRetentionClock() override { return opened_.database->AcceptRetentionClock(); }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
   int exit_status() const override { return Finish(*opened_.database); }
@@ -146,6 +152,14 @@ class RemoteTarget : public CommandTarget {
     NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Branches(scope_));
     return EngineBranches(entries);
   }
+  StatusOr<RetentionInfo> Retention() override {
+    NEXUS_ASSIGN_OR_RETURN(auto list, client_->Retention(scope_));
+    return EngineRetention(list);
+  }
+  Status SetRetention(const std::vector<RetentionRule>& rules) override {
+    return client_->SetRetention(WireRules(rules), scope_);
+  }
+  Status AcceptRetentionClock() override { return client_->AcceptRetentionClock(scope_); }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }
   int exit_status() const override { return kExitDone; }

@@ -40,6 +40,9 @@ class CommandTarget {
                               const std::string& from) = 0;
   virtual Status DeleteBranch(const std::string& name, BranchKind kind) = 0;
   virtual StatusOr<std::vector<BranchInfo>> Branches() = 0;
+  virtual StatusOr<RetentionInfo> Retention() = 0;
+  virtual Status SetRetention(const std::vector<RetentionRule>& rules) = 0;
+  virtual Status AcceptRetentionClock() = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

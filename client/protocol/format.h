@@ -70,6 +70,7 @@ enum class Opcode : uint8_t {
   kCompact = 15,        // PROGRESS*, DONE
   kDelete = 16,         // COUNT
   kBranches = 17,       // BRANCH_LIST, or DONE
+  kRetention = 19,      // RETENTION_LIST
 
   kWelcome = 64,
   kDone = 65,
@@ -83,6 +84,7 @@ enum class Opcode : uint8_t {
   kScrubReply = 73,
   kCount = 75,
   kBranchList = 76,
+  kRetentionList = 78,
   kError = 127,
 };
 

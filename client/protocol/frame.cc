@@ -53,6 +53,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kStrings:
     case Opcode::kStatsReply:
     case Opcode::kBranchList:
+    case Opcode::kRetention:
+    case Opcode::kRetentionList:
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
     case Opcode::kScrubReply:
@@ -103,6 +105,8 @@ const char* NameOf(Opcode opcode) {
       return "DELETE";
     case Opcode::kBranches:
       return "BRANCHES";
+    case Opcode::kRetention:
+      return "RETENTION";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -127,6 +131,8 @@ const char* NameOf(Opcode opcode) {
       return "COUNT";
     case Opcode::kBranchList:
       return "BRANCH_LIST";
+    case Opcode::kRetentionList:
+      return "RETENTION_LIST";
     case Opcode::kError:
       return "ERROR";
   }

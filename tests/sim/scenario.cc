@@ -64,6 +64,7 @@ const std::vector<Tunable>& Tunables() {
          o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
        }},
       {"clients", {0, 1, 2, 3}, nullptr},
+      {"retention", {0, 1}, nullptr},
   };
   return *tunables;
 }
@@ -89,7 +90,8 @@ constexpr Share kShares[] = {
     {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
     {OpKind::kCompact, 6},  {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40}, {OpKind::kBranchQuery, 15},
-    {OpKind::kDelete, 12},        {OpKind::kBranchDelete, 5}};
+    {OpKind::kDelete, 12},        {OpKind::kBranchDelete, 5},
+    {OpKind::kRetention, 6},      {OpKind::kAcceptClock, 2}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -176,6 +178,13 @@ Op DrawOp(sim::Rng* rng) {
       a = {below(64), below(kSeries), below(6), below(kTimestamps),
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
       break;
+    case OpKind::kRetention:
+      // Mostly the older third of the places expires.
+      a = {below(kRetentionForms), below(kSeries), below(6),
+           below(below(4) == 0 ? kTimestamps : kTimestamps / 3),
+           below(below(4) == 0 ? kTimestamps : kTimestamps / 3)};
+      break;
+    case OpKind::kAcceptClock:
     case OpKind::kFlush:
     case OpKind::kSync:
     case OpKind::kFreeDisk:
@@ -191,6 +200,11 @@ Op DrawOp(sim::Rng* rng) {
 int64_t Scenario::clients() const {
   auto found = tunables.find("clients");
   return found == tunables.end() ? 0 : std::clamp<int64_t>(found->second, 0, kClientsMax);
+}
+
+bool Scenario::retention() const {
+  auto found = tunables.find("retention");
+  return found != tunables.end() && found->second != 0;
 }
 
 Scenario MakeScenario(uint64_t seed, uint64_t operations) {

@@ -52,8 +52,10 @@ enum class OpKind : uint8_t {
   kBranchQuery,   // of a branch or snapshot
   kDelete,        // of the embedded writer's series
   kBranchDelete,  // of a branch
+  kRetention,     // sets rules
+  kAcceptClock,   // of retention
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBranchDelete) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kAcceptClock) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
@@ -70,6 +72,13 @@ inline constexpr int64_t kScatter = 2;  // here and there
 inline constexpr int64_t kFresh = 3;    // series that are new, or were new a while ago
 inline constexpr int64_t kForms = 4;
 
+// Of a retention: what its rules choose.
+inline constexpr int64_t kKeepEverything = 0;  // there are none
+inline constexpr int64_t kRuleForAll = 1;      // one for every series
+inline constexpr int64_t kRuleForSome = 2;     // one for a few series
+inline constexpr int64_t kTwoRules = 3;        // that one, then one for every series
+inline constexpr int64_t kRetentionForms = 4;
+
 // Of a delete: its length if it has no ends.
 inline constexpr int64_t kAllOfTime = -1;
 
@@ -84,6 +93,9 @@ struct Scenario {
   std::vector<Op> ops;
 
   int64_t clients() const;
+  // Whether samples expire: a place that has expired once is not judged any more, so most runs go
+  // without.
+  bool retention() const;
 };
 
 // What a seed stands for.
