@@ -219,8 +219,9 @@ struct LayeredSeries {
 class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
-// settings are set; series are defined, then known to be in layers, then known to be in none; layers
-// are added, then retired, then forgotten; tombstones are added, then forgotten; branches are deleted.
+// settings are set; series are defined, then known to be in layers, then known to be in none;
+// layers are added, then retired, then forgotten; tombstones are added, then forgotten; branches
+// are deleted.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -236,9 +237,6 @@ struct Update {
   // Not above what `layers_added`, of this update or one before, hold. What is left out costs room
   // in images and nothing else.
   std::vector<LayeredSeries> series_layered;
-  // Series whose last layer retires, or has. One that a layer holds costs room in images and nothing
-  // else; one that is not defined is ignored.
-  std::vector<LayeredSeries> series_unlayered;
   std::vector<LayerKey> layers_retired;  // become garbage; unlisted ones are ignored
   // Struck off the list: their unlink is synced, or another branch has a record of the file.
   // Unlisted ones are ignored.

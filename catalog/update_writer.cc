@@ -64,9 +64,6 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
     for (const LayeredSeries& layered : update.series_layered) {
       NEXUS_RETURN_IF_ERROR(ForgetLayered(txn, layered));
     }
-    for (const LayeredSeries& unlayered : update.series_unlayered) {
-      NEXUS_RETURN_IF_ERROR(AddUnlayered(txn, unlayered));
-    }
     for (const auto& layer : update.layers_retired) NEXUS_RETURN_IF_ERROR(RetireLayer(txn, layer));
     for (const ProducerKey& producer : update.producers_forgotten) {
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
@@ -163,17 +160,6 @@ Status UpdateWriter::ForgetLayered(const LmdbTxn& txn, const LayeredSeries& laye
       NEXUS_RETURN_IF_ERROR(cursor.DeleteHere());
     }
     NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
-  }
-  return OkStatus();
-}
-
-Status UpdateWriter::AddUnlayered(const LmdbTxn& txn, const LayeredSeries& unlayered) {
-  for (SeriesId id : unlayered.ids.ToVector()) {
-    const Key key = SeriesKey(unlayered.tenant, id);
-    NEXUS_ASSIGN_OR_RETURN(auto row, txn.Get(Tree::kSeries, key.view()));
-    if (!row) continue;
-    value_.Clear();
-    NEXUS_RETURN_IF_ERROR(txn.Put(Tree::kUnlayered, key.view(), &value_));
   }
   return OkStatus();
 }

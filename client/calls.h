@@ -16,11 +16,11 @@
 
 #include "base/mutex.h"
 #include "client/protocol/branches.h"
-#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/session.h"
 

@@ -232,8 +232,8 @@ Status Client::CreateBranch(std::string_view name, protocol::BranchKind kind, co
 
 Status Client::DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
   std::string body;
-  protocol::Encode(
-      protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}}, &body);
+  protocol::Encode(protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}},
+                   &body);
   auto call = std::make_shared<CollectingCall>();
   core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
   return call->Wait();
@@ -266,8 +266,7 @@ StatusOr<protocol::RetentionList> Client::Retention(const Scope& scope) {
   return AskRetention(protocol::Retention(), scope);
 }
 
-Status Client::SetRetention(const std::vector<protocol::RetentionRule>& rules,
-                            const Scope& scope) {
+Status Client::SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope) {
   return AskRetention({protocol::RetentionAction::kSet, rules}, scope).status();
 }
 

@@ -36,10 +36,10 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "client/protocol/branches.h"
-#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/write_queue.h"
 

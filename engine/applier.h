@@ -70,7 +70,6 @@ class Applier {
   // These: retention_edits.cc.
   Status ApplyEdit(const SetRetention& edit);
   Status ApplyEdit(const AcceptClock& edit);
-  Status ApplyEdit(const SeriesUnlayered& edit);
   void MoveRetentionClock(int64_t clock_ns);
   // These: delete_edits.cc.
   Status ApplyEdit(const DeleteSamples& edit);

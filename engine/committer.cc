@@ -120,18 +120,12 @@ void Committer::Refuse(Status reason) { write_status_ = std::move(reason); }
 void Committer::Submit(CommitRequest* request) {
   const bool ahead = request->kind == CommitRequest::Kind::kEdit &&
                      (!request->in_turn || NEXUS_PLANTED("delete-overtakes-batches"));
-  (ahead || request->for_edit ? edits_ : batches_).Push(request);
+  (ahead ? edits_ : batches_).Push(request);
   SchedulePump();
 }
 
 io::Task<Status> Committer::CommitEdit(std::string body) {
   AwaitedRequest request(this, CommitRequest::Kind::kEdit, std::move(body));
-  co_return co_await request;
-}
-
-io::Task<Status> Committer::CommitDefinitions(std::string body) {
-  AwaitedRequest request(this, CommitRequest::Kind::kDefinitions, std::move(body));
-  request.for_edit = true;
   co_return co_await request;
 }
 
@@ -273,8 +267,8 @@ Status Committer::AppendDefinitions() {
 }
 
 Status Committer::AppendToLog(CommitRequest* request) {
-  const bool urgent = request->for_edit ||
-                      (request->kind == CommitRequest::Kind::kEdit && !request->in_turn);
+  const bool urgent =
+      request->for_edit || (request->kind == CommitRequest::Kind::kEdit && !request->in_turn);
   const auto urgency = urgent ? wal::Urgency::kEdit : wal::Urgency::kBatch;
   auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
   NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,

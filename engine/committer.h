@@ -38,7 +38,7 @@ class CommitRequest : public io::RunNode {
   enum class Kind : uint8_t {
     kBatch,        // a batch of samples: waits for memory
     kEdit,         // goes before batches: a flush must publish for their memory to become free
-    kDefinitions,  // the committer's own, and those that an edit needs (CommitDefinitions)
+    kDefinitions,  // the committer's own
     kBarrier,      // no record: done when everything submitted before is applied
   };
   // Both run on the loop, never inside Submit. `done` tells the outcome, once: of a buffered
@@ -57,8 +57,6 @@ class CommitRequest : public io::RunNode {
   bool buffered = false;
   // An edit that keeps its turn among the batches, because it concerns those before it.
   bool in_turn = false;
-  // Definitions that go where edits go, because one needs them.
-  bool for_edit = false;
   int64_t deadline_ns =
       0;      // monotonic; ResourceExhausted if not admitted by then; 0: waits for ever
   Lsn begin;  // the log position, once it has one
@@ -92,8 +90,6 @@ class Committer : public wal::LogObserver {
   void Submit(CommitRequest* request);
   // Awaitable form for edits: OK once the record is durable and applied.
   io::Task<Status> CommitEdit(std::string body);
-  // The same for definitions of series which an edit that follows takes from the last layer.
-  io::Task<Status> CommitDefinitions(std::string body);
   // The same for an edit that everything submitted before precedes, and nothing submitted later.
   // ResourceExhausted if the log has no room for it within admission_timeout_ms.
   io::Task<Status> CommitInTurn(std::string body);

@@ -298,8 +298,6 @@ io::Task<Status> Compactor::RunJob(Candidate chosen) {
         static_cast<double>(at.samples_done) / static_cast<double>(at.samples_total);
     progress_({running_, static_cast<uint64_t>(part * static_cast<double>(bytes)), bytes});
   };
-  auto filters = [](const compaction::MergeInput& input) { return input.filter != nullptr; };
-  const bool drops = std::any_of(merge->inputs.begin(), merge->inputs.end(), filters);
   CompactionJob running(state_, *std::move(merge), pace, progress, &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());
@@ -309,14 +307,6 @@ io::Task<Status> Compactor::RunJob(Candidate chosen) {
   for (uint32_t input : job.inputs) {
     const layer::LayerKey& key = chosen.map.layers[input].key;
     edit.retired.push_back({edit.tenant, edit.branch, key.open_count, key.sequence});
-  }
-  const BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
-  if (drops && branch != nullptr) {
-    Status logged = co_await LogLostSeries(edit.tenant, LostBy(*branch, edit, *outputs));
-    if (!logged.ok()) {
-      co_await running.Drop();
-      co_return logged;
-    }
   }
   NEXUS_CO_RETURN_IF_ERROR(co_await Publish(&running, std::move(edit), *std::move(outputs)));
   figures_.jobs++;

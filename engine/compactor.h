@@ -4,8 +4,8 @@
 // at a time, over all branches, most urgent first. Its outputs are published by one edit that
 // retires the inputs, on condition that they are all still live: a crash, or anything that
 // happened meanwhile, leaves the old or the new. Queries that read the old keep it. Retired files
-// go by garbage.h. What is expired (retention.h) goes with what is merged anyway, with the layers that
-// hold nothing else, and by writing again layers where that is worth it (retention_plan.h).
+// go by garbage.h. What is expired (retention.h) goes with what is merged anyway, with the layers
+// that hold nothing else, and by writing again layers where that is worth it (retention_plan.h).
 // Pace: bytes a second and share of a core are bounded by options; Compact, by hand, is not.
 // Failure: a job that fails drops its output and keeps its inputs, and its branch is let be for a
 // minute; state() tells why. Compaction that cannot go on stops nothing else.
@@ -16,7 +16,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,8 +29,6 @@
 #include "engine/committer.h"
 #include "engine/compaction_job.h"
 #include "engine/options.h"
-#include "engine/record.h"
-#include "engine/retention_survey.h"
 #include "engine/retention_sweep.h"
 #include "engine/state.h"
 #include "io/task.h"
@@ -97,10 +94,6 @@ class Compactor {
   // A step of retention's own work; true if there was something to do.
   io::Task<bool> Sweep();
   io::Task<Status> DropExpired(BranchNumbers numbers, std::vector<size_t> layers);
-  // Logs series again of which no layer will hold samples.
-  io::Task<Status> LogLostSeries(TenantId tenant, std::unique_ptr<LostSeries> lost);
-  static std::unique_ptr<LostSeries> LostBy(const BranchState& branch, const PublishLayers& edit,
-                    const std::vector<OpenLayer>& outputs);
   void AddRetention(const TenantState& tenant, const BranchState& branch,
                     compaction::MergeJob* merge) const;
   void Finished(BranchNumbers branch, Status status, uint64_t bytes);
@@ -129,15 +122,15 @@ class Compactor {
   std::string running_;      // what the running job does, for people
   Status job_status_;        // of the last job
   uint64_t failures_ = 0;
-  int by_hand_ = 0;             // calls of Compact under way
+  int by_hand_ = 0;                          // calls of Compact under way
   std::optional<int64_t> by_hand_clock_ns_;  // of retention, when the first of them began
-  uint64_t rests_by_hand_ = 0;  // turns for them that found nothing to do
-  ProgressCallback progress_;   // of the newest of them
+  uint64_t rests_by_hand_ = 0;               // turns for them that found nothing to do
+  ProgressCallback progress_;                // of the newest of them
   Figures figures_;
 };
 
-// The layers and memtables of a branch as the policy sees them, by first timestamp. `expired`: of each
-// layer, whether retention wants it written again; or empty.
+// The layers and memtables of a branch as the policy sees them, by first timestamp. `expired`: of
+// each layer, whether retention wants it written again; or empty.
 compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
                            const std::vector<char>& expired = {});
 

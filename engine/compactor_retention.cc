@@ -1,20 +1,12 @@
-// What the compactor does for retention alone, and for series that lose their last layer. See
-// compactor.h.
+// What the compactor does for retention. See compactor.h.
 
-#include <memory>
 #include <set>
 #include <utility>
 
 #include "engine/compactor.h"
+#include "engine/record.h"
 
 namespace nexus::engine {
-namespace {
-
-// Series logged again at once.
-constexpr size_t kLostAtOnce = 10'000;
-
-}  // namespace
-
 void Compactor::AddRetention(const TenantState& tenant, const BranchState& branch,
                              compaction::MergeJob* merge) const {
   if (!retention_.Concerns(tenant, branch)) return;
@@ -31,38 +23,6 @@ void Compactor::AddRetention(const TenantState& tenant, const BranchState& branc
   }
 }
 
-std::unique_ptr<LostSeries> Compactor::LostBy(const BranchState& branch,
-                                              const PublishLayers& edit,
-                                              const std::vector<OpenLayer>& outputs) {
-  const std::set<catalog::LayerKey> retired(edit.retired.begin(), edit.retired.end());
-  LostSeries::Readers retiring;
-  LostSeries::Readers staying;
-  for (const OpenLayer& output : outputs) staying.push_back(output.reader);
-  for (const OpenLayer& open : branch.layers) {
-    (retired.contains(open.record.key()) ? retiring : staying).push_back(open.reader);
-  }
-  return std::make_unique<LostSeries>(edit.tenant, std::move(retiring), std::move(staying));
-}
-
-io::Task<Status> Compactor::LogLostSeries(TenantId tenant,
-                                          std::unique_ptr<LostSeries> lost) {
-  LostSeries* finder = lost.get();
-  while (!give_up_) {
-    auto next = [finder] { return finder->Next(kLostAtOnce); };
-    auto series = co_await state_->environment->executor()->Run(io::Lane::kWorker, next);
-    NEXUS_CO_RETURN_IF_ERROR(series.status());
-    if (series->empty()) co_return OkStatus();
-    NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitDefinitions(EncodeDefinitions(*series)));
-    SeriesUnlayered edit;
-    edit.tenant = tenant;
-    for (const catalog::SeriesDefinition& one : *series) edit.ids.push_back(one.id);
-    const Edit edits[] = {std::move(edit)};
-    NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits(edits)));
-    if (state_->delta.full()) NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Commit());
-  }
-  co_return Cancelled("compaction was stopped");
-}
-
 io::Task<bool> Compactor::Sweep() {
   const int64_t now = state_->environment->MonotonicNanos();
   for (const auto& [number, tenant] : state_->tenants) {
@@ -73,8 +33,8 @@ io::Task<bool> Compactor::Sweep() {
       RetentionPlan plan = retention_.Plan(*tenant, *branch, by_hand_clock_ns_);
       if (!plan.survey.empty()) {
         running_ = "looking for what is expired";
-        const bool looked = co_await retention_.Survey(
-            tenant->record.id, branch->record.id, std::move(plan.survey));
+        const bool looked = co_await retention_.Survey(tenant->record.id, branch->record.id,
+                                                       std::move(plan.survey));
         running_.clear();
         co_return looked;
       }
@@ -90,8 +50,7 @@ io::Task<bool> Compactor::Sweep() {
 }
 
 io::Task<Status> Compactor::DropExpired(BranchNumbers numbers, std::vector<size_t> layers) {
-  const BranchState* branch =
-      state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  const BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
   PublishLayers edit;
   edit.tenant = TenantId{numbers.first};
   edit.branch = BranchId{numbers.second};
@@ -100,9 +59,6 @@ io::Task<Status> Compactor::DropExpired(BranchNumbers numbers, std::vector<size_
     edit.retired.push_back(branch->layers[i].record.key());
   }
   const uint64_t retired = edit.retired.size();
-  const std::vector<OpenLayer> no_outputs;
-  std::unique_ptr<LostSeries> lost = LostBy(*branch, edit, no_outputs);
-  NEXUS_CO_RETURN_IF_ERROR(co_await LogLostSeries(edit.tenant, std::move(lost)));
   const Edit edits[] = {std::move(edit)};
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits(edits)));
   figures_.layers_expired += retired;

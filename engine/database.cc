@@ -566,8 +566,7 @@ StatusOr<RetentionInfo> Database::Retention(std::string_view tenant) {
 Status Database::SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  return implementation_->OnLoop(
-      implementation_->core()->SetRetention(rules, std::string(tenant)));
+  return implementation_->OnLoop(implementation_->core()->SetRetention(rules, std::string(tenant)));
 }
 
 Status Database::AcceptRetentionClock() {

@@ -42,7 +42,6 @@ enum class EditKind : uint16_t {
   kDeleteBranch = 9,
   kSetRetention = 13,
   kAcceptClock = 14,
-  kSeriesUnlayered = 15,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;

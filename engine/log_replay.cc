@@ -28,7 +28,6 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const TombstonesForgotten&) const { return "forgetting of deletes"; }
     const char* operator()(const SetRetention&) const { return "setting of a retention"; }
     const char* operator()(const AcceptClock&) const { return "step of the retention clock"; }
-    const char* operator()(const SeriesUnlayered&) const { return "series without layers"; }
   };
   return std::visit(Names(), edit);
 }

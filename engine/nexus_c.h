@@ -350,15 +350,15 @@ enum nexus_branch_kind { NEXUS_BRANCH = 0, NEXUS_SNAPSHOT = 1 };
 
 // Makes a branch or snapshot of a tenant that begins with what `from`, a branch or snapshot, holds
 // now: every append acknowledged before the call. `from` of size 0: "main". It takes a round of the
-// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name, as
-// of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
+// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name,
+// as of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
 int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
                             nexus_text tenant, nexus_error* error);
 // FAILED_PRECONDITION - it is main, of the other kind, or appends to it are under way; NOT_FOUND.
 int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
                             nexus_error* error);
-// The branches and snapshots of a tenant in the order in which they were made: one text each, a JSON
-// object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
+// The branches and snapshots of a tenant in the order in which they were made: one text each, a
+// JSON object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
 int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
 
 // For how long samples of the series that the selector chooses are kept.

@@ -121,7 +121,6 @@ EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgot
 EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
 EditKind KindOf(const SetRetention&) { return EditKind::kSetRetention; }
 EditKind KindOf(const AcceptClock&) { return EditKind::kAcceptClock; }
-EditKind KindOf(const SeriesUnlayered&) { return EditKind::kSeriesUnlayered; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -318,20 +317,6 @@ Edit ReadSetRetention(ByteReader* in) {
 void WriteBody(ByteWriter* out, const AcceptClock& edit) { out->I64(edit.clock_ns); }
 Edit ReadAcceptClock(ByteReader* in) { return AcceptClock{in->I64()}; }
 
-void WriteBody(ByteWriter* out, const SeriesUnlayered& edit) {
-  NEXUS_CHECK(edit.ids.size() <= std::numeric_limits<uint32_t>::max());
-  out->U32(edit.tenant.value);
-  out->U32(static_cast<uint32_t>(edit.ids.size()));
-  for (SeriesId id : edit.ids) out->U64(id.value);
-}
-Edit ReadSeriesUnlayered(ByteReader* in) {
-  SeriesUnlayered edit;
-  edit.tenant.value = in->U32();
-  edit.ids.resize(ReadCount(in, sizeof(uint64_t)));
-  for (SeriesId& id : edit.ids) id.value = in->U64();
-  return edit;
-}
-
 size_t DeletesIn(std::span<const Edit> edits) {
   return static_cast<size_t>(std::count_if(edits.begin(), edits.end(), [](const Edit& edit) {
     return std::holds_alternative<DeleteSamples>(edit);
@@ -374,9 +359,6 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kAcceptClock:
       edit = ReadAcceptClock(&in);
-      break;
-    case EditKind::kSeriesUnlayered:
-      edit = ReadSeriesUnlayered(&in);
       break;
     default:
       return FailedPrecondition(

@@ -147,17 +147,9 @@ struct AcceptClock {
   bool operator==(const AcceptClock&) const = default;
 };
 
-// With the edits behind it no layer holds these series any more. Their definitions stand in the log
-// before it. Expects: the tenant exists.
-struct SeriesUnlayered {
-  TenantId tenant;
-  std::vector<SeriesId> ids;
-  bool operator==(const SeriesUnlayered&) const = default;
-};
-
 using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
                           ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch,
-                          SetRetention, AcceptClock, SeriesUnlayered>;
+                          SetRetention, AcceptClock>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes, at most kDeletesOfRecordMax deletes, each with a selector of 1 to

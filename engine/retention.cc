@@ -42,8 +42,9 @@ StatusOr<std::shared_ptr<const RetentionRules>> RetentionRules::Make(
       return InvalidArgument("a retention rule without a selector; {{}} chooses every series");
     }
     if (rule.selector.size() > kRetentionSelectorBytesMax) {
-      return InvalidArgument("the selector of a retention rule has {} bytes; at most {} are allowed",
-                             rule.selector.size(), kRetentionSelectorBytesMax);
+      return InvalidArgument(
+          "the selector of a retention rule has {} bytes; at most {} are allowed",
+          rule.selector.size(), kRetentionSelectorBytesMax);
     }
     if (rule.duration_ns <= 0) {
       return InvalidArgument("retention rule {}: the duration must be greater than 0",

@@ -53,16 +53,6 @@ void Applier::MoveRetentionClock(int64_t clock_ns) {
   settings.push_back(ClockToSetting(*state_->retention_clock.applied_ns()));
 }
 
-Status Applier::ApplyEdit(const SeriesUnlayered& edit) {
-  if (!state_->tenants.contains(edit.tenant.value)) {
-    return FailedPrecondition("series without layers: tenant {} does not exist", edit.tenant.value);
-  }
-  catalog::LayeredSeries& series = state_->pending_update.series_unlayered.emplace_back();
-  series.tenant = edit.tenant;
-  for (SeriesId id : edit.ids) series.ids.Add(id);
-  return OkStatus();
-}
-
 Status LoadRetention(DatabaseState* state, const std::vector<catalog::Setting>& settings) {
   NEXUS_ASSIGN_OR_RETURN(std::optional<int64_t> clock, ClockFromSettings(settings));
   if (clock.has_value()) {

@@ -122,13 +122,13 @@ io::Task<Status> RetentionKeeper::Set(TenantId tenant, std::vector<RetentionRule
   const std::vector<RetentionRule>* asked = &rules;
   auto check = [asked] { return RetentionRules::Make(*asked).status(); };
   // Compiling expressions takes milliseconds.
-  NEXUS_CO_RETURN_IF_ERROR(
-      co_await state_->environment->executor()->Run(io::Lane::kWorker, check));
+  NEXUS_CO_RETURN_IF_ERROR(co_await state_->environment->executor()->Run(io::Lane::kWorker, check));
   const int64_t head_window = HeadWindowNs(state_->options);
   for (const RetentionRule& rule : rules) {
     if (rule.duration_ns >= head_window) continue;
     co_return InvalidArgument(
-        "retention rule {}: {:.2f} h are shorter than the head window of {:.2f} h, in which samples "
+        "retention rule {}: {:.2f} h are shorter than the head window of {:.2f} h, in which "
+        "samples "
         "may still be in memory or in level 0 (flush_interval_ms, and the first of "
         "compaction_windows)",
         rule.selector, static_cast<double>(rule.duration_ns) / static_cast<double>(kHourNs),
@@ -138,9 +138,8 @@ io::Task<Status> RetentionKeeper::Set(TenantId tenant, std::vector<RetentionRule
   SetRetention edit;
   edit.tenant = tenant;
   edit.rules = std::move(rules);
-  edit.clock_ns = clock.applied_ns().has_value()
-                      ? clock.Now(state_->environment->MonotonicNanos())
-                      : state_->environment->WallNanos();
+  edit.clock_ns = clock.applied_ns().has_value() ? clock.Now(state_->environment->MonotonicNanos())
+                                                 : state_->environment->WallNanos();
   const Edit edits[] = {std::move(edit)};
   Status status = co_await committer_->CommitEdit(EncodeEdits(edits));
   wake_.Set();

@@ -1,9 +1,9 @@
 // RetentionKeeper: moves the retention clock on, and answers what concerns it.
 //
 // While a tenant has rules an AcceptClock edit says, every hundredth of the shortest of them, where
-// the clock is now by the monotonic clock: what is dropped rests on what is durable, so that a crash
-// does not take the clock back. Jumps of the wall clock do not reach it.
-// Failure: a step that cannot be logged is tried again with the next. Threading: loop.
+// the clock is now by the monotonic clock: what is dropped rests on what is durable, so that a
+// crash does not take the clock back. Jumps of the wall clock do not reach it. Failure: a step that
+// cannot be logged is tried again with the next. Threading: loop.
 
 #ifndef NEXUS_ENGINE_RETENTION_KEEPER_H_
 #define NEXUS_ENGINE_RETENTION_KEEPER_H_

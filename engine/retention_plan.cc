@@ -100,8 +100,8 @@ class Planner {
     if (!IsKnown(layer) || layer.contents->rules.back().samples > 0) return false;
     for (size_t rule = 0; rule < rules_; rule++) {
       const RuleContents& contents = layer.contents->rules[rule];
-      const int64_t last = NEXUS_PLANTED("retention-drops-young-layer") ? contents.range.first
-                                                                        : contents.range.last;
+      const int64_t last =
+          NEXUS_PLANTED("retention-drops-young-layer") ? contents.range.first : contents.range.last;
       if (contents.samples > 0 && last >= cut(rule)) return false;
     }
     return true;

@@ -1,9 +1,8 @@
-// Walks over layers. See retention_survey.h.
+// A walk over a layer. See retention_survey.h.
 
 #include "engine/retention_survey.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "layer/layer_scan.h"
@@ -13,8 +12,6 @@ namespace {
 
 // Memory for labels ahead of a walk.
 constexpr uint64_t kLabelBytes = 256 << 10;
-// Of series logged at once: a record has 16 MiB at most.
-constexpr uint64_t kLostBytesMax = 4 << 20;
 
 // The part of the samples that is `series` of all.
 uint64_t ShareOf(uint64_t samples, uint64_t series, uint64_t all) {
@@ -67,44 +64,6 @@ StatusOr<RetentionContents> SurveyLayer(std::shared_ptr<const layer::LayerReader
   }
   if (measures) NEXUS_RETURN_IF_ERROR(Measure(std::move(reader), rules, &contents));
   return contents;
-}
-
-LostSeries::LostSeries(TenantId tenant, Readers retiring, Readers staying)
-    : tenant_(tenant), retiring_(std::move(retiring)), staying_(std::move(staying)) {}
-
-StatusOr<bool> LostSeries::IsHeld(SeriesId id) {
-  for (size_t i = 0; i < staying_.size(); i++) {
-    NEXUS_ASSIGN_OR_RETURN(std::optional<uint32_t> place, staying_[i]->FindSeries(id, &context_));
-    if (!place.has_value()) continue;
-    // Series that one layer holds together another one holds together, too.
-    if (i > 0) std::swap(staying_[0], staying_[i]);
-    return true;
-  }
-  return false;
-}
-
-StatusOr<std::vector<catalog::SeriesDefinition>> LostSeries::Next(size_t count_max) {
-  std::vector<catalog::SeriesDefinition> lost;
-  uint64_t bytes = 0;
-  while (lost.size() < count_max && bytes < kLostBytesMax) {
-    if (cursor_ == nullptr) {
-      if (next_ == retiring_.size()) break;
-      cursor_ = std::make_unique<layer::SeriesCursor>(retiring_[next_++], 0, kLabelBytes);
-    }
-    if (!cursor_->Next()) {
-      NEXUS_RETURN_IF_ERROR(cursor_->status());
-      cursor_.reset();
-      continue;
-    }
-    const SeriesId id = cursor_->id();
-    if (seen_.Contains(id)) continue;
-    seen_.Add(id);
-    NEXUS_ASSIGN_OR_RETURN(bool held, IsHeld(id));
-    if (held) continue;
-    lost.push_back({tenant_, id, std::string(cursor_->labels())});
-    bytes += lost.back().canonical.size();
-  }
-  return lost;
 }
 
 }  // namespace nexus::engine

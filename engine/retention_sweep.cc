@@ -124,8 +124,7 @@ io::Task<bool> RetentionSweep::Survey(TenantId tenant, BranchId branch,
   Prune();
   BranchState* state = state_->FindBranch(tenant, branch);
   if (state == nullptr) co_return false;
-  const std::shared_ptr<const RetentionRules> rules =
-      state_->tenants.at(tenant.value)->retention;
+  const std::shared_ptr<const RetentionRules> rules = state_->tenants.at(tenant.value)->retention;
   const std::vector<int64_t> cuts = rules->CutsAt(Clock());
   std::vector<std::pair<File, std::shared_ptr<const layer::LayerReader>>> wanted;
   for (size_t place : layers) {

@@ -59,7 +59,8 @@ class RetentionSweep {
   size_t prune_above_ = 1024;
 };
 
-// `filter`, which may be null, and besides what of a layer's samples in `range` lies below the cuts.
+// `filter`, which may be null, and besides what of a layer's samples in `range` lies below the
+// cuts.
 std::shared_ptr<const compaction::SampleFilter> WithRetention(
     std::shared_ptr<const compaction::SampleFilter> filter,
     std::shared_ptr<const RetentionRules> rules, std::vector<int64_t> cuts, TimeRange range);

@@ -685,8 +685,8 @@ io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* serv
 }
 
 io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
-                                             Ticket ticket, uint64_t request_id,
-                                             std::string tenant, protocol::Branches asked) {
+                                             Ticket ticket, uint64_t request_id, std::string tenant,
+                                             protocol::Branches asked) {
   const BranchKind kind = EngineKind(asked.kind);
   Status status;
   if (asked.action == protocol::BranchAction::kCreate) {

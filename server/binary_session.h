@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "client/protocol/branches.h"
-#include "client/protocol/retention.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/write.h"
 #include "server/body_buffer.h"
 #include "server/query_job.h"

@@ -29,8 +29,11 @@ std::string DurationText(int64_t duration_ns) {
     int64_t ns;
   };
   constexpr int64_t kSecond = 1'000'000'000;
-  constexpr Unit kUnits[] = {{"d", 86'400 * kSecond}, {"h", 3'600 * kSecond}, {"m", 60 * kSecond},
-                             {"s", kSecond},          {"ms", kSecond / 1'000}};
+  constexpr Unit kUnits[] = {{"d", 86'400 * kSecond},
+                             {"h", 3'600 * kSecond},
+                             {"m", 60 * kSecond},
+                             {"s", kSecond},
+                             {"ms", kSecond / 1'000}};
   for (const Unit& unit : kUnits) {
     if (duration_ns % unit.ns == 0) return fmt::format("{}{}", duration_ns / unit.ns, unit.name);
   }
@@ -145,10 +148,9 @@ void AddRetentionCommand(CLI::App* app, Invocation* invocation) {
   AddAction(command, invocation, "list", "Tell the tenant's rules and the retention clock", &List,
             std::make_shared<RetentionArguments>());
   auto set = std::make_shared<RetentionArguments>();
-  CLI::App* action =
-      AddAction(command, invocation, "set",
-                "Replace the tenant's rules; of a series the first that chooses it decides", &Set,
-                set);
+  CLI::App* action = AddAction(
+      command, invocation, "set",
+      "Replace the tenant's rules; of a series the first that chooses it decides", &Set, set);
   action
       ->add_option("RULE", set->rules,
                    "in their order: SELECTOR=DURATION, like {job=\"dev\"}=7d or {}=400d")

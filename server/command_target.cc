@@ -7,8 +7,8 @@
 #include "io/address.h"
 #include "server/stats_figures.h"
 #include "server/wire_branches.h"
-#include "server/wire_retention.h"
 #include "server/wire_function.h"
+#include "server/wire_retention.h"
 
 namespace nexus::server {
 namespace {

@@ -86,8 +86,8 @@ class Oracle {
   // A life of the database is over; what follows is not ordered behind what it took.
   void EndLife() { life_++; }
 
-  // From now on what was written to the series below this time may be absent: its retention is over.
-  // What is absent there tells nothing; what is shown there must be right.
+  // From now on what was written to the series below this time may be absent: its retention is
+  // over. What is absent there tells nothing; what is shown there must be right.
   void Expire(uint32_t series, int64_t before);
   // Likewise all that may be absent from the other.
   void ExpireAs(const Oracle& other);

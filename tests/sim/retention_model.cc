@@ -53,7 +53,8 @@ std::optional<std::string> RetentionModel::Observe(const RetentionInfo& info,
   if (!info.clock_runs) return std::nullopt;
   const int64_t before = ClockAt(now_ns);
   if (clock_runs_ && since == Since::kRunning && info.clock_ns != before) {
-    return fmt::format("rule 11: the retention clock is at {} instead of {}", info.clock_ns, before);
+    return fmt::format("rule 11: the retention clock is at {} instead of {}", info.clock_ns,
+                       before);
   }
   if (clock_runs_ && info.clock_ns < applied_ns_) {
     return fmt::format("rule 11: the retention clock went back from {} to {}", applied_ns_,

@@ -1,10 +1,11 @@
-// RetentionModel: which samples the database may have dropped, by rules and clock as they were told.
+// RetentionModel: which samples the database may have dropped, by rules and clock as they were
+// told.
 //
-// The clock of the database must move as DESIGN section 8 says: never back, with the monotonic clock
-// while the database is open, at an opening to the wall clock at most, and by 7 days at most. What
-// is older than a rule says may be absent from then on for ever; what is younger must be there.
-// Rules whose outcome is in doubt may be in force until an opening tells.
-// Threading: one thread.
+// The clock of the database must move as DESIGN section 8 says: never back, with the monotonic
+// clock while the database is open, at an opening to the wall clock at most, and by 7 days at most.
+// What is older than a rule says may be absent from then on for ever; what is younger must be
+// there. Rules whose outcome is in doubt may be in force until an opening tells. Threading: one
+// thread.
 
 #ifndef NEXUS_TESTS_SIM_RETENTION_MODEL_H_
 #define NEXUS_TESTS_SIM_RETENTION_MODEL_H_

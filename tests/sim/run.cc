@@ -589,10 +589,10 @@ void Run::DoDelete(const Op& op) {
     region.series_first = kFirstFresh;
     region.series_last = kFirstFresh + kFreshSeries - 1;
   }
-  SendDelete(region,
-             fresh != 0 ? "metric{series=~\"01.*\"}"
-                        : SelectorOf(region.series_first, region.series_last),
-             "main");
+  SendDelete(
+      region,
+      fresh != 0 ? "metric{series=~\"01.*\"}" : SelectorOf(region.series_first, region.series_last),
+      "main");
 }
 
 void Run::DoBranchDelete(const Op& op) {
