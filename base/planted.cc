@@ -73,6 +73,7 @@ constexpr PlantedBug kBugs[] = {
     {"client-renumbers", "a client gives a batch a new number when it sends it again"},
     {"server-acks-buffered", "the server takes every batch as a buffered one"},
     {"older-wins", "of two samples of one place the older is shown"},
+    {"branch-without-deletes", "a new branch does not get the tombstones of its parent"},
     {"delete-hits-later-writes", "a delete takes what came behind it in the memtable"},
     {"delete-forgotten-by-flush", "a flush writes what is deleted in the memtable"},
     {"delete-leaves-the-memtable", "a delete takes samples of layers and sealed memtables only"},

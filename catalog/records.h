@@ -237,6 +237,9 @@ struct Update {
   // Not above what `layers_added`, of this update or one before, hold. What is left out costs room
   // in images and nothing else.
   std::vector<LayeredSeries> series_layered;
+  // Are in no layer any more; unlisted ones are ignored. One that is also in `series_layered` is
+  // listed: too many cost room in images, too few their labels in a rebuilt catalog.
+  std::vector<LayeredSeries> series_unlayered;
   std::vector<LayerKey> layers_retired;  // become garbage; unlisted ones are ignored
   // Struck off the list: their unlink is synced, or another branch has a record of the file.
   // Unlisted ones are ignored.

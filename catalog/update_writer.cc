@@ -64,6 +64,9 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
     for (const LayeredSeries& layered : update.series_layered) {
       NEXUS_RETURN_IF_ERROR(ForgetLayered(txn, layered));
     }
+    for (const LayeredSeries& unlayered : update.series_unlayered) {
+      NEXUS_RETURN_IF_ERROR(ListUnlayered(txn, unlayered));
+    }
     for (const auto& layer : update.layers_retired) NEXUS_RETURN_IF_ERROR(RetireLayer(txn, layer));
     for (const ProducerKey& producer : update.producers_forgotten) {
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
@@ -160,6 +163,18 @@ Status UpdateWriter::ForgetLayered(const LmdbTxn& txn, const LayeredSeries& laye
       NEXUS_RETURN_IF_ERROR(cursor.DeleteHere());
     }
     NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return OkStatus();
+}
+
+Status UpdateWriter::ListUnlayered(const LmdbTxn& txn, const LayeredSeries& unlayered) {
+  LmdbCursor list(txn, Tree::kUnlayered);
+  for (const SeriesId id : unlayered.ids.ToVector()) {
+    const Key key = SeriesKey(unlayered.tenant, id);
+    NEXUS_ASSIGN_OR_RETURN(const auto row, txn.Get(Tree::kSeries, key.view()));
+    if (!row.has_value()) continue;
+    value_.Clear();
+    NEXUS_RETURN_IF_ERROR(list.Put(key.view(), &value_));
   }
   return OkStatus();
 }

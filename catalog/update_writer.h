@@ -40,6 +40,7 @@ class UpdateWriter {
   Status AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
   Status ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered);
+  Status ListUnlayered(const LmdbTxn& txn, const LayeredSeries& unlayered);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);
   StatusOr<Definitions> GatherSeries(const Update& update) const;
   Status WriteSeries(const LmdbTxn& txn, TenantId tenant,

@@ -42,6 +42,7 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->settings, std::move(failed.settings));
   PutInFront(&pending->layers_added, std::move(failed.layers_added));
   PutInFront(&pending->series_layered, std::move(failed.series_layered));
+  PutInFront(&pending->series_unlayered, std::move(failed.series_unlayered));
   PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
   PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
@@ -64,7 +65,9 @@ bool CatalogKeeper::HasChanges() const {
   return state_->delta.series() > 0 || !update.tenants.empty() || !update.branches.empty() ||
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
-         !update.producers_forgotten.empty() || !update.series_layered.empty() || !update.branches_deleted.empty() ||
+         !update.producers_forgotten.empty() || !update.series_layered.empty() ||
+         !update.series_unlayered.empty() ||
+         !update.branches_deleted.empty() ||
          !update.tombstones_added.empty() || !update.tombstones_forgotten.empty();
 }
 

@@ -267,8 +267,7 @@ Status Committer::AppendDefinitions() {
 }
 
 Status Committer::AppendToLog(CommitRequest* request) {
-  const bool urgent =
-      request->for_edit || (request->kind == CommitRequest::Kind::kEdit && !request->in_turn);
+  const bool urgent = request->kind == CommitRequest::Kind::kEdit && !request->in_turn;
   const auto urgency = urgent ? wal::Urgency::kEdit : wal::Urgency::kBatch;
   auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
   NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,

@@ -183,9 +183,14 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
 namespace {
 
 // A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
-// doing it for both would only take room.
-bool HasOwnLayers(const BranchState& branch) {
+// doing it for both would only take room. One that deletes has content of its own.
+bool IsCompacted(const BranchState& branch) {
   if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
+  const Tombstones& deletes = *branch.tombstones;
+  const bool deletes_itself = std::any_of(
+      deletes.begin(), deletes.end(),
+      [&](const auto& tombstone) { return tombstone->order().lsn > branch.record.created; });
+  if (deletes_itself) return true;
   auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
   return std::any_of(branch.layers.begin(), branch.layers.end(), is_own);
 }
@@ -198,7 +203,7 @@ std::vector<Compactor::Candidate> Compactor::Candidates() {
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
       const Look& look = looks_[{number, branch_number}];
-      if (!NeedsLook(look, *branch, now) || !HasOwnLayers(*branch)) continue;
+      if (!NeedsLook(look, *branch, now) || !IsCompacted(*branch)) continue;
       Candidate& candidate = candidates.emplace_back();
       candidate.branch = {number, branch_number};
       candidate.layer_edits = branch->layer_edits;

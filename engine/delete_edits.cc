@@ -66,7 +66,6 @@ Status Applier::ApplyEdit(const DeleteSamples& edit) {
   // What replay has sealed, and not yet published, may come from before the delete though nothing
   // needed the tombstone when it was forgotten: in a damaged log, whose publish edits are lost.
   const bool has_sealed = branch->flushed_in_replay || !branch->sealed.empty();
-  // A stand-in is in no list: it hands on what its heirs lack (BranchReplay).
   const bool adds = edits_ != Edits::kInPlace || has_sealed;
   if (adds && !is_known) AddTombstone(branch, tombstone);
   const bool in_memtable = edits_ != Edits::kShape && branch->active_first.has_value() &&
@@ -80,7 +79,7 @@ Status Applier::ApplyEdit(const DeleteSamples& edit) {
 
 void Applier::AddTombstone(BranchState* branch, std::shared_ptr<const Tombstone> tombstone) {
   catalog::Update& update = state_->pending_update;
-  std::erase(update.tombstones_forgotten, tombstone->record().key());
+  if (!branch->stands_in) std::erase(update.tombstones_forgotten, tombstone->record().key());
   if (!branch->stands_in && !NEXUS_PLANTED("tombstone-not-persisted")) {
     update.tombstones_added.push_back(tombstone->record());
   }

@@ -215,6 +215,15 @@ TEST_F(CatalogTest, SeriesAreUnlayeredUntilALayerIsKnownToHoldThem) {
   both.series_layered[0].ids.Add(SeriesId{5});
   Commit(both);
   EXPECT_EQ(Read().Unlayered()->size(), 2u);
+  // What lost its last layer, whatever else the update says of it.
+  Update lost;
+  lost.series_layered.push_back({kTenant, {}});
+  lost.series_unlayered.push_back({kTenant, {}});
+  lost.series_layered[0].ids.Add(SeriesId{3});
+  lost.series_unlayered[0].ids.AddSorted(std::vector<uint64_t>{1, 3, 99});
+  Commit(lost);
+  EXPECT_EQ(*Read().Unlayered(), (std::vector{series[0], series[1], series[2], series[3]}))
+      << "there is no series 99";
 }
 
 TEST_F(CatalogTest, TenantsDoNotSeeEachOther) {
@@ -375,7 +384,8 @@ TEST_F(CatalogTest, TombstonesAreSetAndForgotten) {
   update.tombstones_forgotten = {second.key(), third.key()};
   Commit(update);
   EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first}));
-  Reopen();
+  catalog_.reset();
+  Open(OpenMode::kOpen);
   EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first}));
 }
 

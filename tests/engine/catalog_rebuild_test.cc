@@ -347,6 +347,37 @@ TEST_F(CatalogRebuildTest, SeriesMadeLongBeforeItsFirstSampleKeepsItsLabels) {
   ExpectEqualAnswers(flushed);
 }
 
+// Their last layer has gone, and the log does not define them any more; what is written to them
+// next names them by their ids alone.
+TEST_F(CatalogRebuildTest, SeriesThatWereDeletedOrInADeletedBranchKeepTheirLabels) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateBranch("branch", "main").ok());
+  ASSERT_TRUE(Write("default", {"deleted", "kept"}, 0, 10).status.ok());
+  ASSERT_TRUE(Write("default", {"elsewhere"}, 0, 10, std::nullopt, "branch").status.ok());
+  for (int round = 0; round < 3; round++) {
+    ASSERT_TRUE(Write("default", {"kept"}, 100 + round, 5).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  DeleteRequest request;
+  request.selector = "metric{name=\"deleted\"}";
+  ASSERT_TRUE(world_.RunTask(core_->Delete(request)).ok());
+  ASSERT_TRUE(DeleteBranch("branch").ok());
+  ASSERT_TRUE(world_.RunTask(core_->Compact(nullptr)).ok());
+  world_.RunUntil([&] { return core_->state()->garbage.empty(); });
+  ASSERT_EQ(core_->state()->FindBranch({}, {})->layers.size(), 1u);
+  ASSERT_EQ(core_->state()->FindBranch({}, {})->layers[0].record.series, 1u);
+  for (int round = 0; round < 3; round++) {
+    ASSERT_TRUE(Write("default", {"kept"}, 200 + round, 5).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  ASSERT_TRUE(Write("default", {"deleted", "elsewhere"}, 50, 10).status.ok());
+  const std::string before = AnswersThenKill();
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->damage, IsEmpty());
+  ExpectEqualAnswers(before);
+}
+
 TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) {
   WriteOfASeriesMadeLongBefore();
   AnswersThenKill();

@@ -81,7 +81,7 @@ TEST_F(TombstoneLife, LastsWhileAnythingFromBeforeItIsUnflushed) {
   EXPECT_THAT(TombstonesToForget(branch_), IsEmpty());
   branch_.active_first = Lsn{20};
   EXPECT_THAT(TombstonesToForget(branch_), ElementsAre(kTwenty));
-  branch_.sealed.push_back({nullptr, Lsn{5}, Lsn{15}});
+  branch_.sealed.push_back({nullptr, Lsn{5}, Lsn{15}, BranchId{}});
   EXPECT_THAT(TombstonesToForget(branch_), IsEmpty());
 }
 

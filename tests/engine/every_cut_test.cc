@@ -257,10 +257,10 @@ TEST(EngineEveryCut, CheckpointKill) {
   ExpectStates(Walk("checkpoint", kCheckpoint, CrashKind::kProcessKill, Weight::kHeavy), 45);
 }
 TEST(EngineEveryCut, CompactPowerCut) {
-  ExpectStates(Walk("compact", kCompact, CrashKind::kPowerCut, Weight::kLight), 207);
+  ExpectStates(Walk("compact", kCompact, CrashKind::kPowerCut, Weight::kLight), 199);
 }
 TEST(EngineEveryCut, CompactKill) {
-  ExpectStates(Walk("compact", kCompact, CrashKind::kProcessKill, Weight::kLight), 123);
+  ExpectStates(Walk("compact", kCompact, CrashKind::kProcessKill, Weight::kLight), 120);
 }
 TEST(EngineEveryCut, RecoverPowerCut) {
   ExpectStates(Walk("recover", kRecover, CrashKind::kPowerCut, Weight::kHeavy), 110);
@@ -269,22 +269,22 @@ TEST(EngineEveryCut, RecoverKill) {
   ExpectStates(Walk("recover", kRecover, CrashKind::kProcessKill, Weight::kHeavy), 105);
 }
 TEST(EngineEveryCut, BranchPowerCut) {
-  ExpectStates(Walk("branch", kBranch, CrashKind::kPowerCut, Weight::kLight), 918);
+  ExpectStates(Walk("branch", kBranch, CrashKind::kPowerCut, Weight::kLight), 838);
 }
 TEST(EngineEveryCut, BranchKill) {
-  ExpectStates(Walk("branch", kBranch, CrashKind::kProcessKill, Weight::kLight), 482);
+  ExpectStates(Walk("branch", kBranch, CrashKind::kProcessKill, Weight::kLight), 397);
 }
 TEST(EngineEveryCut, FlushSharedPowerCut) {
-  ExpectStates(Walk("flush shared", kFlushShared, CrashKind::kPowerCut, Weight::kLight), 271);
+  ExpectStates(Walk("flush shared", kFlushShared, CrashKind::kPowerCut, Weight::kLight), 257);
 }
 TEST(EngineEveryCut, FlushSharedKill) {
-  ExpectStates(Walk("flush shared", kFlushShared, CrashKind::kProcessKill, Weight::kLight), 175);
+  ExpectStates(Walk("flush shared", kFlushShared, CrashKind::kProcessKill, Weight::kLight), 169);
 }
 TEST(EngineEveryCut, DeleteBranchPowerCut) {
   ExpectStates(Walk("delete branch", kDeleteBranch, CrashKind::kPowerCut, Weight::kLight), 311);
 }
 TEST(EngineEveryCut, DeleteBranchKill) {
-  ExpectStates(Walk("delete branch", kDeleteBranch, CrashKind::kProcessKill, Weight::kLight), 302);
+  ExpectStates(Walk("delete branch", kDeleteBranch, CrashKind::kProcessKill, Weight::kLight), 298);
 }
 TEST(EngineEveryCut, RecoverBranchesPowerCut) {
   ExpectStates(Walk("recover branches", kRecoverBranches, CrashKind::kPowerCut, Weight::kHeavy),
@@ -295,10 +295,10 @@ TEST(EngineEveryCut, RecoverBranchesKill) {
                179);
 }
 TEST(EngineEveryCut, DeletePowerCut) {
-  ExpectStates(Walk("delete", kDelete, CrashKind::kPowerCut, Weight::kLight), 1);
+  ExpectStates(Walk("delete", kDelete, CrashKind::kPowerCut, Weight::kLight), 317);
 }
 TEST(EngineEveryCut, DeleteKill) {
-  ExpectStates(Walk("delete", kDelete, CrashKind::kProcessKill, Weight::kLight), 1);
+  ExpectStates(Walk("delete", kDelete, CrashKind::kProcessKill, Weight::kLight), 201);
 }
 TEST(EngineEveryCut, ClosePowerCut) {
   ExpectStates(Walk("close", kClose, CrashKind::kPowerCut, Weight::kLight), 162);

@@ -120,11 +120,11 @@ TEST_F(NexusCTest, ADeleteCountsAndTakesSamples) {
   int64_t timestamp = 0;
   double value = 0;
   const uint64_t id = Series("m", "a");
-  ASSERT_EQ(nexus_latest_sample(db_, id, {}, &timestamp, &value, &error_), 1);
+  ASSERT_EQ(nexus_latest_sample(db_, id, {}, {}, &timestamp, &value, &error_), 1);
   EXPECT_EQ(timestamp, 3);
   request.dry_run = 0;
   ASSERT_EQ(nexus_delete(db_, &request, nullptr, &error_), NEXUS_OK);
-  ASSERT_EQ(nexus_latest_sample(db_, id, {}, &timestamp, &value, &error_), 1);
+  ASSERT_EQ(nexus_latest_sample(db_, id, {}, {}, &timestamp, &value, &error_), 1);
   EXPECT_EQ(timestamp, 1);
   request.selector = {"m{", 2};
   EXPECT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_INVALID_ARGUMENT);

@@ -189,7 +189,7 @@ const std::vector<Scenario>& Scenarios() {
          calls->Settle();
          calls->Append(Places(0, 7, 10));
        }},
-      {"Delete", 1, PrepareOld,
+      {"Delete", 136, PrepareOld,
        [](Calls* calls) {
          calls->Delete();
          calls->Append(Places(0, 7, 10));
@@ -244,7 +244,7 @@ const std::vector<Scenario>& BranchScenarios() {
          calls->Flush();
          calls->Settle();
        }},
-      {"RecoverBranches", 380,
+      {"RecoverBranches", 376,
        [](Calls* calls) {
          PrepareOpen(calls);
          calls->CreateBranch("gone", "main", BranchKind::kBranch);

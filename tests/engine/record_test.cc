@@ -128,8 +128,8 @@ TEST(EditRecord, BytesAreAsDocumented) {
 
 TEST(EditRecord, PublishBytesDoNotChangeByAccident) {
   std::string body = EncodeEdits(SomeEdits());
-  EXPECT_EQ(body.size(), 609u);
-  EXPECT_EQ(XxHash64(AsBytes(body)), 6003764941756059839u);
+  EXPECT_EQ(body.size(), 727u);
+  EXPECT_EQ(XxHash64(AsBytes(body)), 7234972152175519685u);
 }
 
 TEST(EditRecord, EveryPrefixIsRefused) {

@@ -261,18 +261,21 @@ std::optional<Status> SmallDatabase::Compact() {
 }
 
 std::optional<Status> SmallDatabase::Delete(uint32_t series_first, uint32_t series_last,
-                                            int64_t from, int64_t to) {
-  const uint64_t number = oracle_.SubmitDelete({series_first, series_last, from, to});
+                                            int64_t from, int64_t to,
+                                            const std::string& branch) {
+  const std::shared_ptr<sim_test::Oracle> oracle = branches_.Find(branch);
+  const uint64_t number = oracle->SubmitDelete({series_first, series_last, from, to});
   DeleteSamples edit;
+  edit.branch = core_->state()->published.Find("default", branch)->branch;
   edit.range = {from, to};
   edit.selector = SelectorOf(series_first, series_last);
   std::optional<Status> answer = world_.TryRunTask(core_->CommitDelete(std::move(edit)));
   if (!answer.has_value() || absl::IsUnavailable(*answer)) {
-    unknown_.push_back(number);
+    unknown_.emplace_back(oracle, number);
   } else if (answer->ok()) {
-    oracle_.Acknowledged(number);
+    oracle->Acknowledged(number);
   } else {
-    oracle_.Refused(number);
+    oracle->Refused(number);
   }
   return answer;
 }

@@ -55,9 +55,9 @@ class SmallDatabase {
   // REQUIRES: nothing else is written to these places.
   std::optional<Status> AppendOnce(ExactlyOnce number, std::vector<Place> places);
   std::optional<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch);
-  // Deletes of series [first, last] what lies within [from, to].
+  // Deletes of series [first, last] of a branch what lies within [from, to].
   std::optional<Status> Delete(uint32_t series_first, uint32_t series_last, int64_t from,
-                               int64_t to);
+                               int64_t to, const std::string& branch = "main");
   std::optional<Status> Flush();
   // REQUIRES: `from` is there for sure, the name is free.
   std::optional<Status> CreateBranch(const std::string& name, const std::string& from = "main",

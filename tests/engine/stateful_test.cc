@@ -58,7 +58,8 @@ struct Exercised {
   uint64_t refused = 0;     // numbers that are not the next
   uint64_t deletes = 0;
   uint64_t deletes_cut = 0;
-  uint64_t branches = 0;  // made
+  uint64_t branch_deletes = 0;
+  uint64_t branches = 0;    // made
   uint64_t branches_deleted = 0;
   uint64_t branch_batches = 0;
 };
@@ -172,23 +173,39 @@ struct Append : Command {
   }
 };
 
+// Of the branches that are there for sure, number `which`; empty if there is none.
+std::string BranchNumber(const Sut& sut, uint32_t which, bool main_too, bool snapshots_too) {
+  std::vector<std::string> names = sut.db.branches().Names();
+  std::erase_if(names, [&](const std::string& name) {
+    if (name == "main") return !main_too;
+    return !snapshots_too && sut.db.branches().IsSnapshot(name);
+  });
+  return names.empty() ? std::string() : names[which % names.size()];
+}
+
 struct Delete : Command {
   const uint32_t first = *rc::gen::inRange<uint32_t>(0, kShared);
   const uint32_t last = *rc::gen::inRange<uint32_t>(first, kShared);
   const int64_t from = *rc::gen::element<int64_t>(INT64_MIN, INT64_MIN + 1, 0, kTimes / 4);
   const int64_t to = *rc::gen::element<int64_t>(kTimes / 4, kTimes, INT64_MAX - 1, INT64_MAX);
+  const bool of_branch = *rc::gen::inRange(0, 3) == 2;
+  const uint32_t which = *rc::gen::inRange<uint32_t>(0, 4);
   const bool crashes = *rc::gen::inRange(0, 4) == 3;
   const CrashKind kind = DrawCrash();
   const uint64_t steps = *rc::gen::inRange<uint64_t>(0, 40);
   void Do(Sut* sut) const override {
+    const std::string name = of_branch ? BranchNumber(*sut, which, false, false) : "main";
+    if (name.empty()) return;
+    if (of_branch) sut->exercised->branch_deletes++;
     if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
-    const std::optional<Status> answer = sut->db.Delete(first, last, from, to);
+    const std::optional<Status> answer = sut->db.Delete(first, last, from, to, name);
     EXPECT_TRUE(answer.has_value() ? answer->ok() : crashes) << *answer;
     (answer.has_value() ? sut->exercised->deletes : sut->exercised->deletes_cut)++;
     sut->ReopenIfCrashed();
   }
   void show(std::ostream& out) const override {
     out << "delete series " << first << " to " << last << " from " << from << " to " << to;
+    if (of_branch) out << " of branch " << which;
     if (crashes) out << " until " << Shown(kind) << " after " << steps << " steps";
   }
 };
@@ -351,16 +368,6 @@ struct SendWrongly : Command {
   }
 };
 
-// Of the branches that are there for sure, number `which`; empty if there is none.
-std::string BranchNumber(const Sut& sut, uint32_t which, bool main_too, bool snapshots_too) {
-  std::vector<std::string> names = sut.db.branches().Names();
-  std::erase_if(names, [&](const std::string& name) {
-    if (name == "main") return !main_too;
-    return !snapshots_too && sut.db.branches().IsSnapshot(name);
-  });
-  return names.empty() ? std::string() : names[which % names.size()];
-}
-
 struct MakeBranch : Command {
   const int number = *rc::gen::inRange(0, 4);
   const uint32_t parent = *rc::gen::inRange<uint32_t>(0, 5);
@@ -373,8 +380,8 @@ struct MakeBranch : Command {
     if (sut->db.branches().Find(name) != nullptr) return;
     const std::string from = BranchNumber(*sut, parent, true, true);
     if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
-    const auto made =
-        sut->db.CreateBranch(name, from, is_snapshot ? BranchKind::kSnapshot : BranchKind::kBranch);
+    const auto made = sut->db.CreateBranch(
+        name, from, is_snapshot ? BranchKind::kSnapshot : BranchKind::kBranch);
     if (made.has_value()) {
       EXPECT_TRUE(made->ok()) << *made;
       sut->exercised->branches++;
@@ -492,21 +499,22 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
     Sut sut(seed, World(), &exercised);
     rc::state::check(
         model, sut,
-        rc::state::gen::execOneOfWithArgs<
-            Append, Append, Append, Delete, Flush, Pass, Query, Crash, CrashInReopening,
-            CrashInFlush, Reopen, OpenEpoch, SendNumbered, SendNumbered, SendWrongly, MakeBranch,
-            MakeBranch, DropBranch, AppendToBranch, AppendToBranch>());
+        rc::state::gen::execOneOfWithArgs<Append, Append, Append, Delete, Flush, Pass, Query, Crash,
+                                          CrashInReopening, CrashInFlush, Reopen, OpenEpoch,
+                                          SendNumbered, SendNumbered, SendNumbered, SendWrongly, MakeBranch,
+                                          MakeBranch, DropBranch, AppendToBranch,
+                                          AppendToBranch>());
     End().run(model, sut);
   });
   ASSERT_TRUE(right);
   fmt::print(
       "{} commands: {} batches, {} lives, {} openings cut, {} flushes cut, {} numbered "
-      "batches, {} of them sent again, {} refused, {} deletes, {} cut, {} branches made, {} "
-      "deleted, {} batches to them\n",
+      "batches, {} of them sent again, {} refused, {} deletes, {} of them of "
+      "branches, {} cut, {} branches made, {} deleted, {} batches to them\n",
       exercised.commands, exercised.batches, exercised.lives, exercised.openings_cut,
       exercised.flushes_cut, exercised.numbered, exercised.sent_again, exercised.refused,
-      exercised.deletes, exercised.deletes_cut, exercised.branches, exercised.branches_deleted,
-      exercised.branch_batches);
+      exercised.deletes, exercised.branch_deletes, exercised.deletes_cut, exercised.branches,
+      exercised.branches_deleted, exercised.branch_batches);
   EXPECT_GT(exercised.batches, 1000u);
   EXPECT_GT(exercised.lives, 1000u);
   EXPECT_GT(exercised.openings_cut, 50u);
@@ -516,6 +524,7 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
   EXPECT_GT(exercised.refused, 20u);
   EXPECT_GT(exercised.deletes, 100u);
   EXPECT_GT(exercised.deletes_cut, 10u);
+  EXPECT_GT(exercised.branch_deletes, 30u);
   EXPECT_GT(exercised.branches, 500u);
   EXPECT_GT(exercised.branches_deleted, 100u);
   EXPECT_GT(exercised.branch_batches, 300u);
