@@ -219,9 +219,8 @@ struct LayeredSeries {
 class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
-// settings are set; series are defined, then known to be in layers, then known to be in none;
-// layers are added, then retired, then forgotten; tombstones are added, then forgotten; branches
-// are deleted.
+// settings are set; series are defined, then known to be in layers; layers are added, then retired,
+// then forgotten; tombstones are added, then forgotten; branches are deleted.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.

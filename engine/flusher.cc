@@ -134,9 +134,10 @@ void Flusher::DropFromBranches(const Waiting& waiting) {
 void Flusher::MarkFlushedInReplay(const Waiting& waiting) {
   const TenantState& tenant = *state_->tenants.at(waiting.tenant.value);
   for (const auto& [number, branch] : tenant.branches) {
-    const bool has_it = std::any_of(
-        branch->sealed.begin(), branch->sealed.end(),
-        [&](const SealedMemtable& sealed) { return sealed.memtable == waiting.sealed.memtable; });
+    const bool has_it = std::any_of(branch->sealed.begin(), branch->sealed.end(),
+                                    [&](const SealedMemtable& sealed) {
+                                      return sealed.memtable == waiting.sealed.memtable;
+                                    });
     if (has_it) branch->flushed_in_replay = true;
   }
 }

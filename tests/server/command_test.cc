@@ -101,8 +101,8 @@ TEST_F(NexusCommand, SnapshotsAndBranchesGoTheirOwnWay) {
   const std::string more = File("more.lp", "cpu,host=c usage=7 1700000002000000000\n");
   Done({"import", "--data", data_, "--branch", "what-if", "--format", "influx", more});
   auto query = [&](const std::vector<std::string>& of) {
-    std::vector<std::string> arguments = {"query",     "--data",   data_,
-                                          "cpu_usage", "--format", "json"};
+    std::vector<std::string> arguments = {"query", "--data", data_, "cpu_usage", "--format",
+                                          "json"};
     arguments.insert(arguments.end(), of.begin(), of.end());
     return Done(arguments);
   };
