@@ -13,6 +13,7 @@
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
@@ -134,6 +135,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeBranches, body);
     case Opcode::kBranchList:
       return Fuzz(DecodeBranchList, body);
+    case Opcode::kRetention:
+      return Fuzz(DecodeRetention, body);
+    case Opcode::kRetentionList:
+      return Fuzz(DecodeRetentionList, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/frame.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
@@ -158,6 +159,9 @@ bool ReadReply(const Frame& frame) {
       return true;
     case Opcode::kBranchList:
       CheckReads(protocol::DecodeBranchList(frame.body));
+      return true;
+    case Opcode::kRetentionList:
+      CheckReads(protocol::DecodeRetentionList(frame.body));
       return true;
     case Opcode::kScrubReply:
       CheckReads(protocol::DecodeScrubReply(frame.body));

@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
@@ -255,6 +256,14 @@ std::map<std::string, Vector> Vectors() {
           Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
           DecodeBranches)},
       {"branch_list", ListedBranches()},
+      {"retention",
+       Of(kClient, Opcode::kRetention,
+          Retention{RetentionAction::kSet, {{"{job=\"dev\"}", 604'800'000'000'000}, {"{}", 1}}},
+          DecodeRetention)},
+      {"retention_list",
+       Of(kServer, Opcode::kRetentionList,
+          RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
+          DecodeRetentionList)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"delete",

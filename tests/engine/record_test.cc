@@ -56,7 +56,10 @@ std::vector<Edit> SomeEdits() {
           OpenProducer{TenantId{1}, BranchId{2}, ProducerId{3, 4}, 5, -6},
           ForgetProducers{TenantId{1}, BranchId{2}, {{ProducerId{3, 4}, 5, 6}}},
           DeleteSamples{TenantId{1}, BranchId{2}, {-7, 8}, "cpu{host=~\"a.*\"}"},
-          TombstonesForgotten{TenantId{1}, BranchId{2}, {{0, Lsn{77}}, {1, Lsn{99}}}}};
+          TombstonesForgotten{TenantId{1}, BranchId{2}, {{0, Lsn{77}}, {1, Lsn{99}}}},
+          SetRetention{TenantId{1}, -9, {{"{job=\"dev\"}", 7}, {"{}", 400}}},
+          SetRetention{TenantId{1}, 9, {}},
+          AcceptClock{-5}};
 }
 
 TEST(DefinitionsRecord, RoundTrips) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "tests/sim/scenario.h"
 #include "tests/sim/workload.h"
 
 namespace nexus::sim_test {
@@ -30,6 +31,19 @@ std::optional<int64_t> CutOf(const ModelRules& rules, uint32_t series, int64_t c
 }
 
 }  // namespace
+
+ModelRules MakeRules(int64_t form, const Region& region, int64_t some_ns, int64_t all_ns) {
+  ModelRules rules;
+  if (form == kRuleForSome || form == kTwoRules) {
+    rules.push_back({{SelectorOf(region.series_first, region.series_last), some_ns},
+                     region.series_first,
+                     region.series_last});
+  }
+  if (form == kRuleForAll || form == kTwoRules) {
+    rules.push_back({{"{}", all_ns}, 0, UINT32_MAX});
+  }
+  return rules;
+}
 
 void RetentionModel::Setting(ModelRules rules) { possible_.push_back(std::move(rules)); }
 

@@ -563,15 +563,6 @@ void Run::CheckBranches() {
   }
 }
 
-std::string SelectorOf(uint32_t first, uint32_t last) {
-  if (last > kFirstFresh) return "metric";
-  std::string choice;
-  for (uint32_t series = first; series <= last; series++) {
-    choice += (choice.empty() ? "" : "|") + SeriesText(series);
-  }
-  return fmt::format("metric{{series=~\"{}\"}}", choice);
-}
-
 Region RegionOf(int64_t series, int64_t more, int64_t from, int64_t length) {
   Region region;
   region.series_first = static_cast<uint32_t>(series);
@@ -634,16 +625,9 @@ void Run::DoRetention(const Op& op) {
   StatusOr<RetentionInfo> info = life_->core()->Retention("default");
   if (!info.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(info.status().message())));
   const int64_t now = info->clock_runs ? info->clock_ns : info->wall_ns;
-  ModelRules rules;
-  if (form == kRuleForSome || form == kTwoRules) {
-    const Region region = RegionOf(series, more, 0, 0);
-    rules.push_back({{SelectorOf(region.series_first, region.series_last), now - cut * kSecondNs},
-                     region.series_first,
-                     region.series_last});
-  }
-  if (form == kRuleForAll || form == kTwoRules) {
-    rules.push_back({{"{}", now - other * kSecondNs}, 0, UINT32_MAX});
-  }
+  const Region region = RegionOf(series, more, 0, 0);
+  ModelRules rules =
+      MakeRules(form, region, now - cut * kSecondNs, now - other * kSecondNs);
   std::vector<RetentionRule> asked;
   for (const ModelRule& rule : rules) asked.push_back(rule.rule);
   ExpireInOracles();

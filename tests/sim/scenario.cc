@@ -110,6 +110,12 @@ int64_t DrawNested(sim::Rng* rng) {
   return rng->Below(3) == 0 ? static_cast<int64_t>(1 + rng->Below(2 * kRecoverySteps)) : 0;
 }
 
+// Mostly the older third of the places expires.
+int64_t DrawCut(sim::Rng* rng) {
+  const int64_t most = rng->Below(4) == 0 ? kTimestamps : kTimestamps / 3;
+  return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(most)));
+}
+
 Op DrawOp(sim::Rng* rng) {
   auto below = [rng](int64_t n) {
     return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
@@ -179,10 +185,7 @@ Op DrawOp(sim::Rng* rng) {
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
       break;
     case OpKind::kRetention:
-      // Mostly the older third of the places expires.
-      a = {below(kRetentionForms), below(kSeries), below(6),
-           below(below(4) == 0 ? kTimestamps : kTimestamps / 3),
-           below(below(4) == 0 ? kTimestamps : kTimestamps / 3)};
+      a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
       break;
     case OpKind::kAcceptClock:
     case OpKind::kFlush:
