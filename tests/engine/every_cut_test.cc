@@ -318,10 +318,10 @@ TEST(EngineEveryCut, DeleteKill) {
   ExpectStates(Walk("delete", kDelete, CrashKind::kProcessKill, Weight::kLight), 201);
 }
 TEST(EngineEveryCut, ExpirePowerCut) {
-  ExpectStates(Walk("expire", kExpire, CrashKind::kPowerCut, Weight::kHeavy), 1);
+  ExpectStates(Walk("expire", kExpire, CrashKind::kPowerCut, Weight::kHeavy), 174);
 }
 TEST(EngineEveryCut, ExpireKill) {
-  ExpectStates(Walk("expire", kExpire, CrashKind::kProcessKill, Weight::kHeavy), 1);
+  ExpectStates(Walk("expire", kExpire, CrashKind::kProcessKill, Weight::kHeavy), 189);
 }
 TEST(EngineEveryCut, ClosePowerCut) {
   ExpectStates(Walk("close", kClose, CrashKind::kPowerCut, Weight::kLight), 162);

@@ -211,7 +211,7 @@ const std::vector<Scenario>& Scenarios() {
          calls->Settle();
          calls->Append(Places(0, 7, 10));
        }},
-      {"Expire", 1, PrepareOld,
+      {"Expire", 164, PrepareOld,
        [](Calls* calls) {
          calls->KeepYoung();
          calls->Compact();

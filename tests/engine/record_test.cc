@@ -131,8 +131,8 @@ TEST(EditRecord, BytesAreAsDocumented) {
 
 TEST(EditRecord, PublishBytesDoNotChangeByAccident) {
   std::string body = EncodeEdits(SomeEdits());
-  EXPECT_EQ(body.size(), 727u);
-  EXPECT_EQ(XxHash64(AsBytes(body)), 7234972152175519685u);
+  EXPECT_EQ(body.size(), 822u);
+  EXPECT_EQ(XxHash64(AsBytes(body)), 1213098660303006512u);
 }
 
 TEST(EditRecord, EveryPrefixIsRefused) {
