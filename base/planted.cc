@@ -87,6 +87,16 @@ constexpr PlantedBug kBugs[] = {
      "a compaction says that deletes are carried out in its output, and carries none out"},
     {"backup-without-garbage-hold", "layers that a backup has yet to copy may be removed"},
     {"restored-writes-lose", "what is restored a second time goes back to the first timeline"},
+    {"retention-by-wall-clock", "what is expired is judged by the wall clock"},
+    {"retention-drops-young-chunk",
+     "a compaction drops all of a layer's series of which something is expired"},
+    {"retention-drops-young-layer", "a layer is dropped whole when its first sample is expired"},
+    {"retention-shows-older-writes",
+     "an expired sample is dropped though an older layer holds an older write of its place"},
+    {"retention-reaches-snapshots", "layers of snapshots are dropped when they are expired"},
+    {"retention-not-persisted", "a retention reaches memory and log, but not the catalog"},
+    {"retention-clock-not-persisted",
+     "the retention clock reaches memory and log, but not the catalog"},
 };
 
 const PlantedBug* Find(std::string_view name) {

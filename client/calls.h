@@ -22,6 +22,7 @@
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/session.h"
@@ -53,6 +54,7 @@ class CollectingCall : public Call {
   std::vector<protocol::BranchEntry>& branches() { return branches_; }
   std::vector<protocol::TenantEntry>& tenants() { return tenants_; }
   protocol::CardinalityReply& cardinality() { return cardinality_; }
+  protocol::RetentionList& retention() { return retention_; }
   const protocol::Count& count() const { return count_; }
   const protocol::BackupReply& backup() const { return backup_; }
 
@@ -71,6 +73,10 @@ class CollectingCall : public Call {
     }
     if (opcode == protocol::Opcode::kCardinalityReply) {
       NEXUS_ASSIGN_OR_RETURN(cardinality_, protocol::DecodeCardinalityReply(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kRetentionList) {
+      NEXUS_ASSIGN_OR_RETURN(retention_, protocol::DecodeRetentionList(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kScrubReply) {
@@ -114,6 +120,7 @@ class CollectingCall : public Call {
   std::vector<protocol::BranchEntry> branches_;
   std::vector<protocol::TenantEntry> tenants_;
   protocol::CardinalityReply cardinality_;
+  protocol::RetentionList retention_;
   protocol::Count count_;
   protocol::BackupReply backup_;
   const std::function<void(const protocol::Progress&)> progress_;

@@ -276,6 +276,32 @@ StatusOr<protocol::CardinalityReply> Client::Cardinality(uint32_t top, const Sco
   return std::move(call->cardinality());
 }
 
+StatusOr<protocol::RetentionList> Client::AskRetention(const protocol::Retention& asked,
+                                                       const Scope& scope) {
+  if (asked.rules.size() > protocol::kRetentionRulesMax) {
+    return InvalidArgument("{} retention rules; a tenant may have {}", asked.rules.size(),
+                           protocol::kRetentionRulesMax);
+  }
+  std::string body;
+  protocol::Encode(asked, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kRetention, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->retention());
+}
+
+StatusOr<protocol::RetentionList> Client::Retention(const Scope& scope) {
+  return AskRetention(protocol::Retention(), scope);
+}
+
+Status Client::SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope) {
+  return AskRetention({protocol::RetentionAction::kSet, rules}, scope).status();
+}
+
+Status Client::AcceptRetentionClock(const Scope& scope) {
+  return AskRetention({protocol::RetentionAction::kAcceptClock, {}}, scope).status();
+}
+
 Status Client::Compact(protocol::CompactAction action,
                        const std::function<void(const protocol::Progress&)>& progress,
                        const Scope& scope) {

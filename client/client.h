@@ -41,6 +41,7 @@
 #include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/write_queue.h"
@@ -237,6 +238,12 @@ class Client {
   // Which metrics, labels and label values the series of the scope's tenant come from: the first
   // `top`, at most 1,000, of each list.
   StatusOr<protocol::CardinalityReply> Cardinality(uint32_t top, const Scope& scope = {});
+  // For how long samples of the scope's tenant are kept.
+  StatusOr<protocol::RetentionList> Retention(const Scope& scope = {});
+  // Replaces all rules of the scope's tenant; engine/nexus.h tells what they mean.
+  Status SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope = {});
+  // Moves the retention clock to the server's wall clock, however far that is ahead.
+  Status AcceptRetentionClock(const Scope& scope = {});
   // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
   // what that replaces - or pauses the compactor until it is resumed or the server restarts.
   // `progress` as of Scrub. What was begun goes on if the connection ends.
@@ -261,6 +268,8 @@ class Client {
 
  private:
   explicit Client(std::unique_ptr<ClientCore> core);
+  StatusOr<protocol::RetentionList> AskRetention(const protocol::Retention& asked,
+                                                 const Scope& scope);
   std::unique_ptr<ClientCore> core_;
 };
 

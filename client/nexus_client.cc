@@ -288,6 +288,45 @@ int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_cli
   return Fill(tenants.status(), error);
 }
 
+// ---- Retention.
+
+int32_t nexus_client_retention(nexus_client* client, const nexus_client_scope* scope,
+                               nexus_client_list** list, nexus_client_error* error) {
+  *list = nullptr;
+  StatusOr<nexus::protocol::RetentionList> known = client->client->Retention(ScopeOf(scope));
+  if (known.ok()) {
+    *list = new nexus_client_list;
+    const nexus::protocol::Stat clock[] = {
+        {"clock_runs", uint64_t{known->clock_runs}},
+        {"clock_waits", uint64_t{known->clock_waits}},
+        {"clock_ns", static_cast<uint64_t>(known->clock_ns)},
+        {"wall_ns", static_cast<uint64_t>(known->wall_ns)},
+        {"head_window_ns", static_cast<uint64_t>(known->head_window_ns)}};
+    (*list)->texts.push_back(nexus::client::ToJson(clock));
+    for (const nexus::protocol::RetentionRule& rule : known->rules) {
+      const nexus::protocol::Stat members[] = {
+          {"selector", rule.selector}, {"duration_ns", static_cast<uint64_t>(rule.duration_ns)}};
+      (*list)->texts.push_back(nexus::client::ToJson(members));
+    }
+  }
+  return Fill(known.status(), error);
+}
+
+int32_t nexus_client_set_retention(nexus_client* client, const nexus_client_retention_rule* rules,
+                                   size_t count, const nexus_client_scope* scope,
+                                   nexus_client_error* error) {
+  std::vector<nexus::protocol::RetentionRule> given;
+  for (size_t i = 0; i < count; i++) {
+    given.push_back({std::string(ViewOf(rules[i].selector)), rules[i].duration_ns});
+  }
+  return Fill(client->client->SetRetention(given, ScopeOf(scope)), error);
+}
+
+int32_t nexus_client_accept_retention_clock(nexus_client* client, const nexus_client_scope* scope,
+                                            nexus_client_error* error) {
+  return Fill(client->client->AcceptRetentionClock(ScopeOf(scope)), error);
+}
+
 // ---- Reading.
 
 int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* query,

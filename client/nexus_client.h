@@ -162,6 +162,23 @@ int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
 /* One text each, a JSON object. */
 int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
                              nexus_client_error* error);
+/* ---- Retention, of the scope's tenant. A scope may be NULL. */
+
+typedef struct nexus_client_retention_rule {
+  nexus_client_text selector;
+  int64_t duration_ns;
+} nexus_client_retention_rule;
+
+/* One text, a JSON object, about the clock; then one for each rule, in their order. */
+int32_t nexus_client_retention(nexus_client* client, const nexus_client_scope* scope,
+                               nexus_client_list** list, nexus_client_error* error);
+/* Replaces all rules; none keeps everything. */
+int32_t nexus_client_set_retention(nexus_client* client, const nexus_client_retention_rule* rules,
+                                   size_t count, const nexus_client_scope* scope,
+                                   nexus_client_error* error);
+/* Moves the retention clock of the server to its wall clock. */
+int32_t nexus_client_accept_retention_clock(nexus_client* client, const nexus_client_scope* scope,
+                                            nexus_client_error* error);
 
 /* ---- Reading. */
 

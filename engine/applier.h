@@ -70,6 +70,10 @@ class Applier {
   std::vector<BranchState*> TakersOf(const PublishLayers& edit);
   static Status CheckExpectations(const BranchState& branch, const PublishLayers& edit);
   void Retire(BranchState* branch, const std::vector<catalog::LayerKey>& retired);
+  // These: retention_edits.cc.
+  Status ApplyEdit(const SetRetention& edit);
+  Status ApplyEdit(const AcceptClock& edit);
+  void MoveRetentionClock(int64_t clock_ns);
   // These: delete_edits.cc.
   Status ApplyEdit(const DeleteSamples& edit);
   Status ApplyEdit(const TombstonesForgotten& edit);

@@ -34,12 +34,14 @@ compaction::PolicyOptions PolicyOf(const Options& options) {
 
 }  // namespace
 
-compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch) {
+compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
+                           const std::vector<char>& expired) {
   compaction::LayerMap map;
   const int64_t now = state.environment->MonotonicNanos();
   map.now_ns = state.environment->WallNanos();
   map.layers.reserve(branch.layers.size());
-  for (const OpenLayer& open : branch.layers) {
+  for (size_t i = 0; i < branch.layers.size(); i++) {
+    const OpenLayer& open = branch.layers[i];
     const catalog::LayerRecord& record = open.record;
     compaction::MapLayer& layer = map.layers.emplace_back();
     layer.key = {record.open_count, record.sequence};
@@ -50,7 +52,8 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
     layer.samples = record.samples;
     layer.series = record.series;
     layer.age_ns = std::max<int64_t>(0, now - open.added_ns);
-    layer.needs_rewrite = HasDeletes(*branch.tombstones, record);
+    layer.needs_rewrite =
+        HasDeletes(*branch.tombstones, record) || (!expired.empty() && expired[i] != 0);
   }
   // Picking is two times faster where they nearly stand in its order.
   std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
@@ -76,6 +79,7 @@ Compactor::Compactor(DatabaseState* state, Applier* applier, Committer* committe
       applier_(applier),
       committer_(committer),
       keeper_(keeper),
+      retention_(state),
       tick_(this, [](io::RunNode* node) { static_cast<Tick*>(node)->compactor->wake_.Set(); }) {}
 
 void Compactor::Stop() {
@@ -129,6 +133,10 @@ io::Task<void> Compactor::Turn() {
   const bool by_hand = by_hand_ > 0;
   if (give_up_ || (!state_->options.compaction && !by_hand)) co_return;
   policy_.everything = by_hand;
+  if (co_await Sweep()) {
+    rested_ = false;
+    co_return;
+  }
   std::optional<Candidate> chosen = co_await Choose();
   if (!chosen.has_value()) {
     if (by_hand) rests_by_hand_++;
@@ -141,10 +149,14 @@ io::Task<void> Compactor::Turn() {
   running_ = chosen->jobs.front().reason;
   Status status = co_await RunJob(*std::move(chosen));
   running_.clear();
+  Finished(branch, std::move(status), bytes);
+}
+
+void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
   if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
     // Deleted meanwhile: what the job made of it is dropped.
     looks_.erase(branch);
-    co_return;
+    return;
   }
   Look& look = looks_[branch];
   if (status.ok()) {
@@ -198,7 +210,11 @@ std::vector<Compactor::Candidate> Compactor::Candidates() {
       candidate.branch = {number, branch_number};
       candidate.layer_edits = branch->layer_edits;
       candidate.bytes_served = look.bytes_served;
-      candidate.map = MapOf(*state_, *branch);
+      std::vector<char> expired;
+      if (retention_.Concerns(*tenant, *branch)) {
+        expired = retention_.Plan(*tenant, *branch, by_hand_clock_ns_).rewrite;
+      }
+      candidate.map = MapOf(*state_, *branch, expired);
     }
   }
   return candidates;
@@ -253,6 +269,7 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
     merge.inputs.push_back({found->second->reader, std::move(filter)});
   }
   merge.deletes_applied = state_->applied;
+  AddRetention(*tenant->second, *branch->second, &merge);
   if (NEXUS_PLANTED("compacted-layer-wins")) std::reverse(merge.inputs.begin(), merge.inputs.end());
   if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.inputs.size() > 1) {
     merge.inputs.pop_back();
@@ -340,13 +357,16 @@ io::Task<Status> Compactor::Compact(ProgressCallback progress) {
   const Status closing = FailedPrecondition("the database is closing");
   if (stopping_) co_return closing;
   if (paused_) co_return paused;
-  by_hand_++;
+  if (by_hand_++ == 0) by_hand_clock_ns_ = state_->retention_clock.applied_ns();
   progress_ = std::move(progress);
   const uint64_t rests = rests_by_hand_;
   const uint64_t failures = failures_;
   wake_.Set();
   while (rests_by_hand_ == rests && failures_ == failures && !give_up_) co_await turned_.Wait();
-  if (--by_hand_ == 0) progress_ = nullptr;
+  if (--by_hand_ == 0) {
+    progress_ = nullptr;
+    by_hand_clock_ns_.reset();
+  }
   if (failures_ != failures) co_return job_status_;
   if (stopping_) co_return closing;
   if (paused_) co_return paused;

@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "base/planted.h"
+#include "base/time_text.h"
 #include "engine/catalog_index.h"
 #include "engine/delete_edits.h"
 #include "engine/recovery.h"
@@ -102,6 +103,7 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       keeper_(&state_, &committer_),
       flusher_(&state_, &applier_, &committer_, &keeper_),
       compactor_(&state_, &applier_, &committer_, &keeper_),
+      retention_keeper_(&state_, &committer_),
       scope_(environment->executor()) {
   state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
   interner_.set_log_definitions([this] { committer_.LogDefinitions(); });
@@ -131,6 +133,7 @@ io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> DatabaseCore::Open(io::Environ
   core->scope_.Spawn(core->keeper_.Run());
   core->scope_.Spawn(core->flusher_.Run());
   core->scope_.Spawn(core->compactor_.Run());
+  core->scope_.Spawn(core->retention_keeper_.Run());
   core->scope_.Spawn(LoadIdentities(&core->interner_));
   co_return core;
 }
@@ -139,6 +142,8 @@ io::Task<Status> DatabaseCore::Recover(Recovery* recovery) {
   auto lock = co_await recovery->Run();
   NEXUS_CO_RETURN_IF_ERROR(lock.status());
   lock_ = std::move(*lock);
+  std::string waits = retention_keeper_.TakeWall();
+  if (!waits.empty()) recovery_.notes.push_back(std::move(waits));
   if (committer_.log() == nullptr) co_return OkStatus();
   NEXUS_CO_RETURN_IF_ERROR(co_await flusher_.PublishUnpublished());
   co_return co_await recovery->CleanUp();
@@ -149,7 +154,19 @@ io::Task<Status> DatabaseCore::Sync() { return committer_.Drain(); }
 io::Task<Status> DatabaseCore::Flush() { return flusher_.FlushAll(); }
 
 io::Task<Status> DatabaseCore::Compact(ProgressCallback progress) {
-  return compactor_.Compact(std::move(progress));
+  // What is expired by now goes. If the log does not take it, then what was a while ago.
+  (co_await retention_keeper_.Advance()).IgnoreError();
+  co_return co_await compactor_.Compact(std::move(progress));
+}
+
+StatusOr<RetentionInfo> DatabaseCore::Retention(std::string_view tenant) const {
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  return retention_keeper_.Describe(found.tenant);
+}
+
+io::Task<Status> DatabaseCore::SetRetention(std::vector<RetentionRule> rules, std::string tenant) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  co_return co_await retention_keeper_.Set(found.tenant, std::move(rules));
 }
 
 io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
@@ -267,6 +284,7 @@ io::Task<Status> DatabaseCore::Close() {
   Status status;
   if (committer_.log() != nullptr) status = co_await committer_.Drain();
   compactor_.Stop();
+  retention_keeper_.Stop();
   flusher_.Stop();
   keeper_.Stop();
   co_await scope_.Join();
@@ -305,6 +323,14 @@ io::Task<Stats> DatabaseCore::LoopStats() {
                                 static_cast<double>(stats.flushed_bytes);
   }
   stats.compaction_state = compactor_.state();
+  stats.layers_expired = compactor_.figures().layers_expired;
+  const RetentionClock& clock = state_.retention_clock;
+  if (clock.applied_ns().has_value()) {
+    const int64_t monotonic = state_.environment->MonotonicNanos();
+    stats.retention_clock = FormatTime(clock.Now(monotonic));
+    const int64_t ahead = clock.Waits(state_.environment->WallNanos(), monotonic);
+    stats.retention_waits_seconds = static_cast<uint64_t>(ahead / 1'000'000'000);
+  }
   stats.garbage_layers = state_.garbage.size();
   if (wal::Log* log = committer_.log(); log != nullptr) {
     wal::LogStats log_stats = log->stats();

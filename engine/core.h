@@ -5,7 +5,7 @@
 //   Committer     admission, log, acknowledgement        CatalogKeeper  catalog commits,
 //   checkpoints Applier       records into memtables and delta       Flusher        memtables into
 //   layers Interner      ids for series                         Compactor      layers into windows
-//   Recovery      what Open does
+//   Recovery      what Open does                         RetentionKeeper the retention clock
 // Data flows one way: Append -> log -> durable -> Applier -> memtable -> Flusher -> layer ->
 // publish edit -> log -> Applier. Threading: loop only, but for View and what is said to be for any
 // thread. Destroy it on the loop, after Close() - or, in the simulator, after the world has
@@ -31,6 +31,7 @@
 #include "engine/interner.h"
 #include "engine/nexus.h"
 #include "engine/options.h"
+#include "engine/retention_keeper.h"
 #include "engine/state.h"
 #include "io/environment.h"
 #include "io/task.h"
@@ -98,6 +99,9 @@ class DatabaseCore {
                                 std::string tenant);
   io::Task<Status> DeleteBranch(std::string name, BranchKind kind, std::string tenant);
   io::Task<StatusOr<std::vector<BranchInfo>>> Branches(std::string tenant);
+  StatusOr<RetentionInfo> Retention(std::string_view tenant) const;
+  io::Task<Status> SetRetention(std::vector<RetentionRule> rules, std::string tenant);
+  io::Task<Status> AcceptRetentionClock() { return retention_keeper_.Accept(); }
   io::Task<Status> Close();
   // One scrub at a time: FailedPrecondition if one is under way or the database is closing. Close
   // waits for EndScrub.
@@ -144,6 +148,7 @@ class DatabaseCore {
   CatalogKeeper keeper_;
   Flusher flusher_;
   Compactor compactor_;
+  RetentionKeeper retention_keeper_;
   RecoveryReport recovery_;
   std::unique_ptr<io::FileLock> lock_;
   bool closed_ = false;

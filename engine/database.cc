@@ -583,6 +583,27 @@ StatusOr<std::vector<BranchInfo>> Database::Branches(std::string_view tenant) {
   return implementation_->OnLoop(implementation_->core()->Branches(std::string(tenant)));
 }
 
+StatusOr<RetentionInfo> Database::Retention(std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  StatusOr<RetentionInfo> info = NotFound("tenant");
+  implementation_->environment()->RunOnLoop(
+      [&, core = implementation_->core()] { info = core->Retention(tenant); });
+  return info;
+}
+
+Status Database::SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->SetRetention(rules, std::string(tenant)));
+}
+
+Status Database::AcceptRetentionClock() {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->AcceptRetentionClock());
+}
+
 StatusOr<ProducerState> Database::OpenProducer(ProducerId producer, uint64_t epoch,
                                                std::string_view tenant, std::string_view branch) {
   Implementation::Call call(implementation_.get());

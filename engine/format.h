@@ -42,6 +42,8 @@ enum class EditKind : uint16_t {
   kDeleteBranch = 9,
   kSetTenant = 10,
   kDeleteTenant = 11,
+  kSetRetention = 13,
+  kAcceptClock = 14,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;
@@ -52,6 +54,9 @@ inline constexpr size_t kPublishedLayersMax = 10'000;
 
 // A record deletes once at most, for the place of its record names a delete.
 inline constexpr size_t kDeletesOfRecordMax = 1;
+
+// More retention rules than a tenant may have.
+inline constexpr size_t kRulesOfRecordMax = 1'024;
 
 }  // namespace nexus::engine
 

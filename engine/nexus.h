@@ -37,6 +37,7 @@
 #include "engine/cardinality.h"
 #include "engine/options.h"
 #include "engine/query.h"
+#include "engine/retention_rule.h"
 #include "engine/scrub_report.h"
 #include "engine/tenant.h"
 
@@ -164,7 +165,13 @@ struct Stats {
   uint64_t compacted_bytes = 0;  // of layers, by these
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
   double write_amplification = 0;
-  uint64_t garbage_layers = 0;   // retired, their files not yet deleted
+  uint64_t garbage_layers = 0;  // retired, their files not yet deleted
+  uint64_t layers_expired = 0;  // retired whole since open, for retention
+  // Where the retention clock stands, in RFC 3339; empty while no tenant has had a retention.
+  std::string retention_clock;
+  // How far the wall clock is ahead of it, if that is more than 7 days; else 0. Until it is
+  // accepted (AcceptRetentionClock) the retention clock goes on from where it stands.
+  uint64_t retention_waits_seconds = 0;
   std::string compaction_state;  // "idle", "running: ...", "paused", "off", "failed: ..."
   std::string io_backend;
   std::string io_fallback;  // why io_uring is not used although it could have been; or empty
@@ -307,6 +314,22 @@ class Database {
   // NotFound; Unavailable.
   Status DeleteBranch(std::string_view name, BranchKind kind = BranchKind::kBranch,
                       std::string_view tenant = "default");
+
+  // For how long the tenant keeps samples. NotFound.
+  StatusOr<RetentionInfo> Retention(std::string_view tenant = "default");
+  // Replaces all rules of the tenant, durably; none keeps everything. Of the rules the first whose
+  // selector chooses a series decides. Samples of every branch, but not of snapshots, that are
+  // older than the retention clock less the rule's duration may disappear at any time from then on,
+  // and are gone after the next compaction (Compact). The clock runs from the first rule of the
+  // database on, beginning at the wall clock; it never goes back, and jumps of the wall clock do
+  // not reach it while the database is open: opening takes the wall clock if that is at most 7 days
+  // ahead. Errors: InvalidArgument, nothing is changed - a selector, a duration below
+  // RetentionInfo::head_window_ns, a rule that can never decide, more than 64; NotFound;
+  // Unavailable.
+  Status SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant = "default");
+  // Moves the retention clock of the database to the wall clock, however far that is ahead; what is
+  // expired by then is lost. FailedPrecondition: the clock does not run.
+  Status AcceptRetentionClock();
 
   StatusOr<Stats> GetStats();
   // The physical check, while the database serves: every checksum of layers, log, catalog and

@@ -384,6 +384,29 @@ int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus
   });
 }
 
+int32_t nexus_retention(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::RetentionInfo info, db->database->Retention(TenantOf(tenant)));
+    return GiveList(nexus::engine::ToJsonTexts(info), list);
+  });
+}
+
+int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, size_t count,
+                            nexus_text tenant, nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    std::vector<nexus::RetentionRule> given;
+    for (size_t i = 0; i < count; i++) {
+      given.push_back({std::string(ViewOf(rules[i].selector)), rules[i].duration_ns});
+    }
+    return db->database->SetRetention(given, TenantOf(tenant));
+  });
+}
+
+int32_t nexus_accept_retention_clock(nexus_db* db, nexus_error* error) {
+  return Guarded(error, [&] { return db->database->AcceptRetentionClock(); });
+}
+
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error) {
   *list = nullptr;
   return Guarded(error, [&]() -> Status {

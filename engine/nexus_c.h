@@ -396,6 +396,25 @@ int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_t
 // The branches and snapshots of a tenant in the order in which they were made: one text each, a
 // JSON object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
 int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
+
+// For how long samples of the series that the selector chooses are kept.
+typedef struct nexus_retention_rule {
+  nexus_text selector;
+  int64_t duration_ns;
+} nexus_retention_rule;
+
+// The retention of a tenant: one text, a JSON object about the clock (head_window_ns, clock_runs,
+// clock_ns, wall_ns, clock_waits); then one for each rule in their order (selector, duration_ns).
+int32_t nexus_retention(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
+// Replaces all rules of a tenant; none keeps everything. Of a series the first rule that chooses it
+// decides. INVALID_ARGUMENT, nothing is changed - a selector, a duration below head_window_ns, a
+// rule that can never decide, more than 64; NOT_FOUND.
+int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, size_t count,
+                            nexus_text tenant, nexus_error* error);
+// Moves the retention clock to the wall clock, however far that is ahead. FAILED_PRECONDITION: it
+// does not run.
+int32_t nexus_accept_retention_clock(nexus_db* db, nexus_error* error);
+
 // The figures of the database at this moment: one text, a JSON object with the names of
 // nexus::Stats in engine/nexus.h.
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error);

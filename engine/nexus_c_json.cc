@@ -75,6 +75,9 @@ std::string ToJson(const Stats& stats) {
   json.Add("appended_samples", stats.appended_samples);
   json.Add("log_rounds", stats.log_rounds);
   json.Add("flushes", stats.flushes);
+  json.Add("layers_expired", stats.layers_expired);
+  json.Add("retention_clock", stats.retention_clock);
+  json.Add("retention_waits_seconds", stats.retention_waits_seconds);
   json.Add("io_backend", stats.io_backend);
   json.Add("io_fallback", stats.io_fallback);
   json.Add("write_state", stats.write_state);
@@ -109,6 +112,23 @@ std::string ToJson(const TenantInfo& tenant) {
     if (quota != kNoQuota) json.Add(name, quota);
   });
   return json.Take();
+}
+
+std::vector<std::string> ToJsonTexts(const RetentionInfo& info) {
+  JsonObject clock;
+  clock.Add("head_window_ns", info.head_window_ns);
+  clock.Add("clock_runs", info.clock_runs);
+  clock.Add("clock_ns", info.clock_ns);
+  clock.Add("wall_ns", info.wall_ns);
+  clock.Add("clock_waits", info.clock_waits);
+  std::vector<std::string> texts = {clock.Take()};
+  for (const RetentionRule& rule : info.rules) {
+    JsonObject json;
+    json.Add("selector", rule.selector);
+    json.Add("duration_ns", rule.duration_ns);
+    texts.push_back(json.Take());
+  }
+  return texts;
 }
 
 std::string ToJson(const RecoveryReport& report) {

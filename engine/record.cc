@@ -121,6 +121,8 @@ EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgot
 EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
 EditKind KindOf(const SetTenant&) { return EditKind::kSetTenant; }
 EditKind KindOf(const DeleteTenant&) { return EditKind::kDeleteTenant; }
+EditKind KindOf(const SetRetention&) { return EditKind::kSetRetention; }
+EditKind KindOf(const AcceptClock&) { return EditKind::kAcceptClock; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -315,6 +317,38 @@ Edit ReadTombstonesForgotten(ByteReader* in) {
   return edit;
 }
 
+// A duration, and the length of a selector of at least a byte.
+constexpr size_t kRuleBytesMin = 8 + 1 + 1;
+
+void WriteBody(ByteWriter* out, const SetRetention& edit) {
+  NEXUS_CHECK(edit.rules.size() <= kRulesOfRecordMax);
+  out->U32(edit.tenant.value);
+  out->I64(edit.clock_ns);
+  out->U32(static_cast<uint32_t>(edit.rules.size()));
+  for (const RetentionRule& rule : edit.rules) {
+    NEXUS_CHECK(!rule.selector.empty());
+    NEXUS_CHECK(rule.selector.size() <= catalog::kTombstoneSelectorBytesMax);
+    out->I64(rule.duration_ns);
+    out->LengthPrefixed(rule.selector);
+  }
+}
+Edit ReadSetRetention(ByteReader* in) {
+  SetRetention edit;
+  edit.tenant.value = in->U32();
+  edit.clock_ns = in->I64();
+  edit.rules.resize(ReadCount(in, kRuleBytesMin));
+  if (edit.rules.size() > kRulesOfRecordMax) in->Fail();
+  for (RetentionRule& rule : edit.rules) {
+    rule.duration_ns = in->I64();
+    rule.selector = in->LengthPrefixed(catalog::kTombstoneSelectorBytesMax);
+    if (rule.selector.empty()) in->Fail();
+  }
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const AcceptClock& edit) { out->I64(edit.clock_ns); }
+Edit ReadAcceptClock(ByteReader* in) { return AcceptClock{in->I64()}; }
+
 size_t DeletesIn(std::span<const Edit> edits) {
   return static_cast<size_t>(std::count_if(edits.begin(), edits.end(), [](const Edit& edit) {
     return std::holds_alternative<DeleteSamples>(edit);
@@ -357,6 +391,12 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kDeleteTenant:
       edit = ReadDeleteTenant(&in);
+      break;
+    case EditKind::kSetRetention:
+      edit = ReadSetRetention(&in);
+      break;
+    case EditKind::kAcceptClock:
+      edit = ReadAcceptClock(&in);
       break;
     default:
       return FailedPrecondition(

@@ -24,6 +24,7 @@
 #include "base/types.h"
 #include "catalog/records.h"
 #include "engine/format.h"
+#include "engine/retention_rule.h"
 
 namespace nexus::engine {
 
@@ -145,14 +146,31 @@ struct TombstonesForgotten {
   bool operator==(const TombstonesForgotten&) const = default;
 };
 
+// The tenant keeps samples by these rules from now on, and the retention clock is at least there.
+// Expects: the tenant exists.
+struct SetRetention {
+  TenantId tenant;
+  int64_t clock_ns = 0;
+  std::vector<RetentionRule> rules;
+  bool operator==(const SetRetention&) const = default;
+};
+
+// The retention clock of the database is at least there: time has passed, or somebody has said so.
+// Expects nothing; a clock that is further stays.
+struct AcceptClock {
+  int64_t clock_ns = 0;
+  bool operator==(const AcceptClock&) const = default;
+};
+
 using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
                           ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch,
-                          SetTenant, DeleteTenant>;
+                          SetTenant, DeleteTenant, SetRetention, AcceptClock>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes, settings within the bounds of catalog/records.h, at most
 // kDeletesOfRecordMax deletes, each with a selector of 1 to catalog::kTombstoneSelectorBytesMax
-// bytes and a range that is not empty.
+// bytes and a range that is not empty; of a retention at most kRulesOfRecordMax rules, each with a
+// selector of so many bytes.
 std::string EncodeEdits(std::span<const Edit> edits);
 StatusOr<std::vector<Edit>> DecodeEdits(Bytes body);
 

@@ -14,6 +14,7 @@
 #include "engine/delete_edits.h"
 #include "engine/image_files.h"
 #include "engine/layer_writer.h"
+#include "engine/retention_keeper.h"
 #include "io/file_util.h"
 #include "wal/folder_lock.h"
 
@@ -269,6 +270,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     std::vector<catalog::LayerRecord> layers;
     std::vector<catalog::ProducerRecord> producers;
     std::vector<catalog::TombstoneRecord> tombstones;
+    std::vector<catalog::Setting> settings;
   };
   auto load = [catalog = state_->catalog.get()]() -> StatusOr<Loaded> {
     NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
@@ -278,6 +280,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     NEXUS_ASSIGN_OR_RETURN(loaded.layers, reader.Layers());
     NEXUS_ASSIGN_OR_RETURN(loaded.producers, reader.Producers());
     NEXUS_ASSIGN_OR_RETURN(loaded.tombstones, reader.Tombstones());
+    NEXUS_ASSIGN_OR_RETURN(loaded.settings, reader.Settings());
     return loaded;
   };
   auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
@@ -312,6 +315,7 @@ io::Task<Status> Recovery::LoadCatalog() {
     if (branch != nullptr) branch->producers.Load(producer);
   }
   NEXUS_CO_RETURN_IF_ERROR(LoadTombstones(state_, std::move(loaded->tombstones)));
+  NEXUS_CO_RETURN_IF_ERROR(LoadRetention(state_, loaded->settings));
   state_->next_series_id = std::max(state_->next_series_id, state_->catalog->meta().next_series_id);
   state_->applied = state_->catalog->meta().applied;
   co_return OkStatus();

@@ -32,6 +32,7 @@
 #include "engine/producers.h"
 #include "engine/query_budget.h"
 #include "engine/quota.h"
+#include "engine/retention.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
@@ -117,6 +118,7 @@ struct TenantState {
   catalog::TenantRecord record;
   std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
   std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
+  std::shared_ptr<const RetentionRules> retention = std::make_shared<RetentionRules>();
   uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
   uint64_t series = 0;                // ids in `ids`
   TenantQuotas quotas;                // as the record's settings say
@@ -223,6 +225,7 @@ struct DatabaseState {
   uint64_t next_series_id = 1;
   uint64_t next_layer_sequence = 1;
   uint64_t layer_edits = 0;  // rises whenever that of a branch does
+  RetentionClock retention_clock;
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.

@@ -17,6 +17,7 @@
 #include "server/stats_figures.h"
 #include "server/wire_backup.h"
 #include "server/wire_branches.h"
+#include "server/wire_retention.h"
 #include "wal/log.h"
 
 namespace nexus::server {
@@ -264,6 +265,8 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleTenants(frame);
     case Opcode::kCardinality:
       return HandleCardinality(frame);
+    case Opcode::kRetention:
+      return HandleRetention(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -717,6 +720,38 @@ io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* se
     co_return;
   }
   session->Finish(Opcode::kDone, request_id, {});
+}
+
+void BinarySession::HandleRetention(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::Retention> asked = protocol::DecodeRetention(frame.body);
+  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+  StatusOr<Target*> target = TargetOf(frame.header.target);
+  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+  BeginRequest();
+  service_->Spawn(Retention(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
+}
+
+io::Task<void> BinarySession::Retention(BinarySession* session, Service* service, Ticket ticket,
+                                        uint64_t request_id, std::string tenant,
+                                        protocol::Retention asked) {
+  engine::DatabaseCore* core = service->core();
+  Status status;
+  if (asked.action == protocol::RetentionAction::kSet) {
+    status = co_await core->SetRetention(EngineRules(asked.rules), tenant);
+  } else if (asked.action == protocol::RetentionAction::kAcceptClock) {
+    status = co_await core->AcceptRetentionClock();
+  }
+  if (!ticket.alive()) co_return;
+  StatusOr<RetentionInfo> info = core->Retention(tenant);
+  if (status.ok()) status = info.status();
+  if (!status.ok()) {
+    session->FinishError(request_id, status);
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(WireRetention(*info), &body);
+  session->Finish(Opcode::kRetentionList, request_id, body);
 }
 
 void BinarySession::HandleCompact(const Frame& frame) {

@@ -24,6 +24,7 @@
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/tenants.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/write.h"
 #include "server/body_buffer.h"
 #include "server/query_job.h"
@@ -101,6 +102,10 @@ class BinarySession : public Session {
   void HandleCardinality(const protocol::Frame& frame);
   static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
                                     uint64_t request_id, std::string tenant, uint32_t top);
+  void HandleRetention(const protocol::Frame& frame);
+  static io::Task<void> Retention(BinarySession* session, Service* service, Ticket ticket,
+                                  uint64_t request_id, std::string tenant,
+                                  protocol::Retention asked);
   void HandleCompact(const protocol::Frame& frame);
   static io::Task<void> Compact(BinarySession* session, Service* service, Ticket ticket,
                                 uint64_t request_id);

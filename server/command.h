@@ -70,6 +70,7 @@ void AddCompactCommand(CLI::App* app, Invocation* invocation);
 // `nexus branch` and `nexus snapshot`.
 void AddBranchCommands(CLI::App* app, Invocation* invocation);
 void AddTenantCommand(CLI::App* app, Invocation* invocation);
+void AddRetentionCommand(CLI::App* app, Invocation* invocation);
 void AddDeleteCommand(CLI::App* app, Invocation* invocation);
 // `nexus backup` and `nexus restore`.
 void AddBackupCommands(CLI::App* app, Invocation* invocation);

@@ -26,6 +26,16 @@ std::string CompactionText(const Stats& stats) {
   return text;
 }
 
+std::string RetentionText(const Stats& stats) {
+  std::string text = "its clock stands at " + stats.retention_clock;
+  if (stats.retention_waits_seconds > 0) {
+    text += fmt::format(
+        "; the wall clock is {} days ahead, which waits for: nexus retention accept-clock",
+        stats.retention_waits_seconds / 86'400);
+  }
+  return text;
+}
+
 std::string StatsTable(const Stats& stats) {
   std::string out;
   auto row = [&](std::string_view name, std::string_view value) {
@@ -44,6 +54,7 @@ std::string StatsTable(const Stats& stats) {
                          stats.durable_lsn.value));
   row("memory", fmt::format("{} of samples not yet in layers", FormatBytes(stats.memtable_bytes)));
   row("compaction", CompactionText(stats));
+  if (!stats.retention_clock.empty()) row("retention", RetentionText(stats));
   row("opened", fmt::format("{} times", stats.open_count));
   row("I/O", stats.io_backend);
   if (!stats.io_fallback.empty()) row("I/O fallback", stats.io_fallback);

@@ -11,6 +11,7 @@
 #include "server/wire_cardinality.h"
 #include "server/wire_function.h"
 #include "server/wire_tenants.h"
+#include "server/wire_retention.h"
 
 namespace nexus::server {
 namespace {
@@ -78,6 +79,11 @@ class LocalTarget : public CommandTarget {
   StatusOr<CardinalityReport> Cardinality(uint32_t top) override {
     return opened_.database->Cardinality(tenant_, top);
   }
+  StatusOr<RetentionInfo> Retention() override { return opened_.database->Retention(tenant_); }
+  Status SetRetention(const std::vector<RetentionRule>& rules) override {
+    return opened_.database->SetRetention(rules, tenant_);
+  }
+  Status AcceptRetentionClock() override { return opened_.database->AcceptRetentionClock(); }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
   int exit_status() const override { return Finish(*opened_.database); }
@@ -198,6 +204,14 @@ class RemoteTarget : public CommandTarget {
     NEXUS_ASSIGN_OR_RETURN(auto reply, client_->Cardinality(top, scope_));
     return EngineCardinality(reply);
   }
+  StatusOr<RetentionInfo> Retention() override {
+    NEXUS_ASSIGN_OR_RETURN(auto list, client_->Retention(scope_));
+    return EngineRetention(list);
+  }
+  Status SetRetention(const std::vector<RetentionRule>& rules) override {
+    return client_->SetRetention(WireRules(rules), scope_);
+  }
+  Status AcceptRetentionClock() override { return client_->AcceptRetentionClock(scope_); }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }
   int exit_status() const override { return kExitDone; }

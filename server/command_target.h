@@ -49,6 +49,9 @@ class CommandTarget {
   virtual StatusOr<std::vector<TenantInfo>> Tenants() = 0;
   // Of the tenant of Where.
   virtual StatusOr<CardinalityReport> Cardinality(uint32_t top) = 0;
+  virtual StatusOr<RetentionInfo> Retention() = 0;
+  virtual Status SetRetention(const std::vector<RetentionRule>& rules) = 0;
+  virtual Status AcceptRetentionClock() = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

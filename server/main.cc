@@ -76,6 +76,7 @@ int Main(int argc, char** argv) {
   AddCompactCommand(&app, &invocation);
   AddBranchCommands(&app, &invocation);
   AddTenantCommand(&app, &invocation);
+  AddRetentionCommand(&app, &invocation);
   AddDeleteCommand(&app, &invocation);
   AddBackupCommands(&app, &invocation);
   AddScrubCommand(&app, &invocation);

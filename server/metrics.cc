@@ -132,6 +132,12 @@ void AddStorage(const Stats& stats, Page* page) {
   page->Gauge("nexus_layers", "Live layer files.", stats.layers);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);
   page->Gauge("nexus_layer_samples", "Samples in layers.", stats.layer_samples);
+  page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",
+                stats.layers_expired);
+  page->Gauge(
+      "nexus_retention_waits_seconds",
+      "How far the wall clock is ahead of the retention clock, if that waits to be accepted.",
+      stats.retention_waits_seconds);
   page->Gauge("nexus_catalog_bytes", "Catalog pages in use.", stats.catalog_bytes);
   page->Gauge("nexus_catalog_lsn", "The catalog holds everything below this log position.",
               stats.catalog_lsn.value);

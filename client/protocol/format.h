@@ -71,6 +71,7 @@ enum class Opcode : uint8_t {
   kDelete = 16,         // COUNT
   kBranches = 17,       // BRANCH_LIST, or DONE
   kTenants = 18,        // TENANT_LIST, or DONE
+  kRetention = 19,      // RETENTION_LIST
   kBackup = 20,         // PROGRESS*, BACKUP_REPLY
   kCardinality = 21,    // CARDINALITY_REPLY
 
@@ -86,6 +87,7 @@ enum class Opcode : uint8_t {
   kScrubReply = 73,
   kCount = 75,
   kBranchList = 76,
+  kRetentionList = 77,
   kTenantList = 78,
   kBackupReply = 79,
   kCardinalityReply = 80,

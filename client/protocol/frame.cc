@@ -60,6 +60,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kStrings:
     case Opcode::kStatsReply:
     case Opcode::kBranchList:
+    case Opcode::kRetention:
+    case Opcode::kRetentionList:
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
     case Opcode::kScrubReply:
@@ -118,6 +120,8 @@ const char* NameOf(Opcode opcode) {
       return "TENANTS";
     case Opcode::kCardinality:
       return "CARDINALITY";
+    case Opcode::kRetention:
+      return "RETENTION";
     default:
       return NameOfReply(opcode);
   }
@@ -157,6 +161,8 @@ const char* NameOfReply(Opcode opcode) {
       return "TENANT_LIST";
     case Opcode::kCardinalityReply:
       return "CARDINALITY_REPLY";
+    case Opcode::kRetentionList:
+      return "RETENTION_LIST";
     case Opcode::kError:
       return "ERROR";
     default:

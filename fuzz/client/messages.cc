@@ -15,6 +15,7 @@
 #include "client/protocol/cardinality.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
@@ -149,6 +150,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeCardinality, body);
     case Opcode::kCardinalityReply:
       return Fuzz(DecodeCardinalityReply, body);
+    case Opcode::kRetention:
+      return Fuzz(DecodeRetention, body);
+    case Opcode::kRetentionList:
+      return Fuzz(DecodeRetentionList, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

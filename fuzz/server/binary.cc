@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/cardinality.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/frame.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
@@ -166,6 +167,9 @@ bool ReadReply(const Frame& frame) {
       return true;
     case Opcode::kCardinalityReply:
       CheckReads(protocol::DecodeCardinalityReply(frame.body));
+      return true;
+    case Opcode::kRetentionList:
+      CheckReads(protocol::DecodeRetentionList(frame.body));
       return true;
     case Opcode::kScrubReply:
       CheckReads(protocol::DecodeScrubReply(frame.body));

@@ -23,6 +23,7 @@
 #include "client/protocol/backup.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/cardinality.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
@@ -297,6 +298,14 @@ std::map<std::string, Vector> Vectors() {
       {"cardinality", Of(kClient, Opcode::kCardinality, Cardinality{25}, DecodeCardinality)},
       {"cardinality_reply",
        Of(kServer, Opcode::kCardinalityReply, SomeCardinality(), DecodeCardinalityReply)},
+      {"retention",
+       Of(kClient, Opcode::kRetention,
+          Retention{RetentionAction::kSet, {{"{job=\"dev\"}", 604'800'000'000'000}, {"{}", 1}}},
+          DecodeRetention)},
+      {"retention_list",
+       Of(kServer, Opcode::kRetentionList,
+          RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
+          DecodeRetentionList)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"delete",

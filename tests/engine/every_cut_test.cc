@@ -226,6 +226,23 @@ const Script kDelete = {[](SmallDatabase* db) {
                           if (db->alive()) db->RunFor(kSettleNs);
                         }};
 
+// A layer that goes whole, one that is written again, and one in a snapshot that stays.
+const Script kExpire = {[](SmallDatabase* db) {
+                          PrepareOneSeries(db);
+                          db->Flush();
+                          db->CreateBranch("snap", "main", BranchKind::kSnapshot);
+                          db->Append(Places(1, 0, 10));
+                          db->Append(Places(0, SmallDatabase::kYoung, 3));
+                          db->Flush();
+                          db->RunFor(kSettleNs);
+                        },
+                        [](SmallDatabase* db) {
+                          db->KeepYoung();
+                          if (db->alive()) db->Compact();
+                          if (db->alive()) db->Append(Places(1, SmallDatabase::kYoung, 3));
+                          if (db->alive()) db->RunFor(kSettleNs);
+                        }};
+
 // `states` is what was visited when the protocol was as it is: fewer means that the walk has become
 // blind to something. Whoever changes a protocol puts the figure that is printed here.
 void ExpectStates(const Census& census, uint64_t states) {
@@ -299,6 +316,12 @@ TEST(EngineEveryCut, DeletePowerCut) {
 }
 TEST(EngineEveryCut, DeleteKill) {
   ExpectStates(Walk("delete", kDelete, CrashKind::kProcessKill, Weight::kLight), 201);
+}
+TEST(EngineEveryCut, ExpirePowerCut) {
+  ExpectStates(Walk("expire", kExpire, CrashKind::kPowerCut, Weight::kHeavy), 174);
+}
+TEST(EngineEveryCut, ExpireKill) {
+  ExpectStates(Walk("expire", kExpire, CrashKind::kProcessKill, Weight::kHeavy), 189);
 }
 TEST(EngineEveryCut, ClosePowerCut) {
   ExpectStates(Walk("close", kClose, CrashKind::kPowerCut, Weight::kLight), 162);

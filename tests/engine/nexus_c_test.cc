@@ -472,6 +472,25 @@ TEST_F(NexusCTest, ABackupIsMadeAndRestored) {
   std::filesystem::remove_all(original);
 }
 
+TEST_F(NexusCTest, RetentionIsSetAndTold) {
+  EXPECT_EQ(nexus_accept_retention_clock(db_, &error_), NEXUS_FAILED_PRECONDITION);
+  constexpr int64_t kDay = int64_t{86'400} * 1'000'000'000;
+  const nexus_retention_rule rules[] = {{Text("m"), 7 * kDay}, {Text("{}"), 400 * kDay}};
+  ASSERT_EQ(nexus_set_retention(db_, rules, 2, {}, &error_), NEXUS_OK);
+  const nexus_retention_rule shorter[] = {{Text("m"), 1}};
+  EXPECT_EQ(nexus_set_retention(db_, shorter, 1, {}, &error_), NEXUS_INVALID_ARGUMENT);
+  nexus_list* list;
+  ASSERT_EQ(nexus_retention(db_, {}, &list, &error_), NEXUS_OK);
+  const std::vector<std::string> texts = Take(list);
+  ASSERT_EQ(texts.size(), 3u);
+  EXPECT_EQ(texts[0].find("{\"head_window_ns\":10800000000000,\"clock_runs\":true,"), 0u)
+      << texts[0];
+  EXPECT_EQ(texts[1], "{\"selector\":\"m\",\"duration_ns\":604800000000000}");
+  EXPECT_EQ(nexus_accept_retention_clock(db_, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_set_retention(db_, nullptr, 0, {}, &error_), NEXUS_OK);
+  EXPECT_EQ(nexus_retention(db_, Text("nobody"), &list, &error_), NEXUS_NOT_FOUND);
+}
+
 TEST_F(NexusCTest, NullHandlesAreFreed) {
   nexus_batch_free(nullptr);
   nexus_cursor_free(nullptr);

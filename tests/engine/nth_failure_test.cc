@@ -104,6 +104,9 @@ class Calls {
   void Flush() {
     if (db->is_open()) Judge(db->Flush(), "flush");
   }
+  void KeepYoung() {
+    if (db->is_open()) Judge(db->KeepYoung(), "set retention");
+  }
   void Compact() {
     if (db->is_open()) Judge(db->Compact(), "compact");
   }
@@ -204,6 +207,13 @@ const std::vector<Scenario>& Scenarios() {
        }},
       {"Compact", 168, PrepareOld,
        [](Calls* calls) {
+         calls->Compact();
+         calls->Settle();
+         calls->Append(Places(0, 7, 10));
+       }},
+      {"Expire", 164, PrepareOld,
+       [](Calls* calls) {
+         calls->KeepYoung();
          calls->Compact();
          calls->Settle();
          calls->Append(Places(0, 7, 10));

@@ -256,6 +256,18 @@ std::optional<StatusOr<ProducerState>> SmallDatabase::OpenProducer(ProducerId pr
   return world_.TryRunTask(core_->OpenProducer(producer, epoch, "default", "main"));
 }
 
+std::optional<Status> SmallDatabase::KeepYoung() {
+  for (sim_test::Oracle* oracle : branches_.Writable()) {
+    for (uint32_t series = 0; series < kSeries; series++) oracle->Expire(series, kYoung);
+  }
+  // Half way to what is young, so that it does not matter what time it is.
+  const int64_t now = core_->Retention("default")->wall_ns;
+  const std::vector<RetentionRule> rules = {{"{}", now - kYoung / 2}};
+  auto set = world_.TryRunTask(core_->SetRetention(rules, "default"));
+  if (set.has_value() && set->ok()) promises_++;
+  return set;
+}
+
 std::optional<Status> SmallDatabase::Compact() {
   return world_.TryRunTask(core_->Compact(nullptr));
 }

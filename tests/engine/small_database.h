@@ -65,6 +65,9 @@ class SmallDatabase {
   // REQUIRES: it is there for sure.
   std::optional<Status> DeleteBranch(const std::string& name);
   const sim_test::BranchOracle& branches() const { return branches_; }
+  // Sets a retention by which every sample before kYoung is expired. What is lost of them from now on
+  // is no failure.
+  std::optional<Status> KeepYoung();
   // By hand: the compactor does nothing by itself here, unless options() say so.
   std::optional<Status> Compact();
   // Waits until every batch that was submitted is answered.
@@ -97,6 +100,7 @@ class SmallDatabase {
 
   static constexpr char kFolder[] = "/db";
   static constexpr uint32_t kSeries = 16;
+  static constexpr int64_t kYoung = 1'000'000'000'000'000'000;
 
  private:
   struct Request : CommitRequest {

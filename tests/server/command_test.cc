@@ -68,6 +68,10 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
                                                           {"branch", "create"},
                                                           {"branch", "list"},
                                                           {"branch", "delete"},
+                                                          {"retention"},
+                                                          {"retention", "list"},
+                                                          {"retention", "set"},
+                                                          {"retention", "accept-clock"},
                                                           {"snapshot"},
                                                           {"snapshot", "create"},
                                                           {"snapshot", "list"},
@@ -496,6 +500,54 @@ TEST_F(NexusCommand, DeleteTakesWhatItsDryRunCounts) {
   // Imported once more, the samples are there again: they were written later.
   ImportCpu();
   EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+}
+
+TEST_F(NexusCommand, RetentionIsSetToldAndCarriedOut) {
+  ImportCpu();
+  EXPECT_EQ(Done({"retention", "list", "--data", data_}), "no rules: everything is kept\n");
+  const std::string set = Done(
+      {"retention", "set", "cpu_usage{host=\"a\"}=7d", "{}=36500d", "--data", data_});
+  EXPECT_THAT(set, StartsWith("SELECTOR             KEPT FOR\n"
+                              "cpu_usage{host=\"a\"}  7d\n"
+                              "{}                   36500d\n"
+                              "the retention clock stands at 20"));
+  Done({"compact", "--data", data_});
+  Done({"flush", "--data", data_});
+  Done({"compact", "--data", data_});
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}),
+            "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"b\"},"
+            "\"samples\":[[1700000000000000000,10]]}\n");
+  EXPECT_THAT(Done({"stats", "--data", data_}), HasSubstr("retention          its clock stands at"));
+  EXPECT_THAT(Done({"retention", "list", "--data", data_, "--format", "json"}),
+              AllOf(StartsWith("{\"rules\":[{\"selector\":\"cpu_usage{host=\\\"a\\\"}\","
+                               "\"duration_ns\":604800000000000},"),
+                    HasSubstr("\"head_window_ns\":10800000000000,\"clock_runs\":true,")));
+  EXPECT_THAT(Done({"retention", "set", "--none", "--data", data_}),
+              StartsWith("no rules: everything is kept\nthe retention clock stands at 20"));
+  EXPECT_THAT(Done({"retention", "accept-clock", "--data", data_}), StartsWith("no rules"));
+}
+
+TEST_F(NexusCommand, RetentionRefusesWhatCannotBe) {
+  ImportCpu();
+  Done({"retention", "set", "{}=36500d", "--data", data_});
+  const std::string before = Done({"retention", "list", "--data", data_, "--format", "json"});
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"{}"},
+                                                {"{}=soon"},
+                                                {"{}=1h"},
+                                                {"up{=7d"},
+                                                {"up=7d", "up=8d"},
+                                                {"{}=7d", "up=8d"},
+                                                {"{}=7d", "--none"},
+                                                {},
+                                                {"{}=7d", "--tenant", "nobody"}}) {
+    std::vector<std::string> command = {"retention", "set", "--data", data_};
+    command.insert(command.end(), wrong.begin(), wrong.end());
+    Result refused = Nexus(command);
+    EXPECT_EQ(refused.exit, kUsage) << (wrong.empty() ? "no rule" : wrong[0]);
+    EXPECT_THAT(refused.error, StartsWith("nexus: "));
+  }
+  const std::string rules = before.substr(0, before.find("clock_ns"));
+  EXPECT_THAT(Done({"retention", "list", "--data", data_, "--format", "json"}), StartsWith(rules));
 }
 
 TEST_F(NexusCommand, DeleteOfEverythingMustBeSaid) {

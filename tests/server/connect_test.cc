@@ -156,6 +156,13 @@ TEST_F(ConnectTest, ServerAnswersWhatItsFolderAnswersByteForByte) {
       {"query", "disk_free", "--as-of", "other"},
       {"branch", "create", "other"},
       {"branch", "delete", "before"},
+      {"retention", "list"},
+      {"retention", "set", "{}=1h"},
+      {"retention", "set", "cpu{=8d"},
+      {"retention", "set", "cpu=8d", "cpu=9d"},
+      {"retention", "set"},
+      {"retention", "accept-clock"},
+      {"retention", "list", "--tenant", "nobody"},
       {"flush"},
       {"snapshot", "delete", "before"},
       {"branch", "delete", "other"},
@@ -420,6 +427,17 @@ TEST_F(ConnectTest, DeleteOfARunningServerIsVisibleAtOnceAndLasts) {
   EXPECT_EQ(wrong.exit, kUsage) << wrong.error;
   StopServing();
   EXPECT_EQ(Done({"query", "--data", data_, "{}", "--format", "json"}), "");
+}
+
+TEST_F(ConnectTest, RetentionOfARunningServerIsSetAndLasts) {
+  Serve();
+  const Result set = Connected({"retention", "set", "cpu{host=\"a\"}=7d", "{}=400d"});
+  EXPECT_EQ(set.exit, kDone) << set.error;
+  EXPECT_THAT(set.out, HasSubstr("cpu{host=\"a\"}  7d\n{}             400d\nthe retention clock"));
+  EXPECT_THAT(Connected({"stats"}).out, HasSubstr("retention          its clock stands at 20"));
+  EXPECT_EQ(Connected({"retention", "accept-clock"}).exit, kDone);
+  StopServing();
+  EXPECT_THAT(Done({"retention", "list", "--data", data_}), HasSubstr("cpu{host=\"a\"}  7d\n"));
 }
 
 TEST_F(ConnectTest, ScrubOfARunningServerTellsWhatIsSoundAndWhatIsNot) {

@@ -25,6 +25,14 @@ bool BranchOracle::IsSnapshot(const std::string& name) const {
   return branches_.at(name).kind == BranchKind::kSnapshot;
 }
 
+std::vector<Oracle*> BranchOracle::Writable() const {
+  std::vector<Oracle*> oracles;
+  for (const auto& [name, branch] : branches_) {
+    if (branch.kind == BranchKind::kBranch) oracles.push_back(branch.oracle.get());
+  }
+  return oracles;
+}
+
 std::vector<std::string> BranchOracle::Names() const {
   std::vector<std::string> names;
   for (const auto& [name, branch] : branches_) {

@@ -28,6 +28,8 @@ class BranchOracle {
   // Null if there is none of this name, for sure. It outlives the branch.
   std::shared_ptr<Oracle> Find(const std::string& name) const;
   bool IsSnapshot(const std::string& name) const;
+  // Every one that may be there and is no snapshot.
+  std::vector<Oracle*> Writable() const;
   // Those that are there for sure, main among them.
   std::vector<std::string> Names() const;
 

@@ -63,6 +63,15 @@ uint64_t Oracle::SubmitDelete(const Region& region) {
   return deletes_.back();
 }
 
+void Oracle::Expire(uint32_t series, int64_t before) {
+  auto [found, added] = expired_.emplace(series, before);
+  if (!added) found->second = std::max(found->second, before);
+}
+
+void Oracle::ExpireAs(const Oracle& other) {
+  for (const auto& [series, before] : other.expired_) Expire(series, before);
+}
+
 void Oracle::Acknowledged(uint64_t batch) {
   batches_[batch].fate = Fate::kAcknowledged;
   batches_[batch].acknowledged_at = ++acknowledgements_;
@@ -201,7 +210,7 @@ std::optional<std::string> Oracle::Check(const Query& query,
       found.erase(hit);
     }
     if (!shown.has_value()) {
-      WeighNothing(place, writes, query, &evidence);
+      if (!IsExpired(place)) WeighNothing(place, writes, query, &evidence);
       continue;
     }
     WeighDeletes(place, shown->batch, &evidence);

@@ -10,6 +10,8 @@
 // tells that a delete behind it is there, and a place that shows a batch tells that no delete
 // behind it is. So the rules hold for deletes as for batches.
 //
+// A place whose retention is over may show nothing at any time; it never shows an older write.
+//
 // Rules (TESTING section 4): (1) an acknowledged batch is there; (2) nothing is there that was not
 // submitted; (3) a batch is there whole or not at all; (4) the first observation that decides about
 // an in-doubt batch decides for ever - also over the next power cut; (5) a crash takes a suffix of
@@ -84,6 +86,12 @@ class Oracle {
   // A life of the database is over; what follows is not ordered behind what it took.
   void EndLife() { life_++; }
 
+  // From now on what was written to the series below this time may be absent: its retention is
+  // over. What is absent there tells nothing; what is shown there must be right.
+  void Expire(uint32_t series, int64_t before);
+  // Likewise all that may be absent from the other.
+  void ExpireAs(const Oracle& other);
+
   // Everything that a query over `series` within [first, last] returned, checked against the rules;
   // it began when the batches below `submitted_before` were submitted and those of
   // `acknowledged_before` ones acknowledged. Returns what is wrong, or nothing.
@@ -140,6 +148,10 @@ class Oracle {
     std::optional<Place> absent;
   };
 
+  bool IsExpired(const Place& place) const {
+    auto found = expired_.find(place.series);
+    return found != expired_.end() && place.timestamp < found->second;
+  }
   bool MustBePresent(const Batch& batch, const Query& query) const;
   bool MayBePresent(const Batch& batch) const {
     return batch.fate != Fate::kRefused && batch.fate != Fate::kAbsent;
@@ -159,6 +171,7 @@ class Oracle {
   std::vector<uint64_t> deletes_;               // numbers of batches, ascending
   std::map<Place, std::vector<Write>> writes_;  // in submission order
   std::unordered_map<uint64_t, Write> by_value_;
+  std::map<uint32_t, int64_t> expired_;  // by series, below what time
   uint64_t life_ = 1;
   std::optional<std::string> contradiction_;  // an outcome that what was seen before forbids
   uint64_t acknowledgements_ = 0;

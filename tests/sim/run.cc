@@ -22,6 +22,7 @@
 #include "tests/sim/clients.h"
 #include "tests/sim/life.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/retention_model.h"
 #include "tests/sim/workload.h"
 
 namespace nexus::sim_test {
@@ -117,6 +118,11 @@ class Run {
   void DoBranchDelete(const Op& op);
   // Of the series that the selector chooses, which are those of the region.
   void SendDelete(const Region& region, std::string selector, const std::string& branch);
+  void DoRetention(const Op& op);
+  void DoAcceptClock();
+  void ObserveRetention(RetentionModel::Since since);
+  void ExpireInOracles();
+  void CheckExpiredAreGone(int64_t clock_ns);
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
   void DoTenant(int64_t number);
@@ -142,6 +148,7 @@ class Run {
   Options tuned_;
   BranchOracle branches_;
   Oracle& oracle_;  // of main
+  RetentionModel retention_;
   RunResult result_;
   Backups backups_;
   std::unique_ptr<Clients> clients_;
@@ -185,6 +192,7 @@ constexpr const char* kBuckets[] = {"operations",
                                     "tenants created",
                                     "branches made",
                                     "snapshots made",
+                                    "retentions set",
                                     "branches deleted",
                                     "appends to branches",
                                     "queries of branches",
@@ -339,7 +347,10 @@ void Run::OpenSurely(const std::vector<int64_t>& nested) {
       world_.disk().SetCapacity(sim::Options().capacity_bytes);
     }
     const Opened opened = TryOpen(std::nullopt);
-    if (opened == Opened::kYes) break;
+    if (opened == Opened::kYes) {
+      ObserveRetention(RetentionModel::Since::kOpened);
+      break;
+    }
     Count("openings that faults spoilt");
     if (i >= kFaultyOpenings) Fail("the database does not open after the faults have stopped");
     EndLife();
@@ -509,8 +520,12 @@ void Run::MakeBranch(const std::string& name, BranchKind kind, int64_t from) {
   if (branches_.Find(name) != nullptr) return;
   const std::string parent = BranchNumber(from, Which::kAny);
   branches_.Creating(name, kind, parent);
+  const std::shared_ptr<Oracle> oracle_of_parent = branches_.Find(parent);
   auto made = world_.TryRunTask(life_->core()->CreateBranch(name, kind, parent, "default"));
   NEXUS_CHECK(made.has_value());
+  // What expired up to now a snapshot may lack; what expires later it has.
+  ExpireInOracles();
+  branches_.Find(name)->ExpireAs(*oracle_of_parent);
   if (absl::IsNotFound(*made) || absl::IsAlreadyExists(*made)) {
     return Fail(fmt::format("rule 1: {}", FromAbsl(made->message())));
   }
@@ -555,15 +570,6 @@ void Run::CheckBranches() {
   }
 }
 
-std::string SelectorOf(uint32_t first, uint32_t last) {
-  if (last > kFirstFresh) return "metric";
-  std::string choice;
-  for (uint32_t series = first; series <= last; series++) {
-    choice += (choice.empty() ? "" : "|") + SeriesText(series);
-  }
-  return fmt::format("metric{{series=~\"{}\"}}", choice);
-}
-
 Region RegionOf(int64_t series, int64_t more, int64_t from, int64_t length) {
   Region region;
   region.series_first = static_cast<uint32_t>(series);
@@ -582,10 +588,10 @@ void Run::DoDelete(const Op& op) {
     region.series_first = kFirstFresh;
     region.series_last = kFirstFresh + kFreshSeries - 1;
   }
-  SendDelete(region,
-             fresh != 0 ? "metric{series=~\"01.*\"}"
-                        : SelectorOf(region.series_first, region.series_last),
-             "main");
+  SendDelete(
+      region,
+      fresh != 0 ? "metric{series=~\"01.*\"}" : SelectorOf(region.series_first, region.series_last),
+      "main");
 }
 
 void Run::DoBranchDelete(const Op& op) {
@@ -618,6 +624,70 @@ void Run::SendDelete(const Region& region, std::string selector, const std::stri
   world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
 }
 
+// What is asked of the database, and what the model makes of it. Durations are such that places
+// below the cuts, which are near the epoch, are too old now.
+void Run::DoRetention(const Op& op) {
+  if (!scenario_.retention()) return;
+  const auto [form, series, more, cut, other] = op.arguments;
+  StatusOr<RetentionInfo> info = life_->core()->Retention("default");
+  if (!info.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(info.status().message())));
+  const int64_t now = info->clock_runs ? info->clock_ns : info->wall_ns;
+  const Region region = RegionOf(series, more, 0, 0);
+  ModelRules rules =
+      MakeRules(form, region, now - cut * kSecondNs, now - other * kSecondNs);
+  std::vector<RetentionRule> asked;
+  for (const ModelRule& rule : rules) asked.push_back(rule.rule);
+  ExpireInOracles();
+  retention_.Setting(std::move(rules));
+  const bool starts = !info->clock_runs;
+  auto set = world_.TryRunTask(life_->core()->SetRetention(std::move(asked), "default"));
+  NEXUS_CHECK(set.has_value());
+  if (!absl::IsUnavailable(*set)) retention_.Set(set->ok());
+  if (set->ok()) Count("retentions set");
+  ObserveRetention(starts ? RetentionModel::Since::kAccepted : RetentionModel::Since::kRunning);
+}
+
+void Run::DoAcceptClock() {
+  if (!scenario_.retention() || !retention_.clock_runs()) return;
+  auto accepted = world_.TryRunTask(life_->core()->AcceptRetentionClock());
+  NEXUS_CHECK(accepted.has_value());
+  ObserveRetention(RetentionModel::Since::kAccepted);
+}
+
+void Run::ObserveRetention(RetentionModel::Since since) {
+  StatusOr<RetentionInfo> info = life_->core()->Retention("default");
+  if (!info.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(info.status().message())));
+  auto wrong = retention_.Observe(*info, life_->core()->state()->retention_clock.applied_ns(),
+                                  world_.now_ns(), since, Has(Fault::kClockJump));
+  if (wrong.has_value()) Fail(std::move(*wrong));
+}
+
+void Run::ExpireInOracles() {
+  if (!retention_.clock_runs()) return;
+  for (Oracle* oracle : branches_.Writable()) retention_.Expire(oracle, world_.now_ns());
+}
+
+// Rule 12: after a flush and a compaction by hand nothing is left that was expired before.
+void Run::CheckExpiredAreGone(int64_t clock_ns) {
+  if (failed() || !retention_.clock_runs()) return;
+  for (uint32_t series = 0; series < kSeries; series++) {
+    const std::optional<int64_t> gone_below = retention_.GoneBelow(series, clock_ns);
+    if (!gone_below.has_value()) continue;
+    auto view = life_->core()->View("default", "main");
+    NEXUS_CHECK(view.ok());
+    SelectQuery select;
+    select.selector = SelectorOf(series, series);
+    select.range = {INT64_MIN, *gone_below - 1};
+    auto cursor = engine::MakeSelectCursor(std::move(*view), select);
+    SeriesChunk chunk;
+    StatusOr<bool> more = cursor.ok() ? (*cursor)->Next(&chunk) : cursor.status();
+    if (!more.ok()) return Fail(fmt::format("query failed: {}", FromAbsl(more.status().message())));
+    if (!*more) continue;
+    return Fail(fmt::format("rule 12: series {} has a sample at {}, though {} and later is kept",
+                            series, chunk.timestamps[0], *gone_below));
+  }
+}
+
 void Run::DoClientAppend(const Op& op) {
   if (clients_->count() == 0) return;
   const int64_t client = op.arguments[0] % clients_->count();
@@ -632,6 +702,7 @@ void Run::DoClientAppend(const Op& op) {
 
 void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std::string& branch) {
   const std::shared_ptr<Oracle> oracle = branches_.Find(branch);
+  ExpireInOracles();
   query.acknowledged_at_start = oracle->acknowledgements();
   auto failure = [&](const Status& status) {
     if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
@@ -714,6 +785,7 @@ void Run::CheckTenants() {
 void Run::CheckAll(std::string_view when) {
   if (failed()) return;
   Trace(fmt::format("== check {}", when));
+  ObserveRetention(RetentionModel::Since::kRunning);
   CheckTenants();
   CheckBranches();
   CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
@@ -829,6 +901,10 @@ void Run::Operate(const Op& op) {
       return DoBranchQuery(op);
     case OpKind::kBackup:
       return DoBackup(op);
+    case OpKind::kRetention:
+      return DoRetention(op);
+    case OpKind::kAcceptClock:
+      return DoAcceptClock();
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");
@@ -868,9 +944,12 @@ void Run::Calm() {
   CheckAll("after the last flush");
   CheckFiles("after the last flush");
   if (failed()) return;
+  StatusOr<RetentionInfo> info = life_->core()->Retention("default");
+  NEXUS_CHECK(info.ok());
   Status compacted = world_.RunTask(life_->core()->Compact(nullptr));
   if (!compacted.ok()) Fail(fmt::format("compaction failed: {}", FromAbsl(compacted.message())));
   CheckAll("after the last compaction");
+  CheckExpiredAreGone(info->clock_ns);
   CheckFiles("after the last compaction");
   CheckGarbage();
   if (!failed()) Restart({OpKind::kClose, {}});
@@ -902,6 +981,7 @@ void Run::Damage() {
       Fail(fmt::format("open failed: {}", FromAbsl(opened->message())));
     return;
   }
+  ObserveRetention(RetentionModel::Since::kOpened);
   for (uint32_t series = 0; series < kSeries && !failed(); series++) {
     CheckRange({series, series, INT64_MIN, INT64_MAX, 0}, 0, /*damaged=*/true);
   }

@@ -64,6 +64,7 @@ const std::vector<Tunable>& Tunables() {
          o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
        }},
       {"clients", {0, 1, 2, 3}, nullptr},
+      {"retention", {0, 1}, nullptr},
   };
   return *tunables;
 }
@@ -82,15 +83,15 @@ struct Share {
   uint64_t weight;
 };
 constexpr Share kShares[] = {
-    {OpKind::kAppend, 210}, {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
-    {OpKind::kFlush, 25},   {OpKind::kSync, 10},          {OpKind::kTenant, 4},
-    {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
-    {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
-    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
-    {OpKind::kCompact, 6},  {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
-    {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40}, {OpKind::kBranchQuery, 15},
-    {OpKind::kDelete, 12},        {OpKind::kBranchDelete, 5},
-    {OpKind::kBackup, 4}};
+    {OpKind::kAppend, 210},   {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
+    {OpKind::kFlush, 25},     {OpKind::kSync, 10},          {OpKind::kTenant, 4},
+    {OpKind::kWait, 90},      {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
+    {OpKind::kClose, 3},      {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
+    {OpKind::kFreeDisk, 6},   {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
+    {OpKind::kCompact, 6},    {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
+    {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
+    {OpKind::kDelete, 12},    {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -107,6 +108,12 @@ OpKind DrawKind(sim::Rng* rng) {
 // are power cuts.
 int64_t DrawNested(sim::Rng* rng) {
   return rng->Below(3) == 0 ? static_cast<int64_t>(1 + rng->Below(2 * kRecoverySteps)) : 0;
+}
+
+// Mostly the older third of the places expires.
+int64_t DrawCut(sim::Rng* rng) {
+  const int64_t most = rng->Below(4) == 0 ? kTimestamps : kTimestamps / 3;
+  return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(most)));
 }
 
 Op DrawOp(sim::Rng* rng) {
@@ -180,6 +187,10 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBackup:
       a = {below(2)};
       break;
+    case OpKind::kRetention:
+      a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
+      break;
+    case OpKind::kAcceptClock:
     case OpKind::kFlush:
     case OpKind::kSync:
     case OpKind::kFreeDisk:
@@ -195,6 +206,11 @@ Op DrawOp(sim::Rng* rng) {
 int64_t Scenario::clients() const {
   auto found = tunables.find("clients");
   return found == tunables.end() ? 0 : std::clamp<int64_t>(found->second, 0, kClientsMax);
+}
+
+bool Scenario::retention() const {
+  auto found = tunables.find("retention");
+  return found != tunables.end() && found->second != 0;
 }
 
 Scenario MakeScenario(uint64_t seed, uint64_t operations) {

@@ -52,6 +52,8 @@ enum class OpKind : uint8_t {
   kBranchQuery,   // of a branch or snapshot
   kDelete,        // of the embedded writer's series
   kBranchDelete,  // of a branch
+  kRetention,     // sets rules
+  kAcceptClock,   // of retention
   kBackup,        // of the whole, while no fault hits; a compaction beside it
 };
 inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBackup) + 1;
@@ -71,6 +73,13 @@ inline constexpr int64_t kScatter = 2;  // here and there
 inline constexpr int64_t kFresh = 3;    // series that are new, or were new a while ago
 inline constexpr int64_t kForms = 4;
 
+// Of a retention: what its rules choose.
+inline constexpr int64_t kKeepEverything = 0;  // there are none
+inline constexpr int64_t kRuleForAll = 1;      // one for every series
+inline constexpr int64_t kRuleForSome = 2;     // one for a few series
+inline constexpr int64_t kTwoRules = 3;        // that one, then one for every series
+inline constexpr int64_t kRetentionForms = 4;
+
 // Of a delete: its length if it has no ends.
 inline constexpr int64_t kAllOfTime = -1;
 
@@ -85,6 +94,9 @@ struct Scenario {
   std::vector<Op> ops;
 
   int64_t clients() const;
+  // Whether samples expire: a place that has expired once is not judged any more, so most runs go
+  // without.
+  bool retention() const;
 };
 
 // What a seed stands for.

@@ -40,6 +40,8 @@ const OpForm& FormOf(OpKind kind) {
       {"branch_query", {"which", "series", "more", "from", "pause"}},
       {"delete", {"series", "more", "from", "length", "fresh"}},
       {"branch_delete", {"which", "series", "more", "from", "length"}},
+      {"retention", {"form", "series", "more", "cut", "other"}},
+      {"accept_clock", {}},
       {"backup", {"compaction"}},
   };
   return (*forms)[static_cast<size_t>(kind)];

@@ -39,6 +39,16 @@ inline constexpr uint64_t kRecoverySteps = 400;
 
 inline std::string SeriesText(uint32_t series) { return fmt::format("{:04}", series); }
 
+// Of the series of these numbers; beyond the fresh ones, of all.
+inline std::string SelectorOf(uint32_t first, uint32_t last) {
+  if (last > kFirstFresh) return "metric";
+  std::string choice;
+  for (uint32_t series = first; series <= last; series++) {
+    choice += (choice.empty() ? "" : "|") + SeriesText(series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", choice);
+}
+
 inline std::string CanonicalOf(uint32_t series) {
   StatusOr<Labels> labels = Labels::Make("metric", {{"series", SeriesText(series)}});
   NEXUS_CHECK(labels.ok());
