@@ -66,12 +66,21 @@ Status Backups::Restore(const std::string& source, const std::string& directory,
       world_->RunTask(engine::RestoreBackup(world_->environment(), restore, std::move(hooks)));
   NEXUS_RETURN_IF_ERROR(restored.status());
   restored_++;
-  return Open(directory, tuned);
+  NEXUS_RETURN_IF_ERROR(Open(directory, tuned));
+  return KeepEverything();
+}
+
+// Before any compaction.
+Status Backups::KeepEverything() {
+  NEXUS_ASSIGN_OR_RETURN(const RetentionInfo info, core_->Retention("default"));
+  if (info.rules.empty()) return OkStatus();
+  return world_->RunTask(core_->SetRetention({}, "default"));
 }
 
 Status Backups::Open(const std::string& directory, const Options& tuned) {
   Options options = tuned;
   options.directory = directory;
+  options.compaction = false;
   engine::CatalogHooks hooks;
   hooks.directory = world_->ScratchDirectory() + directory;
   auto opened = world_->RunTask(

@@ -5,6 +5,7 @@
 // the embedded writer's series are looked at; clients write on while a backup is made. The last one
 // is restored at the end of the run, beside the database, and written to; that is backed up and
 // restored again: what is written to a restored database wins over what was restored, each time.
+// Retention ends with the backup: the restored databases keep everything.
 // Threading: one thread.
 
 #ifndef NEXUS_TESTS_SIM_BACKUPS_H_
@@ -33,12 +34,15 @@ class Backups {
   // no crash is scheduled.
   std::optional<std::string> Judge(const Options& tuned);
 
+  // That of the last backup; null if there is none.
+  Oracle* oracle() { return oracle_.get(); }
   uint64_t made() const { return made_; }
   uint64_t restored() const { return restored_; }
 
  private:
   Status Restore(const std::string& source, const std::string& directory, const Options& tuned);
   Status Open(const std::string& directory, const Options& tuned);
+  Status KeepEverything();
   Status Close();
   std::optional<std::string> CheckAll();
   Status WriteOver();

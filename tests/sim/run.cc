@@ -761,7 +761,11 @@ void Run::DoTenant(int64_t number) {
 void Run::DoBackup(const Op& op) {
   SetFaults(false);
   if (op.arguments[0] != 0) life_->CompactInBackground();
+  ExpireInOracles();
   const Status made = backups_.Make(life_->core(), oracle_);
+  if (made.ok() && retention_.clock_runs()) {
+    retention_.Expire(backups_.oracle(), world_.now_ns());
+  }
   const bool by_fault = IsByFault(FromAbsl(made.message())) || absl::IsUnavailable(made) ||
                         absl::IsResourceExhausted(made) || life_->log_failed();
   if (!made.ok() && !by_fault) Fail(fmt::format("backup: {}", FromAbsl(made.message())));
