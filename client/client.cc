@@ -209,6 +209,7 @@ StatusOr<protocol::Count> Client::Delete(const DeleteRequest& request) {
   Sync();
   protocol::Delete asked;
   asked.dry_run = request.dry_run;
+  asked.everywhere = request.everywhere;
   asked.deadline_ms = DeadlineMs(request.scope);
   asked.range = request.range;
   asked.selector = request.selector;

@@ -163,6 +163,7 @@ struct DeleteRequest {
   TimeRange range;       // closed
   Scope scope;
   bool dry_run = false;
+  bool everywhere = false;  // in every branch and snapshot of the scope's tenant
 };
 
 struct ServerInfo {

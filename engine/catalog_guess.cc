@@ -250,7 +250,7 @@ class Guesser {
   std::set<catalog::LayerKey> files_;           // that are here
   std::map<uint32_t, uint64_t> seeds_;          // by tenant
   std::map<BranchNumbers, Lsn> sealed_;
-  std::set<uint32_t> tenants_;  // that no edit of the log makes
+  std::set<uint32_t> tenants_;                // that no edit of the log makes
   std::map<uint32_t, uint32_t> next_branch_;  // above those that no edit of the log makes
   size_t invented_ = 0;
 };

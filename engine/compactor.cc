@@ -185,14 +185,15 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
 namespace {
 
 // A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
-// doing it for both would only take room. One that deletes has content of its own.
+// doing it for both would only take room. One in which something was deleted since has content of
+// its own.
 bool IsCompacted(const BranchState& branch) {
-  if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
   const Tombstones& deletes = *branch.tombstones;
   const bool deletes_itself = std::any_of(
       deletes.begin(), deletes.end(),
       [&](const auto& tombstone) { return tombstone->order().lsn > branch.record.created; });
   if (deletes_itself) return true;
+  if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
   auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
   return std::any_of(branch.layers.begin(), branch.layers.end(), is_own);
 }

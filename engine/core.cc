@@ -3,6 +3,8 @@
 #include "engine/core.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -169,9 +171,35 @@ io::Task<Status> DatabaseCore::SetRetention(std::vector<RetentionRule> rules, st
   co_return co_await retention_keeper_.Set(found.tenant, std::move(rules));
 }
 
+// A branch that is made meanwhile may be of one that was not come to yet, so the list is looked at
+// until it has nothing new.
 io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
-  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found,
-                            state_.published.FindWritable(request.tenant, request.branch));
+  if (!request.everywhere) co_return co_await DeleteOf(std::move(request));
+  DeleteResult all;
+  std::set<std::string> done;
+  for (bool found_new = true; found_new;) {
+    found_new = false;
+    auto branches = co_await Branches(request.tenant);
+    NEXUS_CO_RETURN_IF_ERROR(branches.status());
+    for (const BranchInfo& branch : *branches) {
+      if (!done.insert(branch.name).second) continue;
+      found_new = true;
+      request.branch = branch.name;
+      StatusOr<DeleteResult> result = co_await DeleteOf(request);
+      if (absl::IsNotFound(result.status())) continue;
+      NEXUS_CO_RETURN_IF_ERROR(result.status());
+      all.series = std::max(all.series, result->series);
+      all.samples += result->samples;
+      all.series_with_samples = std::max(all.series_with_samples, result->series_with_samples);
+    }
+  }
+  co_return all;
+}
+
+io::Task<StatusOr<DeleteResult>> DatabaseCore::DeleteOf(DeleteRequest request) {
+  auto target = request.everywhere ? state_.published.Find(request.tenant, request.branch)
+                                   : state_.published.FindWritable(request.tenant, request.branch);
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, std::move(target));
   const DeleteRequest* asked = &request;
   auto count = [this, asked]() -> StatusOr<DeleteResult> {
     NEXUS_RETURN_IF_ERROR(CheckDelete(asked->selector, asked->range));

@@ -91,6 +91,8 @@ class DatabaseCore {
   // Counts on a worker, then deletes unless it is a dry run. What was submitted before this call is
   // before it in the log.
   io::Task<StatusOr<DeleteResult>> Delete(DeleteRequest request);
+  // Deletes in one branch or, if `everywhere`, snapshot.
+  io::Task<StatusOr<DeleteResult>> DeleteOf(DeleteRequest request);
   // Its second part alone. OK: it is durable and visible. REQUIRES: CheckDelete is OK.
   io::Task<Status> CommitDelete(DeleteSamples edit);
   io::Task<StatusOr<ProducerState>> OpenProducer(ProducerId producer, uint64_t epoch,

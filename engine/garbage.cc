@@ -38,8 +38,8 @@ Layers LiveLayersOf(const TenantState& tenant) {
 StatusOr<Layers> OpenGarbage(const DatabaseState& state, const std::set<std::string>& file_names) {
   Layers layers;
   for (const std::string& name : file_names) {
-    auto file = io::OpenFileBlocking(state.environment->disk(),
-                                     io::JoinPath(state.folder.layers, name));
+    auto file =
+        io::OpenFileBlocking(state.environment->disk(), io::JoinPath(state.folder.layers, name));
     if (absl::IsNotFound(file.status())) continue;
     NEXUS_RETURN_IF_ERROR(file.status());
     layer::LayerExpectation expected;

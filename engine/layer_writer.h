@@ -44,8 +44,8 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 
 // Opens a layer that the catalog lists, to be read through `cache` if that is not null. The file
 // names the branch that its samples were written to, which may be another than the record's: the
-// layer is shared. Blocks; any thread but the loop's. Errors: DataLoss (missing, damaged), and those
-// of the file system.
+// layer is shared. Blocks; any thread but the loop's. Errors: DataLoss (missing, damaged), and
+// those of the file system.
 StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
     const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache);
 

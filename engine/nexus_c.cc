@@ -248,6 +248,7 @@ int32_t nexus_delete(nexus_db* db, const nexus_delete_request* given, nexus_dele
     request.tenant = TenantOf(full.tenant);
     request.branch = BranchOf(full.branch);
     request.dry_run = full.dry_run != 0;
+    request.everywhere = full.everywhere != 0;
     NEXUS_ASSIGN_OR_RETURN(nexus::DeleteResult done, db->database->Delete(request));
     if (result != nullptr) *result = {done.series, done.samples, done.series_with_samples};
     return nexus::OkStatus();

@@ -232,7 +232,8 @@ typedef struct nexus_delete_request {
   int64_t last;
   nexus_text tenant;
   nexus_text branch;
-  int32_t dry_run;  // not 0: counts, and deletes nothing
+  int32_t dry_run;     // not 0: counts, and deletes nothing
+  int32_t everywhere;  // not 0: of every branch and snapshot of the tenant
 } nexus_delete_request;
 
 typedef struct nexus_delete_result {

@@ -165,9 +165,9 @@ int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, ne
                             int64_t* timestamp, double* value, nexus_error* error) {
   bool found = false;
   int32_t code = Guarded(error, [&]() -> Status {
-    NEXUS_ASSIGN_OR_RETURN(std::optional<nexus::Sample> sample,
-                           db->database->Latest(nexus::SeriesId{series}, TenantOf(tenant),
-                                                BranchOf(branch)));
+    NEXUS_ASSIGN_OR_RETURN(
+        std::optional<nexus::Sample> sample,
+        db->database->Latest(nexus::SeriesId{series}, TenantOf(tenant), BranchOf(branch)));
     found = sample.has_value();
     if (!found) return nexus::OkStatus();
     *timestamp = sample->timestamp;

@@ -53,13 +53,17 @@ struct DeleteRequest {
   TimeRange range;       // closed
   std::string tenant = "default";
   std::string branch = "main";
+  // Of every branch and snapshot of the tenant, whatever `branch` says: nothing of it is left once
+  // they are compacted.
+  bool everywhere = false;
   bool dry_run = false;  // counts, and deletes nothing
   QueryLimits limits;    // of the counting
 };
 
 struct DeleteResult {
   uint64_t series = 0;  // that the selector chooses
-  // Of a dry run: what would go, and of how many series.
+  // Of a dry run: what would go, and of how many series; everywhere, of all branches together, and
+  // of the one that has most.
   uint64_t samples = 0;
   uint64_t series_with_samples = 0;
 };

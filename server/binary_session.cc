@@ -796,6 +796,7 @@ void BinarySession::HandleDelete(const Frame& frame) {
   request.tenant = (*target)->tenant;
   request.branch = (*target)->branch;
   request.dry_run = asked->dry_run;
+  request.everywhere = asked->everywhere;
   if (asked->deadline_ms > 0) {
     request.limits.deadline_ms = std::min(asked->deadline_ms, kDeleteDeadlineMsMax);
   }

@@ -87,8 +87,7 @@ std::string TableOf(const std::vector<BranchInfo>& branches) {
 
 StatusOr<std::string> List(const BranchArguments& arguments, CommandTarget* target) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<BranchInfo> branches, target->Branches());
-  std::erase_if(branches,
-                [&](const BranchInfo& branch) { return branch.kind != arguments.kind; });
+  std::erase_if(branches, [&](const BranchInfo& branch) { return branch.kind != arguments.kind; });
   if (arguments.format != "json") return TableOf(branches);
   std::string out;
   for (const BranchInfo& branch : branches) out += JsonOf(branch);
@@ -124,10 +123,9 @@ void AddCommand(CLI::App* app, Invocation* invocation, BranchKind kind, const ch
     return arguments;
   };
   auto created = arguments_of();
-  CLI::App* create =
-      AddAction(command, invocation, "create",
-                "Make one that begins with what --from holds: milliseconds, and no copy", &Create,
-                created);
+  CLI::App* create = AddAction(
+      command, invocation, "create",
+      "Make one that begins with what --from holds: milliseconds, and no copy", &Create, created);
   create->add_option("NAME", created->name, "1 to 64 of letters, digits, _ . -")->required();
   create
       ->add_option("--from", created->from, "the branch or snapshot it begins with; else --branch")
@@ -136,9 +134,9 @@ void AddCommand(CLI::App* app, Invocation* invocation, BranchKind kind, const ch
   CLI::App* list = AddAction(command, invocation, "list", "List them", &List, listed);
   AddReportFormat(list, &listed->format);
   auto deleted = arguments_of();
-  CLI::App* remove = AddAction(command, invocation, "delete",
-                               "Delete one, and what no other needs of its layers", &Delete,
-                               deleted);
+  CLI::App* remove =
+      AddAction(command, invocation, "delete", "Delete one, and what no other needs of its layers",
+                &Delete, deleted);
   remove->add_option("NAME", deleted->name, "the one to delete")->required();
 }
 

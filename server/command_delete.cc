@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/time_text.h"
 #include "engine/query.h"
@@ -22,6 +23,7 @@ struct DeleteArguments {
   std::string to;
   bool dry_run = false;
   bool everything = false;
+  bool everywhere = false;
 };
 
 // What is asked, as far as it can be told without the database.
@@ -31,6 +33,7 @@ StatusOr<DeleteRequest> RequestOf(const DeleteArguments& arguments) {
   request.tenant = arguments.where.tenant;
   request.branch = arguments.where.branch;
   request.dry_run = arguments.dry_run;
+  request.everywhere = arguments.everywhere;
   NEXUS_ASSIGN_OR_RETURN(request.range, RangeOf(arguments.from, arguments.to));
   NEXUS_ASSIGN_OR_RETURN(engine::Selector selector, engine::Selector::Parse(arguments.selector));
   const bool all_time = arguments.from.empty() && arguments.to.empty();
@@ -52,15 +55,35 @@ std::string Told(const DeleteArguments& arguments, const DeleteResult& result) {
                      FormatCount(result.series));
 }
 
+std::string NamesOf(const std::vector<BranchInfo>& branches) {
+  std::string names;
+  for (const BranchInfo& branch : branches) {
+    names += names.empty() ? "" : ", ";
+    names += branch.kind == BranchKind::kSnapshot ? "snapshot " : "branch ";
+    names += branch.name;
+  }
+  return names;
+}
+
 int Run(const DeleteArguments& arguments) {
   // Before a recovery is waited for.
   StatusOr<DeleteRequest> request = RequestOf(arguments);
   if (!request.ok()) return Fail(request.status());
   StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
   if (!target.ok()) return Fail(target.status());
-  StatusOr<DeleteResult> result = (*target)->Delete(*request);
-  if (result.ok()) WriteOutput(Told(arguments, *result));
-  return CloseTarget(result.status(), target->get());
+  std::string names;
+  Status status;
+  if (arguments.everywhere) {
+    StatusOr<std::vector<BranchInfo>> branches = (*target)->Branches();
+    if (branches.ok()) names = "in " + NamesOf(*branches) + ":\n";
+    status = branches.status();
+  }
+  if (status.ok()) {
+    StatusOr<DeleteResult> result = (*target)->Delete(*request);
+    if (result.ok()) WriteOutput(names + Told(arguments, *result));
+    status = result.status();
+  }
+  return CloseTarget(status, target->get());
 }
 
 }  // namespace
@@ -79,6 +102,8 @@ void AddDeleteCommand(CLI::App* app, Invocation* invocation) {
       ->type_name("T");
   command->add_option("--to", arguments->to, "last time, likewise")->type_name("T");
   command->add_flag("--dry-run", arguments->dry_run, "count what would go, and delete nothing");
+  command->add_flag("--everywhere", arguments->everywhere,
+                    "in every branch and snapshot of the tenant, which are listed");
   command->add_flag("--everything", arguments->everything,
                     "allow {} without --from and --to, which leaves no sample");
   command->callback(

@@ -10,8 +10,8 @@
 #include "server/wire_branches.h"
 #include "server/wire_cardinality.h"
 #include "server/wire_function.h"
-#include "server/wire_tenants.h"
 #include "server/wire_retention.h"
+#include "server/wire_tenants.h"
 
 namespace nexus::server {
 namespace {
@@ -147,8 +147,9 @@ class RemoteTarget : public CommandTarget {
     return StatsFrom(figures);
   }
   StatusOr<DeleteResult> Delete(const DeleteRequest& request) override {
-    NEXUS_ASSIGN_OR_RETURN(protocol::Count count, client_->Delete({request.selector, request.range,
-                                                                   scope_, request.dry_run}));
+    NEXUS_ASSIGN_OR_RETURN(protocol::Count count,
+                           client_->Delete({request.selector, request.range, scope_,
+                                            request.dry_run, request.everywhere}));
     return DeleteResult{count.series, count.samples, count.series_with_samples};
   }
   Status Flush() override { return client_->Flush(scope_); }

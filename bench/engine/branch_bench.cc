@@ -2,9 +2,9 @@
 //
 //   branch_bench DIR [--layers N] [--samples-per-layer N] [--rounds N]
 //
-// Fills DIR with N layers (compaction is off), leaves samples in memory, then makes a snapshot and a
-// branch of it and deletes both, in turn, while a writer appends. Prints the quantiles of both calls
-// and what the layers take before and after. Goal: p99 of making one at most 5 ms.
+// Fills DIR with N layers (compaction is off), leaves samples in memory, then makes a snapshot and
+// a branch of it and deletes both, in turn, while a writer appends. Prints the quantiles of both
+// calls and what the layers take before and after. Goal: p99 of making one at most 5 ms.
 
 #include <fmt/format.h>
 
@@ -66,9 +66,8 @@ class Writer {
       for (double& value : values) value = static_cast<double>(state_++ % 1000) / 8;
       WriteBatch batch;
       batch.AddRow(at_ += kStepNs, ids_, values);
-      db_->AppendAsync(std::move(batch), {}, [](const StatusOr<AppendOutcome>& outcome) {
-        NEXUS_CHECK(outcome.ok());
-      });
+      db_->AppendAsync(std::move(batch), {},
+                       [](const StatusOr<AppendOutcome>& outcome) { NEXUS_CHECK(outcome.ok()); });
     }
     NEXUS_CHECK(db_->Sync().ok());
   }

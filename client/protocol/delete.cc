@@ -9,12 +9,14 @@ namespace nexus::protocol {
 namespace {
 
 constexpr uint8_t kDryRun = 1u << 0;
+constexpr uint8_t kEverywhere = 1u << 1;
 
 }  // namespace
 
 void Encode(const Delete& request, std::string* out) {
   ByteWriter writer(out);
-  writer.U8(request.dry_run ? kDryRun : 0);
+  const unsigned flags = (request.dry_run ? kDryRun : 0u) | (request.everywhere ? kEverywhere : 0u);
+  writer.U8(static_cast<uint8_t>(flags));
   writer.Zeros(3);
   writer.U32(request.deadline_ms);
   writer.I64(request.range.first);
@@ -26,8 +28,9 @@ StatusOr<Delete> DecodeDelete(Bytes body) {
   FieldReader reader("DELETE", body);
   Delete request;
   const uint8_t flags = reader.U8("flags");
-  if ((flags & ~kDryRun) != 0) reader.Fail("flags", 0, "has an unknown bit");
+  if ((flags & ~(kDryRun | kEverywhere)) != 0) reader.Fail("flags", 0, "has an unknown bit");
   request.dry_run = (flags & kDryRun) != 0;
+  request.everywhere = (flags & kEverywhere) != 0;
   reader.Zeros("reserved", 3);
   request.deadline_ms = reader.U32("deadline");
   request.range.first = reader.I64("first timestamp");

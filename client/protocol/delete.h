@@ -19,6 +19,7 @@ namespace nexus::protocol {
 // behind it is not, also before the answer has come.
 struct Delete {
   bool dry_run = false;      // counts, and deletes nothing
+  bool everywhere = false;   // in every branch and snapshot of the target's tenant
   uint32_t deadline_ms = 0;  // of the counting; 0: the server's
   TimeRange range;           // closed
   std::string selector;

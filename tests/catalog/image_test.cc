@@ -25,8 +25,7 @@ ImageContents Small() {
   contents.next_series_id = 1'001;
   contents.tenants = {Tenant(0, "default"), Tenant(4, "acme", 77)};
   contents.tenants[1].settings = {{"retention", "30d"}};
-  contents.branches = {Branch(kTenant, 0, "main", 0x1200),
-                       Branch(TenantId{4}, 1, "staging", 7)};
+  contents.branches = {Branch(kTenant, 0, "main", 0x1200), Branch(TenantId{4}, 1, "staging", 7)};
   contents.branches[1].kind = BranchKind::kSnapshot;
   contents.branches[1].created = Lsn{8};
   contents.branches[1].created_wall_ns = 1'700'000'000'000'000'000;

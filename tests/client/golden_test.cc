@@ -23,12 +23,12 @@
 #include "client/protocol/backup.h"
 #include "client/protocol/branches.h"
 #include "client/protocol/cardinality.h"
-#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
@@ -308,8 +308,8 @@ std::map<std::string, Vector> Vectors() {
           DecodeRetentionList)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
-      {"delete",
-       Of(kClient, Opcode::kDelete, Delete{true, 5000, {-1, 99}, "up{job=\"n\"}"}, DecodeDelete)},
+      {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
+                    DecodeDelete)},
       {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
       {"backup_reply", Of(kServer, Opcode::kBackupReply,
                           BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},

@@ -150,6 +150,37 @@ TEST_F(BranchDeleteTest, ADeletedBranchLeavesNoTombstone) {
   ExpectRightForEver();
 }
 
+TEST_F(BranchDeleteTest, EverywhereReachesEveryBranchAndSnapshotAndTheDisk) {
+  Append(Places(0, 0, 10));
+  Append(Places(1, 0, 4));
+  Flush();
+  Create("snap", "main", kSnapshot);
+  Append(Places(0, 10, 5));
+  Create("child");
+  Append(Places(0, 20, 5), "child");
+  DeleteRequest request;
+  request.selector = "metric{series=\"00\"}";
+  request.everywhere = true;
+  request.dry_run = true;
+  auto counted = db_.world().RunTask(db_.core()->Delete(request));
+  ASSERT_TRUE(counted.ok()) << counted.status();
+  EXPECT_EQ(counted->samples, 15u + 10u + 20u);
+  db_.ExpectRight();
+  request.dry_run = false;
+  ASSERT_TRUE(db_.world().RunTask(db_.core()->Delete(request)).ok());
+  for (const char* name : {"main", "snap", "child"}) {
+    const auto oracle = db_.branches().Find(name);
+    oracle->Acknowledged(oracle->SubmitDelete({0, 0, INT64_MIN, INT64_MAX}));
+  }
+  db_.ExpectRight();
+  Flush();
+  Compact();
+  EXPECT_EQ(SamplesInLayersOf("main"), 4u);
+  EXPECT_EQ(SamplesInLayersOf("snap"), 4u);
+  EXPECT_EQ(SamplesInLayersOf("child"), 4u);
+  ExpectRightForEver();
+}
+
 TEST_F(BranchDeleteTest, ASnapshotRefusesADelete) {
   Append(Places(0, 0, 10));
   Create("snap", "main", kSnapshot);
@@ -159,7 +190,8 @@ TEST_F(BranchDeleteTest, ASnapshotRefusesADelete) {
   const auto refused = db_.world().RunTask(db_.core()->Delete(request));
   EXPECT_TRUE(absl::IsFailedPrecondition(refused.status())) << refused.status();
   request.dry_run = true;
-  EXPECT_TRUE(absl::IsFailedPrecondition(db_.world().RunTask(db_.core()->Delete(request)).status()));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(db_.world().RunTask(db_.core()->Delete(request)).status()));
   db_.ExpectRight();
 }
 

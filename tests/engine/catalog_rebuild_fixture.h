@@ -203,8 +203,8 @@ inline std::string CatalogRebuildFixture::AnswersOf(const std::string& tenant,
   select.tenant = tenant;
   select.branch = branch.name;
   const bool is_snapshot = branch.kind == BranchKind::kSnapshot;
-  return fmt::format("{} {}, made {} from {}\n", is_snapshot ? "snapshot" : "branch",
-                     branch.name, branch.created_ns, branch.parent) +
+  return fmt::format("{} {}, made {} from {}\n", is_snapshot ? "snapshot" : "branch", branch.name,
+                     branch.created_ns, branch.parent) +
          rebuild_fixture_internal::Samples(MakeSelectCursor(*core_->View(select), select));
 }
 

@@ -273,8 +273,7 @@ std::optional<Status> SmallDatabase::Compact() {
 }
 
 std::optional<Status> SmallDatabase::Delete(uint32_t series_first, uint32_t series_last,
-                                            int64_t from, int64_t to,
-                                            const std::string& branch) {
+                                            int64_t from, int64_t to, const std::string& branch) {
   const std::shared_ptr<sim_test::Oracle> oracle = branches_.Find(branch);
   const uint64_t number = oracle->SubmitDelete({series_first, series_last, from, to});
   DeleteSamples edit;

@@ -59,7 +59,7 @@ struct Exercised {
   uint64_t deletes = 0;
   uint64_t deletes_cut = 0;
   uint64_t branch_deletes = 0;
-  uint64_t branches = 0;    // made
+  uint64_t branches = 0;  // made
   uint64_t branches_deleted = 0;
   uint64_t branch_batches = 0;
 };
@@ -380,8 +380,8 @@ struct MakeBranch : Command {
     if (sut->db.branches().Find(name) != nullptr) return;
     const std::string from = BranchNumber(*sut, parent, true, true);
     if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
-    const auto made = sut->db.CreateBranch(
-        name, from, is_snapshot ? BranchKind::kSnapshot : BranchKind::kBranch);
+    const auto made =
+        sut->db.CreateBranch(name, from, is_snapshot ? BranchKind::kSnapshot : BranchKind::kBranch);
     if (made.has_value()) {
       EXPECT_TRUE(made->ok()) << *made;
       sut->exercised->branches++;
@@ -499,11 +499,10 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
     Sut sut(seed, World(), &exercised);
     rc::state::check(
         model, sut,
-        rc::state::gen::execOneOfWithArgs<Append, Append, Append, Delete, Flush, Pass, Query, Crash,
-                                          CrashInReopening, CrashInFlush, Reopen, OpenEpoch,
-                                          SendNumbered, SendNumbered, SendNumbered, SendWrongly, MakeBranch,
-                                          MakeBranch, DropBranch, AppendToBranch,
-                                          AppendToBranch>());
+        rc::state::gen::execOneOfWithArgs<
+            Append, Append, Append, Delete, Flush, Pass, Query, Crash, CrashInReopening,
+            CrashInFlush, Reopen, OpenEpoch, SendNumbered, SendNumbered, SendNumbered, SendWrongly,
+            MakeBranch, MakeBranch, DropBranch, AppendToBranch, AppendToBranch>());
     End().run(model, sut);
   });
   ASSERT_TRUE(right);

@@ -83,8 +83,8 @@ Status Backups::Open(const std::string& directory, const Options& tuned) {
   options.compaction = false;
   engine::CatalogHooks hooks;
   hooks.directory = world_->ScratchDirectory() + directory;
-  auto opened = world_->RunTask(
-      engine::DatabaseCore::Open(world_->environment(), options, std::move(hooks)));
+  auto opened =
+      world_->RunTask(engine::DatabaseCore::Open(world_->environment(), options, std::move(hooks)));
   NEXUS_RETURN_IF_ERROR(opened.status());
   core_ = *std::move(opened);
   oracle_->EndLife();

@@ -83,14 +83,14 @@ struct Share {
   uint64_t weight;
 };
 constexpr Share kShares[] = {
-    {OpKind::kAppend, 210},   {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
-    {OpKind::kFlush, 25},     {OpKind::kSync, 10},          {OpKind::kTenant, 4},
-    {OpKind::kWait, 90},      {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
-    {OpKind::kClose, 3},      {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
-    {OpKind::kFreeDisk, 6},   {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
-    {OpKind::kCompact, 6},    {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
-    {OpKind::kDropBranch, 5}, {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
-    {OpKind::kDelete, 12},    {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
+    {OpKind::kAppend, 210},    {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
+    {OpKind::kFlush, 25},      {OpKind::kSync, 10},          {OpKind::kTenant, 4},
+    {OpKind::kWait, 90},       {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
+    {OpKind::kClose, 3},       {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
+    {OpKind::kFreeDisk, 6},    {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
+    {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
+    {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
+    {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
     {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4}};
 
 OpKind DrawKind(sim::Rng* rng) {
