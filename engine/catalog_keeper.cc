@@ -242,6 +242,7 @@ io::Task<Status> CatalogKeeper::DoCommit() {
   next_commit_ns_ =
       state_->environment->MonotonicNanos() + (status.ok() ? kCommitPauseNs : kRetryPauseNs);
   if (status.ok()) {
+    if (!update.series_unlayered.empty()) image_is_outdated_ = true;
     state_->delta.Committed(update.segments);
     state_->published.SetDelta(state_->delta.View());
   } else {
@@ -295,12 +296,14 @@ io::Task<Status> CatalogKeeper::WriteImage() {
       co_await state_->environment->executor()->Run(io::Lane::kWorker, read);
   NEXUS_CO_RETURN_IF_ERROR(contents.status());
   Lsn lsn = contents->lsn;
-  if (!images_.empty() && images_.back() >= lsn) co_return OkStatus();
+  const bool is_there = !images_.empty() && images_.back() >= lsn;
+  if (is_there && !image_is_outdated_) co_return OkStatus();
   NEXUS_CO_ASSIGN_OR_RETURN(std::string bytes, catalog::EncodeImage(std::move(*contents)));
   std::string path = io::JoinPath(state_->folder.root, catalog::ImageFileName(lsn));
   NEXUS_CO_RETURN_IF_ERROR(
       co_await io::ReplaceFile(state_->environment->disk(), path, std::move(bytes)));
-  images_.push_back(lsn);
+  if (!is_there) images_.push_back(lsn);
+  image_is_outdated_ = false;
   co_return OkStatus();
 }
 

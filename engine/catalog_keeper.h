@@ -88,6 +88,8 @@ class CatalogKeeper {
   const int64_t begun_ns_;  // monotonic
   const int64_t begun_wall_ns_;
   std::vector<Lsn> images_;
+  // A commit has changed what images hold without a record of the log: the newest is written again.
+  bool image_is_outdated_ = false;
   Lsn opened_;   // what was applied when the database had been opened
   Lsn trimmed_;  // no record below it is in the log any more
   Tick tick_;

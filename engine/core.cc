@@ -200,6 +200,8 @@ io::Task<StatusOr<DeleteResult>> DatabaseCore::DeleteOf(DeleteRequest request) {
   auto target = request.everywhere ? state_.published.Find(request.tenant, request.branch)
                                    : state_.published.FindWritable(request.tenant, request.branch);
   NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, std::move(target));
+  // Series that were made just before are counted, too.
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_.Drain());
   const DeleteRequest* asked = &request;
   auto count = [this, asked]() -> StatusOr<DeleteResult> {
     NEXUS_RETURN_IF_ERROR(CheckDelete(asked->selector, asked->range));

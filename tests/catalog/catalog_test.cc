@@ -332,6 +332,7 @@ TEST_F(CatalogTest, InheritedRangesOutOfOrderAreRefused) {
   Update update;
   update.branches = {Branch(kTenant, 1, "child", 90)};
   update.branches[0].inherited = {{BranchId{0}, Lsn{95}}, {BranchId{3}, Lsn{95}}};
+  update.applied = Lsn{99};
   EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "out of order"));
 }
 

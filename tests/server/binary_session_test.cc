@@ -462,7 +462,7 @@ TEST_F(BinarySessionTest, LabelsSeriesStatsAndFlushAnswer) {
 
 std::string DeleteBody(std::string selector, TimeRange range, bool dry_run = false) {
   std::string body;
-  protocol::Encode(protocol::Delete{dry_run, 0, range, std::move(selector)}, &body);
+  protocol::Encode(protocol::Delete{dry_run, false, 0, range, std::move(selector)}, &body);
   return body;
 }
 
