@@ -942,6 +942,8 @@ void Run::Calm() {
     SetFaults(false);
   }
   if (failed()) return;
+  // An attempt to flush that was in flight when the faults stopped may still fail.
+  world_.RunFor(kSecondNs);
   Status flushed = world_.RunTask(life_->core()->Flush());
   if (!flushed.ok()) Fail(fmt::format("flush failed: {}", FromAbsl(flushed.message())));
   CheckAll("after the last flush");
