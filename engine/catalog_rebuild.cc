@@ -293,9 +293,9 @@ class CatalogRebuild {
     co_return OkStatus();
   }
 
-  // A layer that the log retires, or that is garbage, may have been the last that held a series. Its
-  // file is there until an image lists such series (orphaned_series.h). One that is gone, or cannot
-  // be read, tells nothing.
+  // A layer that the log retires, or that is garbage, may have been the last that held a series.
+  // Its file is there until an image lists such series (orphaned_series.h). One that is gone, or
+  // cannot be read, tells nothing.
   io::Task<Status> AddSeriesOfRetiredLayers() {
     std::vector<catalog::LayerRecord> retired = base_.layers;
     for (const PublishLayers* publish : survey_.publishes()) {

@@ -12,8 +12,8 @@
 namespace nexus::engine {
 namespace {
 
-// Layers with expired samples that one plan looks at, the oldest: pairs of them are compared, half a
-// million at most for each rule. The others follow when these are dropped or written again.
+// Layers with expired samples that one plan looks at, the oldest: pairs of them are compared, half
+// a million at most for each rule. The others follow when these are dropped or written again.
 constexpr size_t kExpiringMax = 1'000;
 
 constexpr TimeRange kNothing{std::numeric_limits<int64_t>::max(),

@@ -1,5 +1,5 @@
-// What a layer holds, as retention needs to know it: by its labels, and where these do not tell enough
-// by the headers of its chunks.
+// What a layer holds, as retention needs to know it: by its labels, and where these do not tell
+// enough by the headers of its chunks.
 //
 // Failure: DataLoss names the layer that is damaged; errors of reading. Threading: any thread, not
 // the loop: they block on reading.

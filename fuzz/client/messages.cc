@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "base/check.h"
+#include "client/protocol/branches.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
-#include "client/protocol/branches.h"
-#include "client/protocol/retention.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/write.h"
 

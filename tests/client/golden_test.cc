@@ -21,12 +21,12 @@
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
 #include "client/protocol/branches.h"
-#include "client/protocol/retention.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/write.h"
 #include "tests/client/frames.h"
@@ -251,10 +251,9 @@ std::map<std::string, Vector> Vectors() {
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
       {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
-      {"branches",
-       Of(kClient, Opcode::kBranches,
-          Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
-          DecodeBranches)},
+      {"branches", Of(kClient, Opcode::kBranches,
+                      Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
+                      DecodeBranches)},
       {"branch_list", ListedBranches()},
       {"retention",
        Of(kClient, Opcode::kRetention,

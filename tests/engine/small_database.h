@@ -65,8 +65,8 @@ class SmallDatabase {
   // REQUIRES: it is there for sure.
   std::optional<Status> DeleteBranch(const std::string& name);
   const sim_test::BranchOracle& branches() const { return branches_; }
-  // Sets a retention by which every sample before kYoung is expired. What is lost of them from now on
-  // is no failure.
+  // Sets a retention by which every sample before kYoung is expired. What is lost of them from now
+  // on is no failure.
   std::optional<Status> KeepYoung();
   // By hand: the compactor does nothing by itself here, unless options() say so.
   std::optional<Status> Compact();

@@ -421,8 +421,8 @@ TEST_F(NexusCommand, DeleteTakesWhatItsDryRunCounts) {
 TEST_F(NexusCommand, RetentionIsSetToldAndCarriedOut) {
   ImportCpu();
   EXPECT_EQ(Done({"retention", "list", "--data", data_}), "no rules: everything is kept\n");
-  const std::string set = Done(
-      {"retention", "set", "cpu_usage{host=\"a\"}=7d", "{}=36500d", "--data", data_});
+  const std::string set =
+      Done({"retention", "set", "cpu_usage{host=\"a\"}=7d", "{}=36500d", "--data", data_});
   EXPECT_THAT(set, StartsWith("SELECTOR             KEPT FOR\n"
                               "cpu_usage{host=\"a\"}  7d\n"
                               "{}                   36500d\n"
@@ -433,7 +433,8 @@ TEST_F(NexusCommand, RetentionIsSetToldAndCarriedOut) {
   EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}),
             "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"b\"},"
             "\"samples\":[[1700000000000000000,10]]}\n");
-  EXPECT_THAT(Done({"stats", "--data", data_}), HasSubstr("retention          its clock stands at"));
+  EXPECT_THAT(Done({"stats", "--data", data_}),
+              HasSubstr("retention          its clock stands at"));
   EXPECT_THAT(Done({"retention", "list", "--data", data_, "--format", "json"}),
               AllOf(StartsWith("{\"rules\":[{\"selector\":\"cpu_usage{host=\\\"a\\\"}\","
                                "\"duration_ns\":604800000000000},"),

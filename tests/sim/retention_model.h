@@ -28,8 +28,8 @@ struct ModelRule {
 };
 using ModelRules = std::vector<ModelRule>;
 
-// Rules of one of the forms of a scenario's retention: for the series of `region` samples are kept for
-// `some_ns`, for all for `all_ns`.
+// Rules of one of the forms of a scenario's retention: for the series of `region` samples are kept
+// for `some_ns`, for all for `all_ns`.
 ModelRules MakeRules(int64_t form, const Region& region, int64_t some_ns, int64_t all_ns);
 
 class RetentionModel {

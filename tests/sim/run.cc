@@ -626,8 +626,7 @@ void Run::DoRetention(const Op& op) {
   if (!info.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(info.status().message())));
   const int64_t now = info->clock_runs ? info->clock_ns : info->wall_ns;
   const Region region = RegionOf(series, more, 0, 0);
-  ModelRules rules =
-      MakeRules(form, region, now - cut * kSecondNs, now - other * kSecondNs);
+  ModelRules rules = MakeRules(form, region, now - cut * kSecondNs, now - other * kSecondNs);
   std::vector<RetentionRule> asked;
   for (const ModelRule& rule : rules) asked.push_back(rule.rule);
   ExpireInOracles();
