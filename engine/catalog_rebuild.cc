@@ -237,6 +237,7 @@ class CatalogRebuild {
     state_.catalog = *std::move(created);
     NEXUS_CO_RETURN_IF_ERROR(co_await CommitBase());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayers());
+    NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfRetiredLayers());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfImage());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLog());
     ReportUndefined();
@@ -289,9 +290,8 @@ class CatalogRebuild {
   io::Task<Status> AddSeriesOfLayers() {
     std::map<catalog::LayerKey, catalog::LayerRecord> layers = LiveLayers(base_, survey_);
     uint64_t done = 0;
-    std::set<layer::LayerKey> read;  // branches share files
     for (const auto& [key, record] : layers) {
-      const bool is_first = read.insert({key.open_count, key.sequence}).second;
+      const bool is_first = read_.insert({key.open_count, key.sequence}).second;
       if (is_first && seeds_.contains(key.tenant.value)) {
         NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayer(record));
       }
@@ -305,7 +305,25 @@ class CatalogRebuild {
     co_return OkStatus();
   }
 
-  io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record) {
+  // A layer that the log retires, or that is garbage, may have been the last that held a series.
+  // Its file is there until an image lists such series (orphaned_series.h). One that is gone, or
+  // cannot be read, tells nothing.
+  io::Task<Status> AddSeriesOfRetiredLayers() {
+    std::vector<catalog::LayerRecord> retired = base_.layers;
+    for (const PublishLayers* publish : survey_.publishes()) {
+      retired.insert(retired.end(), publish->layers.begin(), publish->layers.end());
+    }
+    for (const catalog::LayerRecord& record : retired) {
+      if (!seeds_.contains(record.tenant.value)) continue;
+      if (!read_.insert({record.open_count, record.sequence}).second) continue;
+      Status added = co_await AddSeriesOfLayer(record, /*is_live=*/false);
+      if (absl::IsDataLoss(added)) continue;
+      NEXUS_CO_RETURN_IF_ERROR(added);
+    }
+    co_return OkStatus();
+  }
+
+  io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record, bool is_live = true) {
     io::Executor* executor = state_.environment->executor();
     auto open = [this, &record] { return OpenLayerFile(state_, record, state_.pages.get()); };
     auto reader = co_await executor->Run(io::Lane::kWorker, open);
@@ -324,9 +342,11 @@ class CatalogRebuild {
       auto definitions = co_await executor->Run(io::Lane::kWorker, next);
       NEXUS_CO_RETURN_IF_ERROR(definitions.status());
       got = definitions->size();
-      std::vector<catalog::LayeredSeries> layered(1);
-      layered[0].tenant = record.tenant;
-      for (const catalog::SeriesDefinition& one : *definitions) layered[0].ids.Add(one.id);
+      std::vector<catalog::LayeredSeries> layered(is_live ? 1 : 0);
+      for (catalog::LayeredSeries& series : layered) {
+        series.tenant = record.tenant;
+        for (const catalog::SeriesDefinition& one : *definitions) series.ids.Add(one.id);
+      }
       NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(*std::move(definitions), std::move(layered)));
     }
     co_return OkStatus();
@@ -419,6 +439,7 @@ class CatalogRebuild {
   catalog::ImageContents base_;
   std::map<uint32_t, uint64_t> seeds_;  // of the tenants of base_, by number
   catalog::SeriesSet seen_;
+  std::set<layer::LayerKey> read_;  // layers whose labels were read; branches share files
   Definitions gathered_;  // of image or log, for the next commit
 };
 

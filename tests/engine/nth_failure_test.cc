@@ -211,13 +211,6 @@ const std::vector<Scenario>& Scenarios() {
          calls->Settle();
          calls->Append(Places(0, 7, 10));
        }},
-      {"Expire", 164, PrepareOld,
-       [](Calls* calls) {
-         calls->KeepYoung();
-         calls->Compact();
-         calls->Settle();
-         calls->Append(Places(0, 7, 10));
-       }},
       {"Recover", 328,
        [](Calls* calls) {
          PrepareOld(calls);
@@ -271,6 +264,19 @@ const std::vector<Scenario>& BranchScenarios() {
          calls->Append(Places(5, 5, 10), "child");
          calls->Flush();
          calls->Settle();
+       }},
+  };
+  return kScenarios;
+}
+
+const std::vector<Scenario>& RetentionScenarios() {
+  static const std::vector<Scenario> kScenarios = {
+      {"Expire", 164, PrepareOld,
+       [](Calls* calls) {
+         calls->KeepYoung();
+         calls->Compact();
+         calls->Settle();
+         calls->Append(Places(0, 7, 10));
        }},
   };
   return kScenarios;
@@ -342,6 +348,7 @@ std::string NameOf(const testing::TestParamInfo<Scenario>& at) { return at.param
 
 INSTANTIATE_TEST_SUITE_P(Engine, NthFailure, testing::ValuesIn(Scenarios()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Branches, NthFailure, testing::ValuesIn(BranchScenarios()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Retention, NthFailure, testing::ValuesIn(RetentionScenarios()), NameOf);
 
 }  // namespace
 }  // namespace nexus::engine
