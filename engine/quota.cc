@@ -191,11 +191,10 @@ namespace nexus {
 
 std::optional<uint64_t> RetryAfterMs(const Status& status) {
   absl::optional<absl::Cord> payload = status.GetPayload(engine::kRetryAfterMs);
+  if (!payload.has_value()) return std::nullopt;
+  const std::string text(*payload);
   uint64_t wait_ms = 0;
-  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &wait_ms)) {
-    return std::nullopt;
-  }
-  return wait_ms;
+  return absl::SimpleAtoi(text, &wait_ms) ? std::optional(wait_ms) : std::nullopt;
 }
 
 }  // namespace nexus

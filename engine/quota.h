@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,7 +51,8 @@ class RateMeter {
 
  private:
   static constexpr int64_t kBurstNs = 1'000'000'000;
-  int64_t paid_until_ns_ = 0;  // monotonic
+  // Monotonic; at first so long ago that the bucket is full, however young the clock is.
+  int64_t paid_until_ns_ = std::numeric_limits<int64_t>::min() / 2;
 };
 
 // Bytes of a tenant's layers and of its samples in memory; what branches share counts once. Costs a

@@ -49,12 +49,12 @@ std::optional<uint64_t> ReadQuota(std::string_view text) {
 
 StatusOr<QuotaChanges> ReadChanges(const std::vector<std::string>& texts) {
   QuotaChanges changes;
-  for (const std::string& text : texts) {
+  for (const std::string_view text : texts) {
     const size_t equals = text.find('=');
-    const std::string_view key = std::string_view(text).substr(0, equals);
+    const std::string_view key = text.substr(0, equals);
     bool known = false;
     std::optional<uint64_t> value;
-    if (equals != std::string::npos) value = ReadQuota(std::string_view(text).substr(equals + 1));
+    if (equals != std::string_view::npos) value = ReadQuota(text.substr(equals + 1));
     VisitQuotas(changes, [&](std::string_view name, std::optional<uint64_t>& quota) {
       if (name != key) return;
       known = true;

@@ -1,7 +1,6 @@
 // Deleting tenants: all of one goes and nothing of another, queries under way read on, a name may
 // be used again and a number never, and a crash at any step leaves it whole or gone.
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -18,13 +17,24 @@ namespace nexus::engine {
 namespace {
 
 using sim::CrashKind;
-using testing::HasSubstr;
 
 // Long enough for what goes on in the background.
 constexpr int64_t kSettleNs = 3'000'000'000;
 
 class TenantTest : public SimDatabaseTest {
  protected:
+  struct Request : CommitRequest {
+    explicit Request(Kind what = Kind::kBatch, Bytes encoded = {})
+        : CommitRequest(what, encoded, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
+    static void Done(CommitRequest* request, const Status& status) {
+      static_cast<Request*>(request)->outcome = status;
+      static_cast<Request*>(request)->finished = true;
+    }
+    BatchEncoder encoder;
+    Status outcome;
+    bool finished = false;
+  };
+
   void SetUp() override {
     ASSERT_TRUE(Open().ok());
     ASSERT_TRUE(Append(0, 100).ok());
@@ -53,16 +63,6 @@ class TenantTest : public SimDatabaseTest {
     NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found,
                            core_->state()->published.Find(tenant, branch));
     NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> ids, Intern(tenant, series));
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        static_cast<Request*>(request)->outcome = status;
-        static_cast<Request*>(request)->finished = true;
-      }
-      BatchEncoder encoder;
-      Status outcome;
-      bool finished = false;
-    };
     Request request;
     request.encoder.SetTarget(found.tenant, found.branch);
     const std::vector<double> values(ids.size(), static_cast<double>(timestamp));
@@ -237,26 +237,24 @@ TEST_F(TenantTest, WhatWasOnItsWayToItEndsNotFound) {
   const PublishedState::Found found = *core_->state()->published.Find("acme", "main");
   // Series that have an id and no place in the log yet: their definitions come behind the deletion.
   std::vector<SeriesId> ids = *Intern("acme", 40);
-  struct Request : CommitRequest {
-    Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
-    static void Done(CommitRequest* request, const Status& status) {
-      static_cast<Request*>(request)->outcome = status;
-      static_cast<Request*>(request)->finished = true;
-    }
-    BatchEncoder encoder;
-    Status outcome;
-    bool finished = false;
-  };
-  Request request;
-  request.encoder.SetTarget(found.tenant, found.branch);
+  Request batch;
+  batch.encoder.SetTarget(found.tenant, found.branch);
   const std::vector<double> values(ids.size(), 1);
-  request.encoder.AddRow(50, ids, values);
-  request.body = request.encoder.Finish();
-  request.tenant = found.tenant;
-  world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-  ASSERT_TRUE(Delete("acme").ok());
-  world_.RunUntil([&] { return request.finished; });
-  EXPECT_TRUE(absl::IsNotFound(request.outcome)) << request.outcome;
+  batch.encoder.AddRow(50, ids, values);
+  batch.body = batch.encoder.Finish();
+  batch.tenant = found.tenant;
+  const Edit edits[] = {DeleteTenant{found.tenant}};
+  const std::string encoded = EncodeEdits(edits);
+  Request deletion(CommitRequest::Kind::kEdit, AsBytes(encoded));
+  // Edits go before batches: the deletion gets the lower place in the log.
+  world_.RunOnLoop([&] {
+    core_->committer()->Submit(&batch);
+    core_->committer()->Submit(&deletion);
+  });
+  world_.RunUntil([&] { return batch.finished && deletion.finished; });
+  EXPECT_TRUE(deletion.outcome.ok()) << deletion.outcome;
+  EXPECT_TRUE(absl::IsNotFound(batch.outcome)) << batch.outcome;
+  EXPECT_LT(deletion.begin, batch.begin);
   ASSERT_TRUE(Append(500, 1).ok());
   Die(CrashKind::kPowerCut);
   ASSERT_TRUE(Open().ok());
