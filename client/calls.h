@@ -16,11 +16,13 @@
 
 #include "base/mutex.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/session.h"
 
 namespace nexus::client {
@@ -48,6 +50,8 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat>& stats() { return stats_; }
   protocol::ScrubReply& scrub() { return scrub_; }
   std::vector<protocol::BranchEntry>& branches() { return branches_; }
+  std::vector<protocol::TenantEntry>& tenants() { return tenants_; }
+  protocol::CardinalityReply& cardinality() { return cardinality_; }
   const protocol::Count& count() const { return count_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
@@ -57,6 +61,14 @@ class CollectingCall : public Call {
     }
     if (opcode == protocol::Opcode::kBranchList) {
       NEXUS_ASSIGN_OR_RETURN(branches_, protocol::DecodeBranchList(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kTenantList) {
+      NEXUS_ASSIGN_OR_RETURN(tenants_, protocol::DecodeTenantList(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kCardinalityReply) {
+      NEXUS_ASSIGN_OR_RETURN(cardinality_, protocol::DecodeCardinalityReply(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kScrubReply) {
@@ -94,6 +106,8 @@ class CollectingCall : public Call {
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
   std::vector<protocol::BranchEntry> branches_;
+  std::vector<protocol::TenantEntry> tenants_;
+  protocol::CardinalityReply cardinality_;
   protocol::Count count_;
   const std::function<void(const protocol::Progress&)> progress_;
   Status status_;

@@ -30,6 +30,8 @@ protocol::Query QueryOf(const SelectQuery& select, protocol::QueryKind kind) {
 
 // What concerns a tenant is asked of its main branch, which is always there.
 Scope TenantOf(const Scope& scope) { return {scope.tenant, "main", scope.timeout_ms}; }
+// What concerns the database is asked of what is always there, too.
+Scope DatabaseOf(const Scope& scope) { return {"default", "main", scope.timeout_ms}; }
 
 }  // namespace
 
@@ -232,8 +234,8 @@ Status Client::CreateBranch(std::string_view name, protocol::BranchKind kind, co
 
 Status Client::DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
   std::string body;
-  protocol::Encode(
-      protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}}, &body);
+  protocol::Encode(protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}},
+                   &body);
   auto call = std::make_shared<CollectingCall>();
   core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
   return call->Wait();
@@ -246,6 +248,32 @@ StatusOr<std::vector<protocol::BranchEntry>> Client::Branches(const Scope& scope
   core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
   NEXUS_RETURN_IF_ERROR(call->Wait());
   return std::move(call->branches());
+}
+
+Status Client::ChangeTenant(const protocol::Tenants& change, const Scope& scope) {
+  std::string body;
+  protocol::Encode(change, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(DatabaseOf(scope), protocol::Opcode::kTenants, std::move(body), call);
+  return call->Wait();
+}
+
+StatusOr<std::vector<protocol::TenantEntry>> Client::Tenants(const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Tenants(), &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(DatabaseOf(scope), protocol::Opcode::kTenants, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->tenants());
+}
+
+StatusOr<protocol::CardinalityReply> Client::Cardinality(uint32_t top, const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Cardinality{top}, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kCardinality, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->cardinality());
 }
 
 Status Client::Compact(protocol::CompactAction action,

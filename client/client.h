@@ -36,10 +36,12 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/write_queue.h"
 
 namespace nexus::client {
@@ -226,6 +228,13 @@ class Client {
   Status DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
   // Those of the scope's tenant, in the order in which they were made.
   StatusOr<std::vector<protocol::BranchEntry>> Branches(const Scope& scope = {});
+  // Makes, changes or lists tenants; see engine/nexus.h. Of the scope only the time counts. If the
+  // connection is lost within a creation, it is asked again: AlreadyExists may be the answer.
+  Status ChangeTenant(const protocol::Tenants& change, const Scope& scope = {});
+  StatusOr<std::vector<protocol::TenantEntry>> Tenants(const Scope& scope = {});
+  // Which metrics, labels and label values the series of the scope's tenant come from: the first
+  // `top`, at most 1,000, of each list.
+  StatusOr<protocol::CardinalityReply> Cardinality(uint32_t top, const Scope& scope = {});
   // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
   // what that replaces - or pauses the compactor until it is resumed or the server restarts.
   // `progress` as of Scrub. What was begun goes on if the connection ends.

@@ -222,6 +222,62 @@ int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* sc
   return Fill(branches.status(), error);
 }
 
+// ---- Tenants.
+
+int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error) {
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  nexus::protocol::Tenants change;
+  change.action = nexus::protocol::TenantAction::kCreate;
+  change.name = ViewOf(name);
+  return Fill(client->client->ChangeTenant(change, scope), error);
+}
+
+int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
+                               nexus_client_text quota, uint64_t value, int64_t timeout_ms,
+                               nexus_client_error* error) {
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  nexus::protocol::Tenants change;
+  change.action = nexus::protocol::TenantAction::kSet;
+  change.name = ViewOf(tenant);
+  const auto& names = nexus::protocol::kQuotaNames;
+  const auto* found = std::find(names.begin(), names.end(), ViewOf(quota));
+  if (found == names.end()) {
+    return Fill(nexus::InvalidArgument("\"{}\" is no quota", ViewOf(quota)), error);
+  }
+  change.quotas[static_cast<size_t>(found - names.begin())] = value;
+  return Fill(client->client->ChangeTenant(change, scope), error);
+}
+
+int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
+                             nexus_client_error* error) {
+  *list = nullptr;
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  StatusOr<std::vector<nexus::protocol::TenantEntry>> tenants = client->client->Tenants(scope);
+  if (tenants.ok()) {
+    *list = new nexus_client_list;
+    for (const nexus::protocol::TenantEntry& tenant : *tenants) {
+      std::vector<nexus::protocol::Stat> members = {{"name", tenant.name},
+                                                    {"series", tenant.series},
+                                                    {"samples", tenant.samples},
+                                                    {"layers", tenant.layers},
+                                                    {"layer_bytes", tenant.layer_bytes},
+                                                    {"memory_bytes", tenant.memory_bytes},
+                                                    {"queries", tenant.queries},
+                                                    {"refused", tenant.refused}};
+      for (size_t i = 0; i < tenant.quotas.size(); i++) {
+        if (tenant.quotas[i] == nexus::protocol::kNoQuota) continue;
+        members.push_back({std::string(nexus::protocol::kQuotaNames[i]), tenant.quotas[i]});
+      }
+      (*list)->texts.push_back(nexus::client::ToJson(members));
+    }
+  }
+  return Fill(tenants.status(), error);
+}
+
 // ---- Reading.
 
 int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* query,

@@ -146,6 +146,20 @@ int32_t nexus_client_delete_branch(nexus_client* client, nexus_client_text name,
 int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* scope,
                               nexus_client_list** list, nexus_client_error* error);
 
+/* ---- Tenants. */
+
+/* Makes one. */
+int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error);
+/* Bounds what one may use; `quota` as of nexus_set_quota in engine/nexus_c.h, UINT64_MAX for none.
+ */
+int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
+                               nexus_client_text quota, uint64_t value, int64_t timeout_ms,
+                               nexus_client_error* error);
+/* One text each, a JSON object. */
+int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
+                             nexus_client_error* error);
+
 /* ---- Reading. */
 
 enum nexus_client_query_kind {

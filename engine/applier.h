@@ -57,6 +57,8 @@ class Applier {
   Status ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
+  // tenant_edits.cc.
+  Status ApplyEdit(const SetTenant& edit);
   // These two: branch_edits.cc.
   Status ApplyEdit(const CreateBranch& edit);
   Status ApplyEdit(const DeleteBranch& edit);

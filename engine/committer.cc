@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/quota.h"
 
 namespace nexus::engine {
 namespace {
@@ -193,6 +194,9 @@ bool Committer::AdmitFront(Queue* queue) {
   }
   if (AnswerOrRefuse(queue)) return true;
   Status status = write_status_;
+  TenantState* bounded = BoundedTenantOf(*request);
+  const int64_t now_ns = bounded == nullptr ? 0 : state_->environment->MonotonicNanos();
+  if (status.ok() && bounded != nullptr) status = CheckAppendQuota(*state_, bounded, now_ns);
   if (status.ok() && !HasMemoryFor(*request)) return false;
   while (status.ok() && !interner_->undefined().empty()) {
     if (!log_->CanAppend(interner_->undefined_bytes())) return false;
@@ -205,6 +209,7 @@ bool Committer::AdmitFront(Queue* queue) {
     Conclude(request, status);
     return true;
   }
+  if (bounded != nullptr) PayForAppend(bounded, request->body, now_ns);
   in_flight_.Push(request);
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
     applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
@@ -219,6 +224,16 @@ bool Committer::AdmitFront(Queue* queue) {
 ProducerTable* Committer::ProducersOf(const CommitRequest& request) const {
   BranchState* branch = state_->FindBranch(request.tenant, request.branch);
   return branch == nullptr ? nullptr : &branch->producers;
+}
+
+TenantState* Committer::BoundedTenantOf(const CommitRequest& request) const {
+  if (request.kind != CommitRequest::Kind::kBatch) return nullptr;
+  auto found = state_->tenants.find(request.tenant.value);
+  if (found == state_->tenants.end()) return nullptr;
+  TenantState* tenant = found->second.get();
+  const TenantQuotas& quotas = tenant->quotas;
+  const bool bounded = quotas.samples_per_second != kNoQuota || quotas.bytes_max != kNoQuota;
+  return bounded ? tenant : nullptr;
 }
 
 bool Committer::AnswerOrRefuse(Queue* queue) {

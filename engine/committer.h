@@ -7,7 +7,8 @@
 // acknowledged any more and what was in flight ends Unavailable, outcome unknown (D3). Definitions
 // of new series go into the log just before the first request that follows their interning, so a
 // record never names a series that the log does not define. Of a producer the log holds each
-// sequence once, in order (producers.h). Bounds: requests in flight and queued are the caller's
+// sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
+// waiting: those of others behind it go on. Bounds: requests in flight and queued are the caller's
 // memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
 // the log. Threading: loop only.
 
@@ -149,6 +150,8 @@ class Committer : public wal::LogObserver {
   // Deals with a numbered batch that is not its producer's next; false if it is, or has no number.
   bool AnswerOrRefuse(Queue* queue);
   ProducerTable* ProducersOf(const CommitRequest& request) const;
+  // The tenant of a batch, if a quota bounds what it appends.
+  TenantState* BoundedTenantOf(const CommitRequest& request) const;
   void AnswerDuplicate(CommitRequest* request) const;
   Status AppendDefinitions();
   Status AppendToLog(CommitRequest* request);

@@ -8,7 +8,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "engine/catalog_index.h"
 #include "engine/delete_edits.h"
-#include "engine/names.h"
 #include "engine/recovery.h"
 
 namespace nexus::engine {
@@ -126,6 +125,7 @@ io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> DatabaseCore::Open(io::Environ
     (co_await core->Close()).IgnoreError();
     co_return status;
   }
+  core->first_new_series_ = SeriesId{core->state_.next_series_id};
   core->scope_.Spawn(core->keeper_.Run());
   core->scope_.Spawn(core->flusher_.Run());
   core->scope_.Spawn(core->compactor_.Run());
@@ -148,22 +148,6 @@ io::Task<Status> DatabaseCore::Flush() { return flusher_.FlushAll(); }
 
 io::Task<Status> DatabaseCore::Compact(ProgressCallback progress) {
   return compactor_.Compact(std::move(progress));
-}
-
-io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
-  NEXUS_CO_RETURN_IF_ERROR(CheckName("tenant", name));
-  for (const auto& [number, tenant] : state_.tenants) {
-    if (tenant->record.name == name) co_return AlreadyExists("tenant \"{}\" exists", name);
-  }
-  uint32_t number = next_tenant_number_;
-  if (!state_.tenants.empty()) number = std::max(number, state_.tenants.rbegin()->first + 1);
-  next_tenant_number_ = number + 1;
-  nexus::engine::CreateTenant edit;
-  edit.id = TenantId{number};
-  edit.name = std::move(name);
-  edit.identity_seed = state_.environment->random()->Next();
-  const Edit edits[] = {edit};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
 }
 
 io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
@@ -281,7 +265,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   co_await interner_.WaitLoaded();
   Stats stats;
   for (const auto& [number, tenant] : state_.tenants) {
-    for (const SeriesIdRange& range : tenant->ids) stats.series += range.last - range.first + 1;
+    stats.series += tenant->series;
     AddFigures(*tenant, &stats);
   }
   stats.memtable_bytes = state_.memtable_bytes;
@@ -367,8 +351,9 @@ StatusOr<ReadView> DatabaseCore::View(const SelectQuery& query) const {
 
 // The delta was taken before the catalog is read: what leaves the delta is in the catalog by then.
 StatusOr<ReadView> DatabaseCore::ViewOf(PublishedState::Found found) const {
-  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   ReadView view;
+  NEXUS_ASSIGN_OR_RETURN(view.permit, QueryPermit::Take(found.query_budget));
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
   view.sources = found.sources();
   view.monotonic_nanos = [environment = state_.environment] {

@@ -44,6 +44,10 @@ struct CatalogHooks {
   std::function<void(Lsn)> after_sync;
 };
 
+// Tenants of a database: so many that the list of all, 170 bytes each, fits one frame of the wire
+// protocol.
+inline constexpr size_t kTenantsMax = 65'536;
+
 class Recovery;
 
 class DatabaseCore {
@@ -75,7 +79,12 @@ class DatabaseCore {
   void ResumeCompaction() { compactor_.Resume(); }
   // For good: calls of Compact end. Close does it, too.
   void StopCompaction() { compactor_.Stop(); }
-  io::Task<Status> CreateTenant(std::string name);
+  io::Task<Status> CreateTenant(std::string name, QuotaChanges quotas = {});
+  io::Task<Status> SetTenant(std::string name, QuotaChanges changes);
+  // By number, once the identities are loaded.
+  io::Task<std::vector<TenantInfo>> DescribeTenants();
+  // Counts on a worker, in steps.
+  io::Task<StatusOr<CardinalityReport>> Cardinality(std::string tenant, uint32_t top);
   // Counts on a worker, then deletes unless it is a dry run. What was submitted before this call is
   // before it in the log.
   io::Task<StatusOr<DeleteResult>> Delete(DeleteRequest request);
@@ -99,8 +108,9 @@ class DatabaseCore {
 
   // ---- Any thread.
 
-  // What a query of this branch sees now. Errors: NotFound, ResourceExhausted (readers of the
-  // catalog).
+  // What a query of this branch sees now; counts as a query of its tenant while the view, or the
+  // cursor made from it, lives. Errors: NotFound, ResourceExhausted (readers of the catalog; the
+  // tenant's concurrent_queries).
   StatusOr<ReadView> View(std::string_view tenant, std::string_view branch) const;
   // The same of what a query names. Also FailedPrecondition (`as_of` is no snapshot) and
   // InvalidArgument (it names a branch beside).
@@ -132,6 +142,7 @@ class DatabaseCore {
   bool scrubbing_ = false;
   io::Event scrubbed_;  // pulsed when scrubbing_ falls
   uint32_t next_tenant_number_ = 0;
+  SeriesId first_new_series_;  // above the ids that were given before the database was opened
   io::TaskScope scope_;
 };
 

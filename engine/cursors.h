@@ -23,6 +23,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "engine/query.h"
+#include "engine/query_budget.h"
 #include "engine/sample_source.h"
 #include "engine/series_index.h"
 
@@ -40,6 +41,8 @@ struct ReadView {
   std::vector<std::shared_ptr<const SampleSource>> sources;
   // The monotonic clock in ns, for deadlines; must outlive the cursor. Empty: no deadlines.
   std::function<int64_t()> monotonic_nanos;
+  // Of the query among those of its tenant; null: not counted.
+  std::shared_ptr<QueryPermit> permit;
 };
 
 // Each resolves the selector at once (InvalidArgument, ResourceExhausted, DeadlineExceeded and

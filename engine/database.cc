@@ -527,10 +527,28 @@ StatusOr<std::vector<Labels>> Database::SeriesLabels(std::string_view selector, 
   return engine::SeriesLabels(view.index.get(), selector, limit);
 }
 
-Status Database::CreateTenant(std::string_view name) {
+Status Database::CreateTenant(std::string_view name, const QuotaChanges& quotas) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  return implementation_->OnLoop(implementation_->core()->CreateTenant(std::string(name)));
+  return implementation_->OnLoop(implementation_->core()->CreateTenant(std::string(name), quotas));
+}
+
+Status Database::SetTenant(std::string_view name, const QuotaChanges& changes) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->SetTenant(std::string(name), changes));
+}
+
+StatusOr<CardinalityReport> Database::Cardinality(std::string_view tenant, uint32_t top) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Cardinality(std::string(tenant), top));
+}
+
+StatusOr<std::vector<TenantInfo>> Database::DescribeTenants() {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->DescribeTenants());
 }
 
 Status Database::CreateBranch(std::string_view name, BranchKind kind, std::string_view from,

@@ -25,7 +25,7 @@ Status CheckDelete(std::string_view selector, TimeRange range) {
 StatusOr<DeleteResult> CountForDelete(ReadView view, const DeleteRequest& request) {
   NEXUS_RETURN_IF_ERROR(CheckDelete(request.selector, request.range));
   NEXUS_ASSIGN_OR_RETURN(Selector selector, Selector::Parse(request.selector));
-  QueryGuard guard(request.limits, view.monotonic_nanos);
+  QueryGuard guard(request.limits, view.monotonic_nanos, view.permit);
   DeleteResult result;
   NEXUS_ASSIGN_OR_RETURN(result.series, CountSeries(view.index.get(), selector, &guard));
   if (!request.dry_run) return result;

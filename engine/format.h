@@ -40,6 +40,7 @@ enum class EditKind : uint16_t {
   kDeleteSamples = 7,
   kTombstonesForgotten = 8,
   kDeleteBranch = 9,
+  kSetTenant = 10,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;

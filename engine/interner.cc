@@ -2,15 +2,20 @@
 
 #include "engine/interner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "catalog/catalog.h"
+#include "engine/quota.h"
 
 namespace nexus::engine {
 namespace {
 
 // Bytes of a definition in its record beside the labels: tenant, id, length.
 constexpr uint64_t kDefinitionOverheadBytes = 24;
+
+// Series that get their ids in one turn of the loop: about 1 ms of it.
+constexpr size_t kSeriesPerTurn = 1024;
 
 struct ScannedTenant {
   TenantId id;
@@ -82,6 +87,9 @@ void Interner::AddKnown(const TenantState& tenant, SeriesId id, std::string_view
 
 StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonical) {
   Hash128 identity = catalog::SeriesIdentity(tenant->record.identity_seed, canonical);
+  if (tenant->series >= tenant->quotas.series_max) {
+    return identities_.Find(tenant->record.id, identity);
+  }
   SeriesId id{state_->next_series_id};
   NEXUS_ASSIGN_OR_RETURN(SeriesId given, identities_.Insert(tenant->record.id, identity, id));
   if (given != id) return given;
@@ -95,18 +103,39 @@ StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonica
 
 io::Task<StatusOr<std::vector<SeriesId>>> Interner::Intern(TenantId tenant,
                                                            std::vector<std::string> canonicals) {
+  auto interned = co_await InternWithinQuota(tenant, std::move(canonicals));
+  NEXUS_CO_RETURN_IF_ERROR(interned.status());
+  NEXUS_CO_RETURN_IF_ERROR(interned->refused);
+  co_return std::move(interned->ids);
+}
+
+io::Task<StatusOr<Interner::WithinQuota>> Interner::InternWithinQuota(
+    TenantId tenant, std::vector<std::string> canonicals) {
   co_await loaded_.Wait();
   NEXUS_CO_RETURN_IF_ERROR(load_status_);
-  auto at = state_->tenants.find(tenant.value);
-  if (at == state_->tenants.end())
-    co_return NotFound("tenant number {} does not exist", tenant.value);
-  std::vector<SeriesId> ids;
-  ids.reserve(canonicals.size());
-  for (std::string& canonical : canonicals) {
-    NEXUS_CO_ASSIGN_OR_RETURN(SeriesId id, InternOne(at->second.get(), std::move(canonical)));
-    ids.push_back(id);
+  WithinQuota interned;
+  interned.ids.reserve(canonicals.size());
+  uint64_t refused = 0;
+  for (size_t done = 0; done < canonicals.size() || done == 0;) {
+    // It may be gone after a turn.
+    auto at = state_->tenants.find(tenant.value);
+    if (at == state_->tenants.end()) {
+      co_return NotFound("tenant number {} does not exist", tenant.value);
+    }
+    const size_t end = std::min(canonicals.size(), done + kSeriesPerTurn);
+    for (; done < end; done++) {
+      NEXUS_CO_ASSIGN_OR_RETURN(SeriesId id,
+                                InternOne(at->second.get(), std::move(canonicals[done])));
+      if (id.value == 0) refused++;
+      interned.ids.push_back(id);
+    }
+    if (done == canonicals.size()) {
+      if (refused > 0) interned.refused = RefuseSeries(at->second.get(), refused);
+      break;
+    }
+    co_await state_->environment->executor()->Yield();
   }
-  co_return ids;
+  co_return interned;
 }
 
 std::span<const catalog::SeriesDefinition> Interner::undefined() const {

@@ -55,11 +55,19 @@ class Interner {
   const Status& load_status() const { return load_status_; }
   void AddKnown(const TenantState& tenant, SeriesId id, std::string_view canonical);
 
-  // The ids of series, given now if they are new, in the order of `canonicals`.
-  // Errors: NotFound (tenant), ResourceExhausted (more series than the map can hold), and of the
-  // scan.
+  // The ids of series, given now if they are new, in the order of `canonicals`. Many at once take
+  // turns with whatever else the loop has to do.
+  // Errors: NotFound (tenant), ResourceExhausted (more series than the map can hold, or than the
+  // tenant's series_max allows; those within it have their ids from now on), and of the scan.
   io::Task<StatusOr<std::vector<SeriesId>>> Intern(TenantId tenant,
                                                    std::vector<std::string> canonicals);
+  // The same, but that a tenant's series_max is no error: what is beyond it has id 0.
+  struct WithinQuota {
+    std::vector<SeriesId> ids;
+    Status refused;  // why some are 0
+  };
+  io::Task<StatusOr<WithinQuota>> InternWithinQuota(TenantId tenant,
+                                                    std::vector<std::string> canonicals);
 
   // The next definitions that the log does not hold yet, at most kDefinitionsPerRecord of them; the
   // committer marks them when they have a log position.
@@ -70,6 +78,7 @@ class Interner {
   uint64_t memory_bytes() const { return identities_.memory_bytes(); }
 
  private:
+  // 0 if it is new and the tenant has as many as it may have.
   StatusOr<SeriesId> InternOne(TenantState* tenant, std::string canonical);
 
   DatabaseState* const state_;

@@ -73,6 +73,8 @@ Status LogSurvey::TakeEdits(Lsn begin, Bytes body) {
       shape_.emplace_back(begin, edit);
     } else if (std::holds_alternative<DeleteBranch>(edit)) {
       shape_.emplace_back(begin, edit);
+    } else if (const auto* set = std::get_if<SetTenant>(&edit)) {
+      named_.insert({set->id.value, BranchId{}.value});
     } else if (const auto* producer = std::get_if<OpenProducer>(&edit)) {
       named_.insert({producer->tenant.value, producer->branch.value});
     } else if (const auto* deleted = std::get_if<DeleteSamples>(&edit)) {

@@ -33,9 +33,11 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "engine/cardinality.h"
 #include "engine/options.h"
 #include "engine/query.h"
 #include "engine/scrub_report.h"
+#include "engine/tenant.h"
 
 namespace nexus {
 
@@ -110,6 +112,10 @@ struct ProducerState {
 // Of an append that was refused because batches before it are missing (FailedPrecondition): the
 // sequence that would be taken. nullopt of any other status.
 std::optional<uint64_t> ExpectedSequence(const Status& status);
+
+// Of an append that was refused for its tenant's samples_per_second (ResourceExhausted): after how
+// long the next passes. nullopt of any other status.
+std::optional<uint64_t> RetryAfterMs(const Status& status);
 
 enum class BranchKind : uint8_t {
   kBranch,
@@ -192,7 +198,8 @@ class Database {
 
   // The id of a series, made if new; valid for this tenant as long as the database is open. Costs a
   // hash look-up if known (keep the id all the same), a hand-over to the database's thread if new.
-  // Errors: InvalidArgument names the offending label; NotFound unknown tenant.
+  // Errors: InvalidArgument names the offending label; NotFound unknown tenant; ResourceExhausted -
+  // the tenant's series_max.
   StatusOr<SeriesId> Series(std::string metric, std::vector<Label> labels,
                             std::string_view tenant = "default");
   StatusOr<SeriesId> Series(const Labels& labels, std::string_view tenant = "default");
@@ -201,9 +208,10 @@ class Database {
                                          std::string_view tenant = "default");
 
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
-  // is full, the message says which; Unavailable - the log failed, the outcome is unknown until
-  // reopened; InvalidArgument - empty or over-large batch, unknown series id; FailedPrecondition -
-  // of a numbered batch: unknown producer, fenced epoch, or a gap (ExpectedSequence).
+  // is full, or a quota of the tenant reached (RetryAfterMs), the message says which; Unavailable -
+  // the log failed, the outcome is unknown until reopened; InvalidArgument - empty or over-large
+  // batch, unknown series id; FailedPrecondition - of a numbered batch: unknown producer, fenced
+  // epoch, or a gap (ExpectedSequence).
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
   // The same without waiting: `done` is called exactly once, on the database's thread; it must be
   // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of
@@ -262,9 +270,20 @@ class Database {
   StatusOr<std::vector<Labels>> SeriesLabels(std::string_view selector, uint64_t limit = 1'000'000,
                                              std::string_view tenant = "default");
 
-  // Makes a tenant. AlreadyExists; InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64}.
-  Status CreateTenant(std::string_view name);
+  // Makes a tenant. AlreadyExists; InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64};
+  // ResourceExhausted - there are 65,536.
+  Status CreateTenant(std::string_view name, const QuotaChanges& quotas = {});
+  // Changes quotas of a tenant, durably. Errors, nothing changed then: FailedPrecondition - it has
+  // more series or bytes already than series_max or bytes_max would allow; InvalidArgument - no
+  // change; NotFound.
+  Status SetTenant(std::string_view name, const QuotaChanges& changes);
   std::vector<std::string> Tenants();
+  // In the order in which they were made. Costs a walk over all layers.
+  StatusOr<std::vector<TenantInfo>> DescribeTenants();
+  // Which metrics, labels and label values the tenant's series come from, and which grow: the first
+  // `top`, at most 1,000, of each. Counts what is known now; about 2 us a label=value, in steps
+  // that hold up nobody, in memory for `top` entries. NotFound, InvalidArgument.
+  StatusOr<CardinalityReport> Cardinality(std::string_view tenant = "default", uint32_t top = 10);
 
   // Makes a snapshot or branch that begins with what `from`, a branch or snapshot, holds now: every
   // append that was acknowledged before the call, and none that is submitted after it returns.

@@ -290,6 +290,30 @@ int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error) {
   return Guarded(error, [&] { return GiveList(db->database->Tenants(), list); });
 }
 
+int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint64_t value,
+                        nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    nexus::QuotaChanges changes;
+    nexus::VisitQuotas(changes, [&](std::string_view name, std::optional<uint64_t>& change) {
+      if (name == ViewOf(quota)) change = value;
+    });
+    if (changes == nexus::QuotaChanges()) {
+      return nexus::InvalidArgument("\"{}\" is no quota", ViewOf(quota));
+    }
+    return db->database->SetTenant(TenantOf(tenant), changes);
+  });
+}
+
+int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<nexus::TenantInfo> tenants, db->database->DescribeTenants());
+    std::vector<std::string> texts;
+    for (const nexus::TenantInfo& tenant : tenants) texts.push_back(nexus::engine::ToJson(tenant));
+    return GiveList(std::move(texts), list);
+  });
+}
+
 namespace {
 
 StatusOr<nexus::BranchKind> KindOf(int32_t kind) {

@@ -345,20 +345,29 @@ int32_t nexus_label_values(nexus_db* db, nexus_text label, nexus_text selector, 
 int32_t nexus_create_tenant(nexus_db* db, nexus_text name, nexus_error* error);
 // Names of the tenants.
 int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
+// Bounds what a tenant may use: `quota` is series_max, samples_per_second, bytes_max,
+// query_memory_bytes or concurrent_queries (engine/tenant.h), UINT64_MAX takes it away.
+// FAILED_PRECONDITION - it uses more already, nothing is changed; INVALID_ARGUMENT - no such quota;
+// NOT_FOUND.
+int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint64_t value,
+                        nexus_error* error);
+// The tenants in the order in which they were made: one text each, a JSON object with name, series,
+// samples, layers, layer_bytes, memory_bytes, queries, refused, and the quotas that it has.
+int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
 
 enum nexus_branch_kind { NEXUS_BRANCH = 0, NEXUS_SNAPSHOT = 1 };
 
 // Makes a branch or snapshot of a tenant that begins with what `from`, a branch or snapshot, holds
 // now: every append acknowledged before the call. `from` of size 0: "main". It takes a round of the
-// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name, as
-// of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
+// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name,
+// as of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
 int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
                             nexus_text tenant, nexus_error* error);
 // FAILED_PRECONDITION - it is main, of the other kind, or appends to it are under way; NOT_FOUND.
 int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
                             nexus_error* error);
-// The branches and snapshots of a tenant in the order in which they were made: one text each, a JSON
-// object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
+// The branches and snapshots of a tenant in the order in which they were made: one text each, a
+// JSON object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
 int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
 // The figures of the database at this moment: one text, a JSON object with the names of
 // nexus::Stats in engine/nexus.h.

@@ -95,6 +95,22 @@ std::string ToJson(const BranchInfo& branch) {
   return json.Take();
 }
 
+std::string ToJson(const TenantInfo& tenant) {
+  JsonObject json;
+  json.Add("name", tenant.name);
+  json.Add("series", tenant.series);
+  json.Add("samples", tenant.samples);
+  json.Add("layers", tenant.layers);
+  json.Add("layer_bytes", tenant.layer_bytes);
+  json.Add("memory_bytes", tenant.memory_bytes);
+  json.Add("queries", tenant.queries);
+  json.Add("refused", tenant.refused);
+  VisitQuotas(tenant.quotas, [&](std::string_view name, uint64_t quota) {
+    if (quota != kNoQuota) json.Add(name, quota);
+  });
+  return json.Take();
+}
+
 std::string ToJson(const RecoveryReport& report) {
   JsonObject json;
   json.Add("created", report.created);

@@ -16,6 +16,7 @@ namespace nexus::engine {
 std::string ToJson(const Stats& stats);
 std::string ToJson(const RecoveryReport& report);
 std::string ToJson(const BranchInfo& branch);
+std::string ToJson(const TenantInfo& tenant);
 
 }  // namespace nexus::engine
 

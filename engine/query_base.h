@@ -5,7 +5,6 @@
 #define NEXUS_ENGINE_QUERY_BASE_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -24,8 +23,8 @@ namespace nexus::engine {
 // class repeats it.
 class QueryBase : public Cursor {
  public:
-  QueryBase(const QueryLimits& limits, std::function<int64_t()> monotonic_nanos)
-      : guard_(limits, std::move(monotonic_nanos)) {}
+  QueryBase(const QueryLimits& limits, const ReadView& view)
+      : guard_(limits, view.monotonic_nanos, view.permit) {}
 
   // Resolves the selector. Errors: those of Selector::Parse and ResolveSelector; InvalidArgument
   // for an empty range.

@@ -119,6 +119,7 @@ EditKind KindOf(const ForgetProducers&) { return EditKind::kForgetProducers; }
 EditKind KindOf(const DeleteSamples&) { return EditKind::kDeleteSamples; }
 EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgotten; }
 EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
+EditKind KindOf(const SetTenant&) { return EditKind::kSetTenant; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -154,6 +155,33 @@ Edit ReadCreateTenant(ByteReader* in) {
   edit.id.value = in->U32();
   edit.identity_seed = in->U64();
   edit.name = ReadName(in);
+  return edit;
+}
+
+// A setting takes at least the lengths of its name and value.
+constexpr size_t kSettingBytesMin = 1 + 1;
+
+void WriteBody(ByteWriter* out, const SetTenant& edit) {
+  NEXUS_CHECK(edit.settings.size() <= catalog::kSettingsMax);
+  out->U32(edit.id.value);
+  out->U32(static_cast<uint32_t>(edit.settings.size()));
+  for (const catalog::Setting& setting : edit.settings) {
+    NEXUS_CHECK(!setting.name.empty());
+    NEXUS_CHECK(setting.value.size() <= catalog::kSettingValueBytesMax);
+    WriteName(out, setting.name);
+    out->LengthPrefixed(setting.value);
+  }
+}
+Edit ReadSetTenant(ByteReader* in) {
+  SetTenant edit;
+  edit.id.value = in->U32();
+  edit.settings.resize(ReadCount(in, kSettingBytesMin));
+  for (catalog::Setting& setting : edit.settings) {
+    setting.name = ReadName(in);
+    setting.value = in->LengthPrefixed(catalog::kSettingValueBytesMax);
+    if (setting.name.empty()) in->Fail();
+  }
+  if (edit.settings.size() > catalog::kSettingsMax) in->Fail();
   return edit;
 }
 
@@ -319,6 +347,9 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kDeleteBranch:
       edit = ReadDeleteBranch(&in);
+      break;
+    case EditKind::kSetTenant:
+      edit = ReadSetTenant(&in);
       break;
     default:
       return FailedPrecondition(

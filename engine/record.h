@@ -56,6 +56,14 @@ struct CreateTenant {
   bool operator==(const CreateTenant&) const = default;
 };
 
+// Changes settings of a tenant: one with an empty value is taken away.
+// Expects: the tenant exists, and has no more than catalog::kSettingsMax settings then.
+struct SetTenant {
+  TenantId id;
+  std::vector<catalog::Setting> settings;
+  bool operator==(const SetTenant&) const = default;
+};
+
 // A branch or snapshot that begins with what `parent` holds where this edit begins.
 // Expects: the parent exists, the name is free, the number was never taken, the tenant has fewer
 // than catalog::kBranchesMax branches, the parent inherits from fewer than catalog::kInheritedMax.
@@ -130,12 +138,14 @@ struct TombstonesForgotten {
   bool operator==(const TombstonesForgotten&) const = default;
 };
 
-using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
-                          ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch>;
+using Edit =
+    std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
+                 ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch, SetTenant>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
-// catalog::kNameBytesMax bytes, at most kDeletesOfRecordMax deletes, each with a selector of 1 to
-// catalog::kTombstoneSelectorBytesMax bytes and a range that is not empty.
+// catalog::kNameBytesMax bytes, settings within the bounds of catalog/records.h, at most
+// kDeletesOfRecordMax deletes, each with a selector of 1 to catalog::kTombstoneSelectorBytesMax
+// bytes and a range that is not empty.
 std::string EncodeEdits(std::span<const Edit> edits);
 StatusOr<std::vector<Edit>> DecodeEdits(Bytes body);
 

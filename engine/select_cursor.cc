@@ -18,7 +18,7 @@ constexpr size_t kDeliveredInPlaceMin = 1024;
 class SelectCursor : public QueryBase {
  public:
   SelectCursor(ReadView* view, const SelectQuery& query)
-      : QueryBase(query.limits, view->monotonic_nanos),
+      : QueryBase(query.limits, *view),
         reader_(TakeSources(view, query.range), query.range, &guard_, &statistics_) {
     collected_.Reserve(kDeliveredSamplesMax);
   }
@@ -125,8 +125,7 @@ class LatestReader {
 class LatestCursor : public QueryBase {
  public:
   LatestCursor(ReadView* view, const SelectQuery& query)
-      : QueryBase(query.limits, view->monotonic_nanos),
-        reader_(TakeSources(view, query.range), query.range) {}
+      : QueryBase(query.limits, *view), reader_(TakeSources(view, query.range), query.range) {}
 
  protected:
   StatusOr<bool> Advance(SeriesChunk* chunk) override {

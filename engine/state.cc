@@ -28,6 +28,7 @@ std::string NamesOf(const Map& map) {
 void TenantState::AddIds(SeriesIdRange added) {
   // The usual case: the next id of the counter.
   if (!ids.empty() && ids.back().last + 1 == added.first) {
+    series += added.last - added.first + 1;
     ids.back().last = added.last;
     return;
   }
@@ -37,9 +38,11 @@ void TenantState::AddIds(SeriesIdRange added) {
   auto from = std::lower_bound(ids.begin(), ids.end(), added, touches);
   auto to = from;
   for (; to != ids.end() && to->first <= added.last + 1; ++to) {
+    series -= to->last - to->first + 1;
     added.first = std::min(added.first, to->first);
     added.last = std::max(added.last, to->last);
   }
+  series += added.last - added.first + 1;
   ids.insert(ids.erase(from, to), added);
 }
 
@@ -48,6 +51,14 @@ bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
       ids.begin(), ids.end(), lowest,
       [](const SeriesIdRange& range, uint64_t value) { return range.last < value; });
   return at != ids.end() && at->first <= lowest && highest <= at->last;
+}
+
+uint64_t TenantState::SeriesFrom(SeriesId first) const {
+  uint64_t count = 0;
+  for (auto range = ids.rbegin(); range != ids.rend() && range->last >= first.value; ++range) {
+    count += range->last - std::max(range->first, first.value) + 1;
+  }
+  return count;
 }
 
 void BranchState::SortLayers() {
@@ -77,8 +88,8 @@ StatusOr<PublishedState::Found> PublishedState::Find(std::string_view tenant,
   }
   // A batch that is visible here came after its series, which SetDelta published under the mutex.
   const std::shared_ptr<const BranchView>& view = found->second.view;
-  return Found{at->second.id, found->second.id,      at->second.identity_seed, view,
-               delta_,        view->active->limit(), found->second.kind};
+  return Found{at->second.id,         found->second.id,   at->second.identity_seed, view, delta_,
+               view->active->limit(), found->second.kind, at->second.query_budget};
 }
 
 StatusOr<PublishedState::Found> PublishedState::FindWritable(std::string_view tenant,
@@ -119,6 +130,7 @@ void PublishedState::SetBranch(const TenantState& tenant, const BranchState& bra
   Tenant& published = tenants_[tenant.record.name];
   published.id = tenant.record.id;
   published.identity_seed = tenant.record.identity_seed;
+  published.query_budget = tenant.query_budget;
   published.branches[branch.record.name] = {branch.record.id, branch.record.kind, std::move(view)};
 }
 
@@ -188,8 +200,7 @@ bool DatabaseState::Lists(const std::vector<layer::LayerKey>& layers) const {
 
 TenantState* DatabaseState::AddTenant(const catalog::TenantRecord& record) {
   auto& tenant = tenants[record.id.value];
-  if (tenant == nullptr) tenant = std::make_unique<TenantState>();
-  tenant->record = record;
+  if (tenant == nullptr) tenant = std::make_unique<TenantState>(record);
   return tenant.get();
 }
 

@@ -29,6 +29,8 @@
 #include "engine/memtable.h"
 #include "engine/options.h"
 #include "engine/producers.h"
+#include "engine/query_budget.h"
+#include "engine/quota.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
@@ -101,12 +103,34 @@ struct SeriesIdRange {
 };
 
 struct TenantState {
+  explicit TenantState(const catalog::TenantRecord& from)
+      : record(from), query_budget(std::make_shared<QueryBudget>(from.name)) {
+    TakeSettings();
+  }
+
   catalog::TenantRecord record;
   std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
   std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
   uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
+  uint64_t series = 0;                // ids in `ids`
+  TenantQuotas quotas;                // as the record's settings say
+  RateMeter rate;                     // of samples_per_second
+  uint64_t refused = 0;               // appends and new series since opening, for a quota
+  std::shared_ptr<QueryBudget> query_budget;
+  // Of the layers as of DatabaseState::layer_edits `of_edit`; see BytesOf.
+  struct LayerBytes {
+    uint64_t bytes = 0;
+    uint64_t of_edit = UINT64_MAX;
+  } layer_bytes;
 
+  // The record's settings have changed.
+  void TakeSettings() {
+    quotas = QuotasOf(record.settings);
+    query_budget->SetLimits(quotas);
+  }
   void AddIds(SeriesIdRange added);
+  // How many of its ids are not below `first`.
+  uint64_t SeriesFrom(SeriesId first) const;
   // True if every id in [lowest, highest] is a series of this tenant.
   bool HasIds(uint64_t lowest, uint64_t highest) const;
 };
@@ -124,6 +148,7 @@ class PublishedState {
     // are in the delta or in the catalog.
     uint32_t limit = 0;
     catalog::BranchKind kind = catalog::BranchKind::kBranch;
+    std::shared_ptr<QueryBudget> query_budget;
 
     Sources sources() const { return view->At(limit); }
   };
@@ -143,6 +168,7 @@ class PublishedState {
   struct Tenant {
     TenantId id;
     uint64_t identity_seed = 0;
+    std::shared_ptr<QueryBudget> query_budget;
     struct Branch {
       BranchId id;
       catalog::BranchKind kind;

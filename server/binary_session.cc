@@ -36,6 +36,11 @@ constexpr int64_t kProgressPauseNs = 200'000'000;
 
 std::string_view RequestName(Opcode opcode) { return protocol::NameOf(opcode); }
 
+uint32_t RetryAfterOf(const Status& status) {
+  constexpr uint64_t kMost = 60'000;
+  return static_cast<uint32_t>(std::min(RetryAfterMs(status).value_or(kRetryAfterMs), kMost));
+}
+
 }  // namespace
 
 // A batch on its way: from the receipt of its body until the log has it. Outlives the session if it
@@ -250,6 +255,10 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleDelete(frame);
     case Opcode::kBranches:
       return HandleBranches(frame);
+    case Opcode::kTenants:
+      return HandleTenants(frame);
+    case Opcode::kCardinality:
+      return HandleCardinality(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -363,63 +372,63 @@ void BinarySession::HandleRegister(const Frame& frame) {
                                    protocol::ConnectionLimits().series_max),
                  "registration");
   }
+  // Empty: not to be registered.
   std::vector<std::string> canonicals;
-  protocol::Ranges refused;
   std::string canonical;
-  for (uint32_t i = 0;; i++) {
+  for (;;) {
     StatusOr<bool> more = reader->Next(&canonical);
     if (!more.ok()) return Fatal(more.status(), "registration");
     if (!*more) break;
-    if (Labels::FromCanonical(canonical).ok()) {
-      canonicals.push_back(canonical);
-      continue;
-    }
-    canonicals.emplace_back();
-    refused.push_back({reader->first_number() + i, 1});
+    canonicals.push_back(Labels::FromCanonical(canonical).ok() ? canonical : std::string());
   }
   BeginRequest();
   registering_ = true;
-  service_->Spawn(Register(this, service_, ticket_, id, (*target)->tenant_id, *target,
-                           std::move(canonicals), std::move(refused)));
+  service_->Spawn(
+      Register(this, service_, ticket_, id, (*target)->tenant_id, *target, std::move(canonicals)));
 }
 
 io::Task<void> BinarySession::Register(BinarySession* session, Service* service, Ticket ticket,
                                        uint64_t request_id, TenantId tenant, Target* target,
-                                       std::vector<std::string> canonicals,
-                                       protocol::Ranges refused) {
+                                       std::vector<std::string> canonicals) {
   std::vector<std::string> good;
   for (const std::string& canonical : canonicals) {
     if (!canonical.empty()) good.push_back(canonical);
   }
   engine::Interner* interner = service->core()->interner();
-  StatusOr<std::vector<SeriesId>> ids = co_await interner->Intern(tenant, std::move(good));
+  auto interned = co_await interner->InternWithinQuota(tenant, std::move(good));
   if (!ticket.alive()) co_return;
-  session->FinishRegister(request_id, target, canonicals, ids, refused);
+  session->FinishRegister(request_id, target, canonicals, interned);
 }
 
 void BinarySession::FinishRegister(uint64_t request_id, Target* target,
                                    const std::vector<std::string>& canonicals,
-                                   const StatusOr<std::vector<SeriesId>>& ids,
-                                   const protocol::Ranges& refused) {
+                                   const StatusOr<engine::Interner::WithinQuota>& interned) {
   registering_ = false;
-  if (!ids.ok()) {
+  if (!interned.ok()) {
     // The numbers were not given: batches that follow would mean other series.
     requests_--;
-    return Fatal(ids.status(), "registration");
+    return Fatal(interned.status(), "registration");
   }
+  protocol::Ranges refused;
   size_t next = 0;
   for (const std::string& canonical : canonicals) {
-    target->series.Add(canonical.empty() ? SeriesId{} : (*ids)[next++]);
+    const SeriesId id = canonical.empty() ? SeriesId{} : interned->ids[next++];
+    if (id.value == 0) refused.push_back({target->series.next(), 1});
+    target->series.Add(id);
   }
   if (refused.empty()) {
     Finish(Opcode::kDone, request_id, {});
   } else {
-    ErrorReply error =
-        protocol::ToErrorReply(InvalidArgument("{} series were not registered: labels must be "
-                                               "valid UTF-8 within their limits, names unique "
-                                               "and not empty (docs/format/protocol.md)",
-                                               refused.size()));
-    error.rejected = refused;
+    target->refused_series.Update(interned->refused);
+    Status status = interned->refused;
+    status.Update(
+        InvalidArgument("{} series were not registered: labels must be valid UTF-8 within their "
+                        "limits, names unique and not empty (docs/format/protocol.md)",
+                        refused.size()));
+    ErrorReply error = protocol::ToErrorReply(status);
+    // The others are registered, and these numbers are used: it is not to be sent again.
+    error.error_class = protocol::ErrorClass::kFix;
+    error.rejected = std::move(refused);
     requests_--;
     SendError(request_id, error);
   }
@@ -447,8 +456,9 @@ void BinarySession::HandleBatch(const Frame& frame) {
         (*target)->series.MapInPlace(request->buffer.bytes(), request->tenant, request->branch);
     status = mapped.status();
     if (mapped.ok() && mapped->rejected_samples == mapped->samples) {
-      status = InvalidArgument("WRITE_BATCH: none of its {} samples is of a registered series",
-                               mapped->samples);
+      status = (*target)->refused_series;
+      status.Update(InvalidArgument("WRITE_BATCH: none of its {} samples is of a registered series",
+                                    mapped->samples));
     }
     if (status.ok()) request->TakeMapped(*std::move(mapped));
     if (status.ok() && request->body.size() > wal::kRecordBytesMax) {
@@ -460,7 +470,10 @@ void BinarySession::HandleBatch(const Frame& frame) {
   if (!status.ok()) {
     request->GiveBack();
     service_->metrics()->CountParseError("batch");
-    return SendError(frame.header.request_id, protocol::ToErrorReply(status));
+    ErrorReply error = protocol::ToErrorReply(status);
+    // The same again would be refused again: series get no id on this connection any more.
+    error.error_class = protocol::ErrorClass::kFix;
+    return SendError(frame.header.request_id, error);
   }
   request->buffered = (frame.header.flags & protocol::kFlagBuffered) != 0;
   if (NEXUS_PLANTED("server-acks-buffered")) request->buffered = true;
@@ -507,7 +520,9 @@ void BinarySession::BatchReleased(uint64_t bytes) {
 
 ErrorReply BinarySession::ErrorOf(const BatchRequest& request, const Status& status) {
   ErrorReply error = protocol::ToErrorReply(status);
-  if (error.error_class == protocol::ErrorClass::kRetry) error.retry_after_ms = kRetryAfterMs;
+  if (error.error_class == protocol::ErrorClass::kRetry) {
+    error.retry_after_ms = RetryAfterOf(status);
+  }
   if (!request.once.has_value()) return error;
   if (std::optional<uint64_t> expected = ExpectedSequence(status)) {
     error.reason = protocol::ErrorReason::kSequenceGap;
@@ -682,8 +697,8 @@ io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* serv
 }
 
 io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
-                                             Ticket ticket, uint64_t request_id,
-                                             std::string tenant, protocol::Branches asked) {
+                                             Ticket ticket, uint64_t request_id, std::string tenant,
+                                             protocol::Branches asked) {
   const BranchKind kind = EngineKind(asked.kind);
   Status status;
   if (asked.action == protocol::BranchAction::kCreate) {

@@ -23,6 +23,7 @@
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "server/body_buffer.h"
 #include "server/query_job.h"
@@ -54,6 +55,7 @@ class BinarySession : public Session {
     uint64_t identity_seed = 0;
     bool read_only = false;  // a snapshot
     Status status;           // why it cannot be used
+    Status refused_series;   // why some of its numbers stand for no series, if by a quota
     SeriesNumbers series;
   };
 
@@ -75,7 +77,7 @@ class BinarySession : public Session {
   // once.
   static io::Task<void> Register(BinarySession* session, Service* service, Ticket ticket,
                                  uint64_t request_id, TenantId tenant, Target* target,
-                                 std::vector<std::string> canonicals, protocol::Ranges refused);
+                                 std::vector<std::string> canonicals);
   static io::Task<void> OpenProducer(BinarySession* session, Service* service, Ticket ticket,
                                      uint64_t request_id, protocol::OpenProducer open,
                                      std::string tenant, std::string branch);
@@ -89,6 +91,15 @@ class BinarySession : public Session {
                                        protocol::Branches asked);
   static io::Task<void> ListBranches(BinarySession* session, Service* service, Ticket ticket,
                                      uint64_t request_id, std::string tenant);
+  // These: binary_tenants.cc.
+  void HandleTenants(const protocol::Frame& frame);
+  static io::Task<void> ListTenants(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id);
+  static io::Task<void> ChangeTenant(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, protocol::Tenants asked);
+  void HandleCardinality(const protocol::Frame& frame);
+  static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id, std::string tenant, uint32_t top);
   void HandleCompact(const protocol::Frame& frame);
   static io::Task<void> Compact(BinarySession* session, Service* service, Ticket ticket,
                                 uint64_t request_id);
@@ -101,7 +112,7 @@ class BinarySession : public Session {
                                uint64_t request_id, DeleteRequest request);
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
-                      const StatusOr<std::vector<SeriesId>>& ids, const protocol::Ranges& refused);
+                      const StatusOr<engine::Interner::WithinQuota>& interned);
 
   // OK if the target can be used.
   StatusOr<Target*> TargetOf(uint32_t number);

@@ -69,6 +69,7 @@ void AddFlushCommand(CLI::App* app, Invocation* invocation);
 void AddCompactCommand(CLI::App* app, Invocation* invocation);
 // `nexus branch` and `nexus snapshot`.
 void AddBranchCommands(CLI::App* app, Invocation* invocation);
+void AddTenantCommand(CLI::App* app, Invocation* invocation);
 void AddDeleteCommand(CLI::App* app, Invocation* invocation);
 void AddScrubCommand(CLI::App* app, Invocation* invocation);
 void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "server/cardinality_output.h"
 #include "server/command.h"
 #include "server/command_target.h"
 #include "server/query_output.h"
@@ -58,6 +59,25 @@ int RunStats(const Where& where, const std::string& format) {
   return CloseTarget(stats.status(), target->get());
 }
 
+struct StatsArguments {
+  Where where;
+  std::string format = "table";
+  bool cardinality = false;
+  uint32_t top = 10;
+};
+
+int RunCardinality(const StatsArguments& arguments) {
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
+  if (!target.ok()) return Fail(target.status());
+  StatusOr<CardinalityReport> report = (*target)->Cardinality(arguments.top);
+  if (report.ok()) {
+    const std::string& tenant = arguments.where.tenant;
+    WriteOutput(arguments.format == "json" ? CardinalityJson(tenant, *report)
+                                           : CardinalityTable(tenant, *report));
+  }
+  return CloseTarget(report.status(), target->get());
+}
+
 int RunFlush(const Where& where) {
   StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(where, false);
   if (!target.ok()) return Fail(target.status());
@@ -76,12 +96,21 @@ int RunFlush(const Where& where) {
 
 void AddStatsCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command = app->add_subcommand("stats", "Print what is stored and what it takes");
-  auto where = std::make_shared<Where>();
-  auto format = std::make_shared<std::string>();
-  AddWhere(command, where.get());
-  AddReportFormat(command, format.get());
-  command->callback([invocation, where, format] {
-    invocation->run = [where, format] { return RunStats(*where, *format); };
+  auto arguments = std::make_shared<StatsArguments>();
+  AddWhere(command, &arguments->where);
+  AddReportFormat(command, &arguments->format);
+  auto* cardinality =
+      command->add_flag("--cardinality", arguments->cardinality,
+                        "print which metrics and labels the tenant's series come from, and grow");
+  command->add_option("--top", arguments->top, "entries of each list of --cardinality")
+      ->check(CLI::Range(1u, kCardinalityTopMax))
+      ->needs(cardinality)
+      ->capture_default_str();
+  command->callback([invocation, arguments] {
+    invocation->run = [arguments] {
+      return arguments->cardinality ? RunCardinality(*arguments)
+                                    : RunStats(arguments->where, arguments->format);
+    };
   });
 }
 

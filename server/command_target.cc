@@ -7,7 +7,9 @@
 #include "io/address.h"
 #include "server/stats_figures.h"
 #include "server/wire_branches.h"
+#include "server/wire_cardinality.h"
 #include "server/wire_function.h"
+#include "server/wire_tenants.h"
 
 namespace nexus::server {
 namespace {
@@ -53,6 +55,18 @@ class LocalTarget : public CommandTarget {
   }
   StatusOr<std::vector<BranchInfo>> Branches() override {
     return opened_.database->Branches(tenant_);
+  }
+  Status CreateTenant(const std::string& name, const QuotaChanges& quotas) override {
+    return opened_.database->CreateTenant(name, quotas);
+  }
+  Status SetTenant(const std::string& name, const QuotaChanges& changes) override {
+    return opened_.database->SetTenant(name, changes);
+  }
+  StatusOr<std::vector<TenantInfo>> Tenants() override {
+    return opened_.database->DescribeTenants();
+  }
+  StatusOr<CardinalityReport> Cardinality(uint32_t top) override {
+    return opened_.database->Cardinality(tenant_, top);
   }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
@@ -145,6 +159,21 @@ class RemoteTarget : public CommandTarget {
   StatusOr<std::vector<BranchInfo>> Branches() override {
     NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Branches(scope_));
     return EngineBranches(entries);
+  }
+  Status CreateTenant(const std::string& name, const QuotaChanges& quotas) override {
+    return client_->ChangeTenant(WireTenants(protocol::TenantAction::kCreate, name, quotas),
+                                 scope_);
+  }
+  Status SetTenant(const std::string& name, const QuotaChanges& changes) override {
+    return client_->ChangeTenant(WireTenants(protocol::TenantAction::kSet, name, changes), scope_);
+  }
+  StatusOr<std::vector<TenantInfo>> Tenants() override {
+    NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Tenants(scope_));
+    return EngineTenants(entries);
+  }
+  StatusOr<CardinalityReport> Cardinality(uint32_t top) override {
+    NEXUS_ASSIGN_OR_RETURN(auto reply, client_->Cardinality(top, scope_));
+    return EngineCardinality(reply);
   }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }

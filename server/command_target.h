@@ -40,6 +40,11 @@ class CommandTarget {
                               const std::string& from) = 0;
   virtual Status DeleteBranch(const std::string& name, BranchKind kind) = 0;
   virtual StatusOr<std::vector<BranchInfo>> Branches() = 0;
+  virtual Status CreateTenant(const std::string& name, const QuotaChanges& quotas) = 0;
+  virtual Status SetTenant(const std::string& name, const QuotaChanges& changes) = 0;
+  virtual StatusOr<std::vector<TenantInfo>> Tenants() = 0;
+  // Of the tenant of Where.
+  virtual StatusOr<CardinalityReport> Cardinality(uint32_t top) = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

@@ -75,6 +75,7 @@ int Main(int argc, char** argv) {
   AddFlushCommand(&app, &invocation);
   AddCompactCommand(&app, &invocation);
   AddBranchCommands(&app, &invocation);
+  AddTenantCommand(&app, &invocation);
   AddDeleteCommand(&app, &invocation);
   AddScrubCommand(&app, &invocation);
   AddHealthCheckCommand(&app, &invocation);

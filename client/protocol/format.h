@@ -70,6 +70,8 @@ enum class Opcode : uint8_t {
   kCompact = 15,        // PROGRESS*, DONE
   kDelete = 16,         // COUNT
   kBranches = 17,       // BRANCH_LIST, or DONE
+  kTenants = 18,        // TENANT_LIST, or DONE
+  kCardinality = 21,    // CARDINALITY_REPLY
 
   kWelcome = 64,
   kDone = 65,
@@ -83,6 +85,8 @@ enum class Opcode : uint8_t {
   kScrubReply = 73,
   kCount = 75,
   kBranchList = 76,
+  kTenantList = 78,
+  kCardinalityReply = 80,
   kError = 127,
 };
 

@@ -16,6 +16,8 @@ Status BadField(std::string_view field, size_t offset, std::string_view what) {
   return InvalidArgument("frame: {} at byte {} of the header {}", field, offset, what);
 }
 
+const char* NameOfReply(Opcode opcode);
+
 }  // namespace
 
 uint32_t BodyBytesMax(Opcode opcode) {
@@ -35,6 +37,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kCredit:
     case Opcode::kCompact:
     case Opcode::kBranches:
+    case Opcode::kTenants:
+    case Opcode::kCardinality:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
     case Opcode::kProgress:
@@ -56,6 +60,8 @@ uint32_t BodyBytesMax(Opcode opcode) {
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
     case Opcode::kScrubReply:
+    case Opcode::kTenantList:
+    case Opcode::kCardinalityReply:
     case Opcode::kError:
       return kBodyBytesMax;
   }
@@ -103,6 +109,19 @@ const char* NameOf(Opcode opcode) {
       return "DELETE";
     case Opcode::kBranches:
       return "BRANCHES";
+    case Opcode::kTenants:
+      return "TENANTS";
+    case Opcode::kCardinality:
+      return "CARDINALITY";
+    default:
+      return NameOfReply(opcode);
+  }
+}
+
+namespace {
+
+const char* NameOfReply(Opcode opcode) {
+  switch (opcode) {
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -127,11 +146,18 @@ const char* NameOf(Opcode opcode) {
       return "COUNT";
     case Opcode::kBranchList:
       return "BRANCH_LIST";
+    case Opcode::kTenantList:
+      return "TENANT_LIST";
+    case Opcode::kCardinalityReply:
+      return "CARDINALITY_REPLY";
     case Opcode::kError:
       return "ERROR";
+    default:
+      return "";
   }
-  return "";
 }
+
+}  // namespace
 
 uint64_t Checksum(ChecksumKind kind, Bytes bytes) {
   if (kind == ChecksumKind::kXxh3) return XxHash64(bytes);

@@ -10,13 +10,15 @@
 #include <vector>
 
 #include "base/check.h"
+#include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
-#include "client/protocol/branches.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 
 namespace nexus::protocol {
@@ -134,6 +136,14 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeBranches, body);
     case Opcode::kBranchList:
       return Fuzz(DecodeBranchList, body);
+    case Opcode::kTenants:
+      return Fuzz(DecodeTenants, body);
+    case Opcode::kTenantList:
+      return Fuzz(DecodeTenantList, body);
+    case Opcode::kCardinality:
+      return Fuzz(DecodeCardinality, body);
+    case Opcode::kCardinalityReply:
+      return Fuzz(DecodeCardinalityReply, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

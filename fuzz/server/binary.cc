@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/frame.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
@@ -26,6 +27,7 @@
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "fuzz/server/session_world.h"
 #include "server/binary_session.h"
@@ -158,6 +160,12 @@ bool ReadReply(const Frame& frame) {
       return true;
     case Opcode::kBranchList:
       CheckReads(protocol::DecodeBranchList(frame.body));
+      return true;
+    case Opcode::kTenantList:
+      CheckReads(protocol::DecodeTenantList(frame.body));
+      return true;
+    case Opcode::kCardinalityReply:
+      CheckReads(protocol::DecodeCardinalityReply(frame.body));
       return true;
     case Opcode::kScrubReply:
       CheckReads(protocol::DecodeScrubReply(frame.body));

@@ -21,12 +21,14 @@
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
 #include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "tests/client/frames.h"
 
@@ -195,6 +197,41 @@ Vector ListedBranches() {
   return made;
 }
 
+Vector ListedTenants() {
+  Vector made = Empty(Side::kServer, Opcode::kTenantList);
+  const std::vector<TenantEntry> entries = {
+      {"default", {kNoQuota, kNoQuota, kNoQuota, kNoQuota, kNoQuota}, 1, 2, 3, 4, 5, 6, 7},
+      {"acme", {1000, 50, 1 << 20, kNoQuota, 8}, 9, 10, 11, 12, 13, 14, 15}};
+  Encode(entries, &made.body);
+  made.reads_back = [entries](Bytes body) {
+    auto read = DecodeTenantList(body);
+    return read.ok() && *read == entries;
+  };
+  return made;
+}
+
+Tenants SomeTenants() {
+  Tenants tenants;
+  tenants.action = TenantAction::kSet;
+  tenants.name = "acme";
+  tenants.quotas[0] = 1000;
+  tenants.quotas[2] = kNoQuota;
+  return tenants;
+}
+
+CardinalityReply SomeCardinality() {
+  CardinalityReply reply;
+  reply.series = 300;
+  reply.grown = 7;
+  reply.metrics = 1;
+  reply.labels = 2;
+  reply.pairs = 3;
+  reply.lists[0] = {{"up", "", 300, 7}};
+  reply.lists[2] = {{"job", "n", 200, 5}, {"host", "a", 100, 0}};
+  reply.lists[5] = {{"job", "n", 200, 5}};
+  return reply;
+}
+
 Vector Cancel() {
   Vector made = Empty(Side::kClient, Opcode::kCancel);
   EncodeCancel(77, &made.body);
@@ -250,11 +287,15 @@ std::map<std::string, Vector> Vectors() {
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
       {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
-      {"branches",
-       Of(kClient, Opcode::kBranches,
-          Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
-          DecodeBranches)},
+      {"branches", Of(kClient, Opcode::kBranches,
+                      Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
+                      DecodeBranches)},
       {"branch_list", ListedBranches()},
+      {"tenants", Of(kClient, Opcode::kTenants, SomeTenants(), DecodeTenants)},
+      {"tenant_list", ListedTenants()},
+      {"cardinality", Of(kClient, Opcode::kCardinality, Cardinality{25}, DecodeCardinality)},
+      {"cardinality_reply",
+       Of(kServer, Opcode::kCardinalityReply, SomeCardinality(), DecodeCardinalityReply)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"delete",

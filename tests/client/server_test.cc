@@ -157,6 +157,89 @@ TEST_F(ServerTest, BranchesAreMadeWrittenReadAndDeleted) {
   EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
 }
 
+TEST_F(ServerTest, TenantsAreMadeBoundedAndListed) {
+  std::unique_ptr<Client> client = Connect();
+  protocol::Tenants change;
+  change.action = protocol::TenantAction::kCreate;
+  change.name = "acme";
+  change.quotas[0] = 2;  // series_max
+  ASSERT_TRUE(client->ChangeTenant(change).ok());
+  Status refused = client->ChangeTenant(change);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused)) << refused;
+
+  AppendOptions options;
+  options.scope.tenant = "acme";
+  auto append = [&](const std::vector<std::string>& hosts) {
+    WriteBatch batch;
+    for (const std::string& host : hosts) {
+      batch.Add(*client->Series("cpu", {{"host", host}}, "acme"), 1, 1);
+    }
+    return client->Append(std::move(batch), options);
+  };
+  // Of three series two are within the quota: their samples are kept, the other is named.
+  StatusOr<WriteOutcome> outcome = append({"a", "b", "c"});
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->accepted, 2u);
+  ASSERT_EQ(outcome->rejected.size(), 1u);
+  EXPECT_NE(outcome->reason.find("tenant \"acme\" has 2 series"), std::string::npos)
+      << outcome->reason;
+  refused = append({"c"}).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(append({"a", "b"})->accepted, 2u);
+
+  change = {};
+  change.action = protocol::TenantAction::kSet;
+  change.name = "acme";
+  change.quotas[0] = 1;
+  refused = client->ChangeTenant(change);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  change.quotas[0] = protocol::kNoQuota;
+  change.quotas[4] = 0;  // concurrent_queries
+  ASSERT_TRUE(client->ChangeTenant(change).ok());
+  SelectQuery query = Everything("cpu");
+  query.scope.tenant = "acme";
+  SeriesChunk chunk;
+  refused = (*client->Select(query))->Next(&chunk).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu"))).size(), 0u);
+
+  const auto tenants = *client->Tenants();
+  ASSERT_EQ(tenants.size(), 2u);
+  EXPECT_EQ(tenants[0].name, "default");
+  EXPECT_EQ(tenants[1].name, "acme");
+  EXPECT_EQ(tenants[1].series, 2u);
+  EXPECT_EQ(tenants[1].samples, 4u);
+  EXPECT_GE(tenants[1].refused, 2u);
+  EXPECT_EQ(tenants[1].quotas[0], protocol::kNoQuota);
+  EXPECT_EQ(tenants[1].quotas[4], 0u);
+  Scope scope;
+  scope.tenant = "acme";
+  const protocol::CardinalityReply report = *client->Cardinality(10, scope);
+  EXPECT_EQ(report.series, 2u);
+  ASSERT_EQ(report.lists[0].size(), 1u);
+  EXPECT_EQ(report.lists[0][0], (protocol::CardinalityReply::Entry{"cpu", "", 2, 2}));
+  EXPECT_EQ(report.lists[2].size(), 2u);
+}
+
+TEST_F(ServerTest, ABatchAheadOfItsRateComesThroughLater) {
+  std::unique_ptr<Client> client = Connect();
+  protocol::Tenants change;
+  change.action = protocol::TenantAction::kSet;
+  change.name = "default";
+  change.quotas[1] = 1000;  // samples_per_second
+  ASSERT_TRUE(client->ChangeTenant(change).ok());
+  const SeriesId series = *client->Series("cpu", {});
+  // The second one is refused with the time to wait, and sent again by the client.
+  for (int i = 0; i < 3; i++) {
+    WriteBatch batch;
+    for (int64_t k = 0; k < 1100; k++) batch.Add(series, i * 10'000 + k, 1);
+    const Status status = client->Append(std::move(batch)).status();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu")))[0].timestamps.size(), 3300u);
+  EXPECT_GT((*client->Tenants())[0].refused, 0u);
+}
+
 TEST_F(ServerTest, ADeleteTakesWhatTheClientWasGivenBefore) {
   std::unique_ptr<Client> client = Connect();
   const SeriesId series = *client->Series("cpu", {});

@@ -57,6 +57,10 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
                                                           {"stats"},
                                                           {"flush"},
                                                           {"scrub"},
+                                                          {"tenant"},
+                                                          {"tenant", "create"},
+                                                          {"tenant", "list"},
+                                                          {"tenant", "set"},
                                                           {"branch"},
                                                           {"branch", "create"},
                                                           {"branch", "list"},
@@ -101,8 +105,8 @@ TEST_F(NexusCommand, SnapshotsAndBranchesGoTheirOwnWay) {
   const std::string more = File("more.lp", "cpu,host=c usage=7 1700000002000000000\n");
   Done({"import", "--data", data_, "--branch", "what-if", "--format", "influx", more});
   auto query = [&](const std::vector<std::string>& of) {
-    std::vector<std::string> arguments = {"query", "--data", data_, "cpu_usage", "--format",
-                                          "json"};
+    std::vector<std::string> arguments = {"query",     "--data",   data_,
+                                          "cpu_usage", "--format", "json"};
     arguments.insert(arguments.end(), of.begin(), of.end());
     return Done(arguments);
   };
@@ -149,6 +153,75 @@ TEST_F(NexusCommand, BranchesThatCannotBeMadeOrDeletedAreNamed) {
     EXPECT_NE(result.exit, kDone) << one.named;
     EXPECT_THAT(result.error, HasSubstr(one.named));
   }
+}
+
+TEST_F(NexusCommand, TenantsAreMadeBoundedListedAndApart) {
+  ImportCpu();
+  EXPECT_EQ(Done({"tenant", "create", "acme", "series_max=2", "bytes_max=1G", "--data", data_}),
+            "tenant acme made\n");
+  const std::string lines = File("acme.lp",
+                                 "mem,host=a used=1 1000000000\n"
+                                 "mem,host=b used=2 1000000000\n");
+  Done({"import", "--data", data_, "--tenant", "acme", "--format", "influx", lines});
+  const std::string table = Done({"tenant", "list", "--data", data_});
+  EXPECT_THAT(table, AllOf(HasSubstr("TENANT"), HasSubstr("\nacme "),
+                           HasSubstr("series_max=2 bytes_max=1073741824")));
+  EXPECT_THAT(Done({"tenant", "list", "--data", data_, "--format", "json"}),
+              AllOf(StartsWith("{\"name\":\"default\",\"series\":3,"),
+                    HasSubstr("\n{\"name\":\"acme\",\"series\":2,\"samples\":2,"),
+                    HasSubstr("\"series_max\":2,\"bytes_max\":1073741824}\n")));
+  const std::string more = File("more.lp", "mem,host=c used=1 1000000000\n");
+  Result refused =
+      Nexus({"import", "--data", data_, "--tenant", "acme", "--format", "influx", more});
+  EXPECT_EQ(refused.exit, kFailed);
+  EXPECT_THAT(refused.error, AllOf(HasSubstr("acme"), HasSubstr("series_max")));
+  EXPECT_EQ(
+      Done({"tenant", "set", "acme", "series_max=none", "concurrent_queries=4", "--data", data_}),
+      "tenant acme: series_max=none concurrent_queries=4\n");
+  Done({"import", "--data", data_, "--tenant", "acme", "--format", "influx", more});
+  EXPECT_THAT(Done({"query", "--data", data_, "--tenant", "acme", "mem_used", "--format", "json"}),
+              HasSubstr("\"host\":\"c\""));
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string named;
+  };
+  const std::vector<Case> cases = {
+      {{"tenant", "create", "acme", "--data", data_}, "\"acme\" exists"},
+      {{"tenant", "create", "a b", "--data", data_}, "a b"},
+      {{"tenant", "set", "nobody", "series_max=5", "--data", data_}, "nobody"},
+      {{"tenant", "set", "acme", "series_max=1", "--data", data_}, "3 series"},
+      {{"tenant", "set", "acme", "colour=5", "--data", data_}, "concurrent_queries"},
+      {{"tenant", "set", "acme", "series_max=-5", "--data", data_}, "series_max=-5"},
+      {{"tenant", "set", "acme", "series_max=5X", "--data", data_}, "series_max=5X"},
+      {{"tenant", "set", "acme", "series_max", "--data", data_}, "series_max"},
+  };
+  for (const Case& one : cases) {
+    const Result result = Nexus(one.arguments);
+    EXPECT_NE(result.exit, kDone) << one.named;
+    EXPECT_THAT(result.error, HasSubstr(one.named));
+  }
+}
+
+TEST_F(NexusCommand, CardinalityShowsWhatTheSeriesComeFrom) {
+  const std::string lines = File("mem.lp",
+                                 "mem,host=a,job=x used=1,free=2 1000000000\n"
+                                 "mem,host=b,job=x used=2 1000000000\n");
+  Done({"import", "--data", data_, "--format", "influx", lines});
+  EXPECT_EQ(Done({"stats", "--cardinality", "--top", "2", "--data", data_, "--format", "json"}),
+            "{\"tenant\":\"default\",\"series\":3,\"new\":0,\"metrics\":2,\"labels\":2,\"pairs\":3,"
+            "\"top_metrics\":[{\"metric\":\"mem_used\",\"series\":2,\"new\":0},"
+            "{\"metric\":\"mem_free\",\"series\":1,\"new\":0}],"
+            "\"top_labels\":[{\"label\":\"host\",\"series\":3,\"new\":0},"
+            "{\"label\":\"job\",\"series\":3,\"new\":0}],"
+            "\"top_pairs\":[{\"label\":\"job\",\"value\":\"x\",\"series\":3,\"new\":0},"
+            "{\"label\":\"host\",\"value\":\"a\",\"series\":2,\"new\":0}],"
+            "\"growing_metrics\":[],\"growing_labels\":[],\"growing_pairs\":[]}\n");
+  EXPECT_THAT(Done({"stats", "--cardinality", "--data", data_}),
+              AllOf(StartsWith("tenant default: 3 series"), HasSubstr("METRICS BY SERIES"),
+                    HasSubstr("job=x"), Not(HasSubstr("GROWTH"))));
+  EXPECT_EQ(Nexus({"stats", "--top", "5", "--data", data_}).exit, kUsage);
+  EXPECT_EQ(Nexus({"stats", "--cardinality", "--top", "0", "--data", data_}).exit, kUsage);
+  EXPECT_EQ(Nexus({"stats", "--cardinality", "--tenant", "nobody", "--data", data_}).exit, kFailed);
 }
 
 TEST_F(NexusCommand, StatsNameTheIoBackendAndWhyItIsAFallback) {
