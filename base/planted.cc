@@ -80,6 +80,8 @@ constexpr PlantedBug kBugs[] = {
     {"tombstone-not-persisted", "a delete reaches memory and log, but not the catalog"},
     {"tombstone-forgotten-before-the-flush",
      "a tombstone is forgotten while samples from before it are in no layer"},
+    {"deleted-tenant-comes-back",
+     "the deletion of a tenant reaches memory and log, but not the catalog"},
     {"compaction-forgets-deletes",
      "a compaction says that deletes are carried out in its output, and carries none out"},
 };

@@ -101,6 +101,7 @@ void Encode(const TenantRecord& record, ByteWriter* out) {
   out->U32(record.id.value);
   out->U64(record.identity_seed);
   out->U32(record.next_branch);
+  out->U64(record.deleted.value);
   out->LengthPrefixed(record.name);
   out->Varint(record.settings.size());
   for (const Setting& setting : record.settings) Encode(setting, out);
@@ -110,6 +111,7 @@ void Decode(ByteReader* in, TenantRecord* record) {
   record->id.value = in->U32();
   record->identity_seed = in->U64();
   record->next_branch = in->U32();
+  record->deleted.value = in->U64();
   record->name = DecodeName(in);
   uint64_t settings = in->Varint();
   if (settings > kSettingsMax) in->Fail();

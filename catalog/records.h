@@ -68,6 +68,9 @@ struct TenantRecord {
   std::vector<Setting> settings;
   // Above the number of every branch that the tenant ever had: numbers are never used again.
   uint32_t next_branch = 1;
+  // Where the edit that deleted it begins; 0: it lives. The record of a deleted one says that its
+  // rows are to be purged (Catalog::PurgeTenant), and keeps its number from being used again.
+  Lsn deleted = {};
 
   bool operator==(const TenantRecord&) const = default;
 };

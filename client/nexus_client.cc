@@ -234,6 +234,16 @@ int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name,
   return Fill(client->client->ChangeTenant(change, scope), error);
 }
 
+int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name,
+                                   int64_t timeout_ms, nexus_client_error* error) {
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  nexus::protocol::Tenants change;
+  change.action = nexus::protocol::TenantAction::kDelete;
+  change.name = ViewOf(name);
+  return Fill(client->client->ChangeTenant(change, scope), error);
+}
+
 int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
                                nexus_client_text quota, uint64_t value, int64_t timeout_ms,
                                nexus_client_error* error) {

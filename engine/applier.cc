@@ -15,6 +15,7 @@ namespace {
 
 // Whether the branch was there once: numbers are given in rising order.
 bool WasDeleted(const DatabaseState& state, TenantId tenant, BranchId branch) {
+  if (state.deleted_tenants.contains(tenant.value)) return true;
   auto owner = state.tenants.find(tenant.value);
   return owner != state.tenants.end() && branch.value < owner->second->record.next_branch;
 }
@@ -89,6 +90,11 @@ Status Applier::ApplyDefinitions(Bytes body) {
                          DecodeDefinitions(body));
   for (catalog::SeriesDefinition& definition : definitions) {
     auto tenant = state_->tenants.find(definition.tenant.value);
+    if (state_->deleted_tenants.contains(definition.tenant.value)) {
+      // It got its id before the tenant was deleted.
+      state_->next_series_id = std::max(state_->next_series_id, definition.id.value + 1);
+      continue;
+    }
     if (tenant == state_->tenants.end()) {
       return DataLoss("a definition names tenant {}, which the log never made",
                       definition.tenant.value);
@@ -222,6 +228,9 @@ Status Applier::ApplyEdit(const CreateTenant& edit) {
     if (number == edit.id.value || tenant->record.name == edit.name) {
       return AlreadyExists("tenant \"{}\" exists", edit.name);
     }
+  }
+  if (state_->deleted_tenants.contains(edit.id.value)) {
+    return AlreadyExists("tenant number {} was used before", edit.id.value);
   }
   catalog::TenantRecord record;
   record.id = edit.id;

@@ -57,8 +57,9 @@ class Applier {
   Status ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
-  // tenant_edits.cc.
+  // These two: tenant_edits.cc.
   Status ApplyEdit(const SetTenant& edit);
+  Status ApplyEdit(const DeleteTenant& edit);
   // These two: branch_edits.cc.
   Status ApplyEdit(const CreateBranch& edit);
   Status ApplyEdit(const DeleteBranch& edit);

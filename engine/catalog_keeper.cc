@@ -22,6 +22,9 @@ constexpr int64_t kCommitPauseNs = 100'000'000;
 constexpr uint64_t kCommitSeries = 10'000;
 constexpr int64_t kRetryPauseNs = 1'000'000'000;
 constexpr size_t kImagesKept = 2;
+// Rows of a deleted tenant that go at a time: a commit that takes about as long as that of 10,000
+// new series, so that what waits for it waits no longer than usual.
+constexpr uint64_t kPurgedRowsMax = 20'000;
 // Silent producers forgotten at one checkpoint, of each branch: 320 KB of an edit.
 constexpr size_t kForgottenMax = 10'000;
 // After opening nobody is forgotten for so long, and then only by a clock that agrees so far with
@@ -72,7 +75,7 @@ bool CatalogKeeper::HasChanges() const {
 }
 
 void CatalogKeeper::Kick() {
-  if (HasChanges()) wake_.Set();
+  if (HasChanges() || TenantToPurge().has_value()) wake_.Set();
 }
 
 void CatalogKeeper::Stop() {
@@ -87,13 +90,18 @@ void CatalogKeeper::WakeAt(int64_t deadline_ns) {
 }
 
 io::Task<void> CatalogKeeper::Run() {
+  opened_ = state_->applied;
   while (!stopping_) {
     wake_.Reset();
     bool many = state_->delta.series() >= kCommitSeries && state_->commit_status.ok();
-    if (HasChanges() && !busy_) {
-      if (many || state_->environment->MonotonicNanos() >= next_commit_ns_) {
+    const bool changes = HasChanges();
+    const bool due = many || state_->environment->MonotonicNanos() >= next_commit_ns_;
+    if ((changes || TenantToPurge().has_value()) && !busy_) {
+      if (due) {
         // A failure is kept in commit_status and tried again after its pause.
-        (co_await Commit()).IgnoreError();
+        if (changes) (co_await Commit()).IgnoreError();
+        const std::optional<TenantId> purged = TenantToPurge();
+        if (purged.has_value() && state_->commit_status.ok()) co_await PurgeSome(*purged);
       } else {
         WakeAt(next_commit_ns_);
       }
@@ -101,6 +109,44 @@ io::Task<void> CatalogKeeper::Run() {
     if (!wake_.is_set() && !stopping_) co_await wake_.Wait();
   }
   state_->environment->executor()->CancelTimer(&tick_);
+}
+
+// Only one that was deleted before the database was opened: what was on its way to the tenant then
+// stands behind its deletion.
+bool CatalogKeeper::MayForget(const DatabaseState::DeletedTenant& deleted) const {
+  return deleted.at < opened_ && opened_ <= trimmed_;
+}
+
+std::optional<TenantId> CatalogKeeper::TenantToPurge() const {
+  const Lsn committed = state_->catalog->meta().applied;
+  for (const auto& [number, deleted] : state_->deleted_tenants) {
+    const bool has_work = !deleted.purged || (MayForget(deleted) && number + 1 < state_->next_tenant);
+    if (has_work && deleted.at < committed) return TenantId{number};
+  }
+  return std::nullopt;
+}
+
+io::Task<void> CatalogKeeper::PurgeSome(TenantId tenant) {
+  co_await Acquire();
+  auto found = state_->deleted_tenants.find(tenant.value);
+  const bool forget = found != state_->deleted_tenants.end() && MayForget(found->second) &&
+                      tenant.value + 1 < state_->next_tenant;
+  catalog::Catalog* catalog = state_->catalog.get();
+  auto purge = [catalog, tenant, forget] {
+    return catalog->PurgeTenant(tenant, kPurgedRowsMax, forget);
+  };
+  StatusOr<bool> more = co_await state_->environment->executor()->Run(io::Lane::kCatalog, purge);
+  state_->commit_status = more.status();
+  next_commit_ns_ =
+      state_->environment->MonotonicNanos() + (more.ok() ? kCommitPauseNs : kRetryPauseNs);
+  found = state_->deleted_tenants.find(tenant.value);
+  if (!more.ok()) {
+    RefuseUnlessFull(more.status());
+  } else if (!*more && found != state_->deleted_tenants.end()) {
+    found->second.purged = true;
+    if (forget) state_->deleted_tenants.erase(found);
+  }
+  Release();
 }
 
 io::Task<void> CatalogKeeper::Acquire() {
@@ -210,6 +256,10 @@ void CatalogKeeper::OnCommitFailed(catalog::Update failed, const Status& status)
     if (branch != nullptr) branch->producers.MarkChanged(record.id);
   }
   PutBack(std::move(failed), &state_->pending_update);
+  RefuseUnlessFull(status);
+}
+
+void CatalogKeeper::RefuseUnlessFull(const Status& status) {
   if (absl::IsResourceExhausted(status)) return;
   committer_->Refuse(
       Unavailable("the catalog failed: {}; nothing more is written, reads go on; reopen the "
@@ -275,7 +325,9 @@ io::Task<Status> CatalogKeeper::TrimLog() {
     }
   }
   if (NEXUS_PLANTED("trim-before-catalog-sync")) below = state_->applied;
-  co_return co_await committer_->log()->Trim(below);
+  Status status = co_await committer_->log()->Trim(below);
+  if (status.ok()) trimmed_ = std::max(trimmed_, below);
+  co_return status;
 }
 
 }  // namespace nexus::engine

@@ -254,7 +254,8 @@ class CatalogRebuild {
     update.next_series_id = base_.next_series_id;
     update.open_count = base_.open_count;
     for (const catalog::TenantRecord& tenant : base_.tenants) {
-      seeds_[tenant.id.value] = tenant.identity_seed;
+      // Of a deleted one nothing is to come back.
+      if (tenant.deleted == Lsn{}) seeds_[tenant.id.value] = tenant.identity_seed;
     }
     report_.applied = base_.lsn;
     report_.tenants = base_.tenants.size();

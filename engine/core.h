@@ -81,6 +81,7 @@ class DatabaseCore {
   void StopCompaction() { compactor_.Stop(); }
   io::Task<Status> CreateTenant(std::string name, QuotaChanges quotas = {});
   io::Task<Status> SetTenant(std::string name, QuotaChanges changes);
+  io::Task<Status> DeleteTenant(std::string name);
   // By number, once the identities are loaded.
   io::Task<std::vector<TenantInfo>> DescribeTenants();
   // Counts on a worker, in steps.

@@ -539,6 +539,12 @@ Status Database::SetTenant(std::string_view name, const QuotaChanges& changes) {
   return implementation_->OnLoop(implementation_->core()->SetTenant(std::string(name), changes));
 }
 
+Status Database::DeleteTenant(std::string_view name) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->DeleteTenant(std::string(name)));
+}
+
 StatusOr<CardinalityReport> Database::Cardinality(std::string_view tenant, uint32_t top) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();

@@ -41,6 +41,7 @@ enum class EditKind : uint16_t {
   kTombstonesForgotten = 8,
   kDeleteBranch = 9,
   kSetTenant = 10,
+  kDeleteTenant = 11,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;

@@ -31,6 +31,7 @@ StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
   NEXUS_ASSIGN_OR_RETURN(catalog::Reader list, catalog.BeginRead());
   NEXUS_ASSIGN_OR_RETURN(std::vector<catalog::TenantRecord> records, list.Tenants());
   for (const catalog::TenantRecord& record : records) {
+    if (record.deleted != Lsn{}) continue;
     ScannedTenant tenant{record.id, {}};
     Status inserted;
     for (SeriesId from{1};;) {

@@ -20,6 +20,7 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const PublishLayers&) const { return "publish of layers"; }
     const char* operator()(const CreateTenant&) const { return "creation of a tenant"; }
     const char* operator()(const SetTenant&) const { return "settings of a tenant"; }
+    const char* operator()(const DeleteTenant&) const { return "deletion of a tenant"; }
     const char* operator()(const CreateBranch&) const { return "creation of a branch"; }
     const char* operator()(const GarbageRemoved&) const { return "removal of garbage"; }
     const char* operator()(const OpenProducer&) const { return "opening of a producer"; }

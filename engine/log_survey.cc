@@ -73,6 +73,8 @@ Status LogSurvey::TakeEdits(Lsn begin, Bytes body) {
       shape_.emplace_back(begin, edit);
     } else if (std::holds_alternative<DeleteBranch>(edit)) {
       shape_.emplace_back(begin, edit);
+    } else if (std::holds_alternative<DeleteTenant>(edit)) {
+      shape_.emplace_back(begin, edit);
     } else if (const auto* set = std::get_if<SetTenant>(&edit)) {
       named_.insert({set->id.value, BranchId{}.value});
     } else if (const auto* producer = std::get_if<OpenProducer>(&edit)) {
@@ -98,7 +100,9 @@ namespace {
 class LayerMap {
  public:
   explicit LayerMap(const catalog::ImageContents& contents) {
-    for (const catalog::TenantRecord& tenant : contents.tenants) tenants_[tenant.id.value] = tenant;
+    for (const catalog::TenantRecord& tenant : contents.tenants) {
+      if (tenant.deleted == Lsn{}) tenants_[tenant.id.value] = tenant;
+    }
     for (const catalog::BranchRecord& branch : contents.branches) {
       branches_[{branch.tenant.value, branch.id.value}] = branch;
     }
@@ -111,6 +115,7 @@ class LayerMap {
     if (const auto* tenant = std::get_if<CreateTenant>(&edit)) return Make(*tenant);
     if (const auto* branch = std::get_if<CreateBranch>(&edit)) return Make(begin, *branch);
     if (const auto* branch = std::get_if<DeleteBranch>(&edit)) return Delete(*branch);
+    if (const auto* tenant = std::get_if<DeleteTenant>(&edit)) return Delete(*tenant);
     if (const auto* publish = std::get_if<PublishLayers>(&edit)) return Publish(*publish);
   }
 
@@ -165,6 +170,13 @@ class LayerMap {
     for (const catalog::LayerRecord& layer : LayersOf(edit.tenant, edit.id)) {
       live_.erase(layer.key());
     }
+  }
+
+  void Delete(const DeleteTenant& edit) {
+    if (edit.id == TenantId{}) return;
+    tenants_.erase(edit.id.value);
+    std::erase_if(branches_, [&](const auto& entry) { return entry.second.tenant == edit.id; });
+    std::erase_if(live_, [&](const auto& entry) { return entry.first.tenant == edit.id; });
   }
 
   static catalog::LayerRecord In(BranchId branch, catalog::LayerRecord layer) {

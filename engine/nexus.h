@@ -277,6 +277,11 @@ class Database {
   // more series or bytes already than series_max or bytes_max would allow; InvalidArgument - no
   // change; NotFound.
   Status SetTenant(std::string_view name, const QuotaChanges& changes);
+  // Deletes a tenant with all that it has, durably. Open cursors read on; appends that are under
+  // way end NotFound or before it. Its files go in the background, the rows of its series in
+  // pieces, a few seconds a million. The name may be used again, for another tenant. Errors:
+  // FailedPrecondition - it is "default"; NotFound; Unavailable - the log failed.
+  Status DeleteTenant(std::string_view name);
   std::vector<std::string> Tenants();
   // In the order in which they were made. Costs a walk over all layers.
   StatusOr<std::vector<TenantInfo>> DescribeTenants();

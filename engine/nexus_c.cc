@@ -304,6 +304,10 @@ int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint6
   });
 }
 
+int32_t nexus_delete_tenant(nexus_db* db, nexus_text name, nexus_error* error) {
+  return Guarded(error, [&] { return db->database->DeleteTenant(ViewOf(name)); });
+}
+
 int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error) {
   *list = nullptr;
   return Guarded(error, [&]() -> Status {

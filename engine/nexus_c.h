@@ -351,6 +351,8 @@ int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
 // NOT_FOUND.
 int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint64_t value,
                         nexus_error* error);
+// Deletes a tenant with all that it has. FAILED_PRECONDITION - it is "default"; NOT_FOUND.
+int32_t nexus_delete_tenant(nexus_db* db, nexus_text name, nexus_error* error);
 // The tenants in the order in which they were made: one text each, a JSON object with name, series,
 // samples, layers, layer_bytes, memory_bytes, queries, refused, and the quotas that it has.
 int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error);

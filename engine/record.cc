@@ -120,6 +120,7 @@ EditKind KindOf(const DeleteSamples&) { return EditKind::kDeleteSamples; }
 EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgotten; }
 EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
 EditKind KindOf(const SetTenant&) { return EditKind::kSetTenant; }
+EditKind KindOf(const DeleteTenant&) { return EditKind::kDeleteTenant; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -184,6 +185,9 @@ Edit ReadSetTenant(ByteReader* in) {
   if (edit.settings.size() > catalog::kSettingsMax) in->Fail();
   return edit;
 }
+
+void WriteBody(ByteWriter* out, const DeleteTenant& edit) { out->U32(edit.id.value); }
+Edit ReadDeleteTenant(ByteReader* in) { return DeleteTenant{TenantId{in->U32()}}; }
 
 void WriteBody(ByteWriter* out, const CreateBranch& edit) {
   out->U32(edit.tenant.value);
@@ -350,6 +354,9 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kSetTenant:
       edit = ReadSetTenant(&in);
+      break;
+    case EditKind::kDeleteTenant:
+      edit = ReadDeleteTenant(&in);
       break;
     default:
       return FailedPrecondition(

@@ -64,6 +64,13 @@ struct SetTenant {
   bool operator==(const SetTenant&) const = default;
 };
 
+// A tenant goes, with all its branches. Its layers retire; its number is never used again, its name
+// may be. Expects: the tenant exists and is not the first one.
+struct DeleteTenant {
+  TenantId id;
+  bool operator==(const DeleteTenant&) const = default;
+};
+
 // A branch or snapshot that begins with what `parent` holds where this edit begins.
 // Expects: the parent exists, the name is free, the number was never taken, the tenant has fewer
 // than catalog::kBranchesMax branches, the parent inherits from fewer than catalog::kInheritedMax.
@@ -140,7 +147,7 @@ struct TombstonesForgotten {
 
 using Edit =
     std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
-                 ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch, SetTenant>;
+                 ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch, SetTenant, DeleteTenant>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes, settings within the bounds of catalog/records.h, at most

@@ -275,7 +275,13 @@ io::Task<Status> Recovery::LoadCatalog() {
   };
   auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
   NEXUS_CO_RETURN_IF_ERROR(loaded.status());
-  for (const catalog::TenantRecord& tenant : loaded->tenants) state_->AddTenant(tenant);
+  for (const catalog::TenantRecord& tenant : loaded->tenants) {
+    if (tenant.deleted == Lsn{}) {
+      state_->AddTenant(tenant);
+    } else {
+      state_->AddDeletedTenant(tenant.id, tenant.deleted);
+    }
+  }
   for (const catalog::BranchRecord& branch : loaded->branches) {
     auto tenant = state_->tenants.find(branch.tenant.value);
     if (tenant == state_->tenants.end()) {

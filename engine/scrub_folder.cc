@@ -169,7 +169,9 @@ class FolderScrub {
       known_ = true;
     }
     applied_ = state_.applied = tables.applied;
-    for (const catalog::TenantRecord& tenant : tables.tenants) state_.AddTenant(tenant);
+    for (const catalog::TenantRecord& tenant : tables.tenants) {
+      if (tenant.deleted == Lsn{}) state_.AddTenant(tenant);
+    }
     for (const catalog::BranchRecord& branch : tables.branches) {
       auto tenant = state_.tenants.find(branch.tenant.value);
       if (tenant != state_.tenants.end()) state_.AddBranch(tenant->second.get(), branch);

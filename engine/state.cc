@@ -201,7 +201,14 @@ bool DatabaseState::Lists(const std::vector<layer::LayerKey>& layers) const {
 TenantState* DatabaseState::AddTenant(const catalog::TenantRecord& record) {
   auto& tenant = tenants[record.id.value];
   if (tenant == nullptr) tenant = std::make_unique<TenantState>(record);
+  next_tenant = std::max(next_tenant, record.id.value + 1);
   return tenant.get();
+}
+
+void DatabaseState::AddDeletedTenant(TenantId tenant, Lsn at) {
+  tenants.erase(tenant.value);
+  deleted_tenants[tenant.value] = {at};
+  next_tenant = std::max(next_tenant, tenant.value + 1);
 }
 
 BranchState* DatabaseState::AddBranch(TenantState* tenant, const catalog::BranchRecord& record) {

@@ -196,6 +196,14 @@ struct DatabaseState {
   std::unique_ptr<layer::PageCache> pages;
 
   std::map<uint32_t, std::unique_ptr<TenantState>> tenants;  // by number
+  // Those that were deleted and that the log may still name, with where in it that was; the
+  // catalog's keeper purges and forgets them.
+  struct DeletedTenant {
+    Lsn at;
+    bool purged = false;
+  };
+  std::map<uint32_t, DeletedTenant> deleted_tenants;
+  uint32_t next_tenant = 0;  // above the number of every tenant that is known, deleted ones too
   std::shared_ptr<MemtablePool> memtable_pool = std::make_shared<MemtablePool>();
   uint64_t memtable_bytes = 0;  // active and sealed of all branches
   Lsn applied;                  // every record below it is applied
@@ -244,7 +252,10 @@ struct DatabaseState {
   BranchState* AddStandIn(TenantState* tenant, const catalog::BranchRecord& record);
   // With its memtables, but for those that others share.
   void RemoveBranch(TenantState* tenant, BranchId branch);
+  // REQUIRES: it is not deleted.
   TenantState* AddTenant(const catalog::TenantRecord& record);
+  // Of a tenant that no record may name from now on; its branches are gone.
+  void AddDeletedTenant(TenantId tenant, Lsn at);
   // Takes the active memtable out of use, as that of all records below `at`: a pointer swap.
   void Seal(TenantState* tenant, BranchState* branch, Lsn at);
   // A memtable has left a branch: gives its memory back once no branch has it.

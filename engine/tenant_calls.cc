@@ -18,8 +18,7 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name, QuotaChanges quota
   if (state_.tenants.size() >= kTenantsMax) {
     co_return ResourceExhausted("there are {} tenants, the most there may be", kTenantsMax);
   }
-  uint32_t number = next_tenant_number_;
-  if (!state_.tenants.empty()) number = std::max(number, state_.tenants.rbegin()->first + 1);
+  const uint32_t number = std::max(next_tenant_number_, state_.next_tenant);
   next_tenant_number_ = number + 1;
   std::vector<Edit> edits;
   auto& create = std::get<nexus::engine::CreateTenant>(
@@ -30,6 +29,17 @@ io::Task<Status> DatabaseCore::CreateTenant(std::string name, QuotaChanges quota
   // One record: the tenant is there with its quotas or not at all.
   nexus::engine::SetTenant set{TenantId{number}, SettingsOf(quotas)};
   if (!set.settings.empty()) edits.push_back(std::move(set));
+  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+}
+
+io::Task<Status> DatabaseCore::DeleteTenant(std::string name) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(name, "main"));
+  if (found.tenant == TenantId{}) {
+    co_return FailedPrecondition("\"{}\" is the tenant that every database has; it is not deleted",
+                                 name);
+  }
+  nexus::engine::DeleteTenant edit{found.tenant};
+  const Edit edits[] = {edit};
   co_return co_await committer_.CommitEdit(EncodeEdits(edits));
 }
 

@@ -37,6 +37,8 @@ io::Task<void> BinarySession::ChangeTenant(BinarySession* session, Service* serv
   Status status;
   if (asked.action == protocol::TenantAction::kCreate) {
     status = co_await service->core()->CreateTenant(asked.name, quotas);
+  } else if (asked.action == protocol::TenantAction::kDelete) {
+    status = co_await service->core()->DeleteTenant(asked.name);
   } else {
     status = co_await service->core()->SetTenant(asked.name, quotas);
   }

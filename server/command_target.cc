@@ -62,6 +62,9 @@ class LocalTarget : public CommandTarget {
   Status SetTenant(const std::string& name, const QuotaChanges& changes) override {
     return opened_.database->SetTenant(name, changes);
   }
+  Status DeleteTenant(const std::string& name) override {
+    return opened_.database->DeleteTenant(name);
+  }
   StatusOr<std::vector<TenantInfo>> Tenants() override {
     return opened_.database->DescribeTenants();
   }
@@ -166,6 +169,9 @@ class RemoteTarget : public CommandTarget {
   }
   Status SetTenant(const std::string& name, const QuotaChanges& changes) override {
     return client_->ChangeTenant(WireTenants(protocol::TenantAction::kSet, name, changes), scope_);
+  }
+  Status DeleteTenant(const std::string& name) override {
+    return client_->ChangeTenant(WireTenants(protocol::TenantAction::kDelete, name, {}), scope_);
   }
   StatusOr<std::vector<TenantInfo>> Tenants() override {
     NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Tenants(scope_));

@@ -42,6 +42,7 @@ class CommandTarget {
   virtual StatusOr<std::vector<BranchInfo>> Branches() = 0;
   virtual Status CreateTenant(const std::string& name, const QuotaChanges& quotas) = 0;
   virtual Status SetTenant(const std::string& name, const QuotaChanges& changes) = 0;
+  virtual Status DeleteTenant(const std::string& name) = 0;
   virtual StatusOr<std::vector<TenantInfo>> Tenants() = 0;
   // Of the tenant of Where.
   virtual StatusOr<CardinalityReport> Cardinality(uint32_t top) = 0;

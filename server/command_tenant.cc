@@ -1,4 +1,4 @@
-// `nexus tenant create|list|set`.
+// `nexus tenant create|list|delete|set`.
 
 #include <fmt/format.h>
 
@@ -20,6 +20,7 @@ struct TenantArguments {
   Where where;
   std::string name;
   std::vector<std::string> quotas;  // as given: key=value
+  bool yes = false;
   std::string format = "table";
 };
 
@@ -48,12 +49,12 @@ std::optional<uint64_t> ReadQuota(std::string_view text) {
 
 StatusOr<QuotaChanges> ReadChanges(const std::vector<std::string>& texts) {
   QuotaChanges changes;
-  for (const std::string& text : texts) {
+  for (const std::string_view text : texts) {
     const size_t equals = text.find('=');
-    const std::string_view key = std::string_view(text).substr(0, equals);
+    const std::string_view key = text.substr(0, equals);
     bool known = false;
     std::optional<uint64_t> value;
-    if (equals != std::string::npos) value = ReadQuota(std::string_view(text).substr(equals + 1));
+    if (equals != std::string_view::npos) value = ReadQuota(text.substr(equals + 1));
     VisitQuotas(changes, [&](std::string_view name, std::optional<uint64_t>& quota) {
       if (name != key) return;
       known = true;
@@ -81,6 +82,17 @@ StatusOr<std::string> Set(const TenantArguments& arguments, CommandTarget* targe
   std::string out = fmt::format("tenant {}:", arguments.name);
   for (const std::string& quota : arguments.quotas) out += " " + quota;
   return out + "\n";
+}
+
+StatusOr<std::string> Delete(const TenantArguments& arguments, CommandTarget* target) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<TenantInfo> tenants, target->Tenants());
+  auto named = [&](const TenantInfo& tenant) { return tenant.name == arguments.name; };
+  const auto deleted = std::find_if(tenants.begin(), tenants.end(), named);
+  NEXUS_RETURN_IF_ERROR(target->DeleteTenant(arguments.name));
+  if (deleted == tenants.end()) return fmt::format("tenant {} deleted\n", arguments.name);
+  return fmt::format("tenant {} deleted: {} series, {} samples, {} layers of {}\n", arguments.name,
+                     FormatCount(deleted->series), FormatCount(deleted->samples), deleted->layers,
+                     FormatBytes(deleted->layer_bytes));
 }
 
 std::string JsonOf(const TenantInfo& tenant) {
@@ -132,9 +144,20 @@ StatusOr<std::string> List(const TenantArguments& arguments, CommandTarget* targ
 
 using Work = StatusOr<std::string> (*)(const TenantArguments& arguments, CommandTarget* target);
 
+// What is wrong with the command, as far as it can be told without the database.
+Status CheckUsage(const TenantArguments& arguments, Work work) {
+  if (work == &Delete && !arguments.yes) {
+    return InvalidArgument(
+        "deleting tenant \"{}\" takes all its samples, branches and snapshots; give --yes if that "
+        "is meant",
+        arguments.name);
+  }
+  return ReadChanges(arguments.quotas).status();
+}
+
 int Run(const TenantArguments& arguments, Work work) {
   // Before a recovery is waited for.
-  Status usage = ReadChanges(arguments.quotas).status();
+  Status usage = CheckUsage(arguments, work);
   if (!usage.ok()) return Fail(usage);
   StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
   if (!target.ok()) return Fail(target.status());
@@ -171,6 +194,12 @@ void AddTenantCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* list = AddAction(command, invocation, "list",
                              "List them, what they use and what they may", &List, listed);
   AddReportFormat(list, &listed->format);
+
+  auto deleted = std::make_shared<TenantArguments>();
+  CLI::App* remove =
+      AddAction(command, invocation, "delete", "Delete one with all that it has", &Delete, deleted);
+  remove->add_option("NAME", deleted->name, "the tenant")->required();
+  remove->add_flag("--yes", deleted->yes, "that is meant: nothing of it comes back");
 
   auto changed = std::make_shared<TenantArguments>();
   CLI::App* set = AddAction(command, invocation, "set",

@@ -46,15 +46,15 @@ StatusOr<Tenants> DecodeTenants(Bytes body) {
   Tenants tenants;
   tenants.action = static_cast<TenantAction>(reader.U8("action"));
   const bool lists = tenants.action == TenantAction::kList;
-  const bool changes =
-      tenants.action == TenantAction::kCreate || tenants.action == TenantAction::kSet;
-  if (!lists && !changes) reader.Fail("action", 0, "is unknown");
+  const bool deletes = tenants.action == TenantAction::kDelete;
+  if (tenants.action < TenantAction::kList || tenants.action > TenantAction::kSet) {
+    reader.Fail("action", 0, "is unknown");
+  }
   const uint8_t mask = reader.U8("quotas");
   if ((mask & ~kMaskBits) != 0) reader.Fail("quotas", 1, "has an unknown bit");
   tenants.name = reader.Text("name", kTargetNameBytesMax);
-  if (lists && (mask != 0 || !tenants.name.empty())) {
-    reader.Fail("name", 2, "does not fit the action");
-  }
+  if (lists && !tenants.name.empty()) reader.Fail("name", 2, "does not fit the action");
+  if ((lists || deletes) && mask != 0) reader.Fail("quotas", 1, "does not fit the action");
   for (size_t i = 0; i < tenants.quotas.size(); i++) {
     if ((mask >> i & 1u) != 0) tenants.quotas[i] = reader.U64("quota");
   }

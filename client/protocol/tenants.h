@@ -23,6 +23,7 @@ namespace nexus::protocol {
 enum class TenantAction : uint8_t {
   kList = 1,    // TENANT_LIST
   kCreate = 2,  // DONE
+  kDelete = 3,  // DONE
   kSet = 4,     // DONE
 };
 
@@ -35,8 +36,8 @@ inline constexpr uint64_t kNoQuota = UINT64_MAX;
 // Of the database: the frame's target does not matter.
 struct Tenants {
   TenantAction action = TenantAction::kList;
-  std::string name;  // of kCreate and kSet
-  // Likewise: nullopt leaves one as it is, kNoQuota takes it away.
+  std::string name;  // of all but kList
+  // Of kCreate and kSet: nullopt leaves one as it is, kNoQuota takes it away.
   std::array<std::optional<uint64_t>, kQuotaNames.size()> quotas;
   bool operator==(const Tenants&) const = default;
 };

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <thread>
 
+#include "catalog/series_check.h"
 #include "tests/catalog/catalog_fixture.h"
 
 namespace nexus::catalog {
@@ -661,6 +662,57 @@ TEST_F(CatalogTest, StatsCountWhatIsThere) {
   EXPECT_EQ(stats.layers, 1u);
   EXPECT_GE(stats.bytes_in_file, stats.bytes_in_use);
   EXPECT_LE(stats.bytes_in_file, std::filesystem::file_size(DataFile()));
+}
+
+TEST_F(CatalogTest, ADeletedTenantIsPurgedInPiecesAndNothingOfItsNeighbours) {
+  Open(OpenMode::kCreate);
+  Update update;
+  update.tenants = {Tenant(1, "one", 11), Tenant(2, "two", 12), Tenant(3, "three", 13)};
+  for (uint32_t tenant = 1; tenant <= 3; tenant++) {
+    for (uint64_t id = 1; id <= 50; id++) {
+      update.series.push_back(
+          Series(tenant * 1000 + id, "cpu", {{"n", std::to_string(id)}}, TenantId{tenant}));
+    }
+  }
+  Commit(std::move(update));
+  EXPECT_TRUE(absl::IsFailedPrecondition(catalog_->PurgeTenant(TenantId{2}, 10, true).status()));
+  Update deletion;
+  TenantRecord two = Tenant(2, "two", 12);
+  two.deleted.value = 77;
+  deletion.tenants = {two};
+  Commit(std::move(deletion));
+  int steps = 0;
+  for (bool more = true; more; steps++) {
+    StatusOr<bool> purged = catalog_->PurgeTenant(TenantId{2}, 10, false);
+    ASSERT_TRUE(purged.ok()) << purged.status();
+    more = *purged;
+    // What is left of it in between is no damage.
+    EXPECT_EQ(*CheckSeries(*catalog_), 100u);
+    EXPECT_TRUE(catalog_->BeginRead()->Unlayered().ok());
+  }
+  EXPECT_GT(steps, 20);  // 50 unlayered, 51 labels, 50 rows, 53 strings twice
+  auto all = [this](uint32_t tenant) {
+    SeriesSet set;
+    EXPECT_TRUE(catalog_->BeginRead()->AddAllSeries(TenantId{tenant}, &set).ok());
+    return set.size();
+  };
+  EXPECT_EQ(all(1), 50u);
+  EXPECT_EQ(all(2), 0u);
+  EXPECT_EQ(all(3), 50u);
+  EXPECT_EQ(catalog_->BeginRead()->Stats()->symbols, 2 * 53u);
+  EXPECT_EQ(catalog_->BeginRead()->Tenants()->size(), 3u) << "the log may name it still";
+  EXPECT_FALSE(*catalog_->PurgeTenant(TenantId{2}, 10, true));
+  EXPECT_EQ(catalog_->BeginRead()->Tenants()->size(), 2u);
+  // The highest number stays known.
+  Update last;
+  TenantRecord three = Tenant(3, "three", 13);
+  three.deleted.value = 78;
+  last.tenants = {three};
+  Commit(std::move(last));
+  while (*catalog_->PurgeTenant(TenantId{3}, 10, true)) {
+  }
+  EXPECT_EQ(catalog_->BeginRead()->Tenants()->size(), 2u);
+  EXPECT_FALSE(*catalog_->PurgeTenant(TenantId{9}, 10, true)) << "one that is not listed";
 }
 
 }  // namespace

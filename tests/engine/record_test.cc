@@ -51,6 +51,7 @@ std::vector<Edit> SomeEdits() {
           CreateBranch{TenantId{8}, BranchId{1}, "what-if", BranchId{0},
                        catalog::BranchKind::kSnapshot, -5},
           DeleteBranch{TenantId{8}, BranchId{1}},
+          DeleteTenant{TenantId{8}},
           SetTenant{TenantId{8}, {{"quota.series_max", "5"}, {"quota.bytes_max", ""}}},
           GarbageRemoved{{SomeLayer(1).key()}},
           PublishLayers{},

@@ -60,6 +60,7 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
                                                           {"tenant"},
                                                           {"tenant", "create"},
                                                           {"tenant", "list"},
+                                                          {"tenant", "delete"},
                                                           {"tenant", "set"},
                                                           {"branch"},
                                                           {"branch", "create"},
@@ -188,6 +189,9 @@ TEST_F(NexusCommand, TenantsAreMadeBoundedListedAndApart) {
   const std::vector<Case> cases = {
       {{"tenant", "create", "acme", "--data", data_}, "\"acme\" exists"},
       {{"tenant", "create", "a b", "--data", data_}, "a b"},
+      {{"tenant", "delete", "acme", "--data", data_}, "--yes"},
+      {{"tenant", "delete", "default", "--yes", "--data", data_}, "default"},
+      {{"tenant", "delete", "nobody", "--yes", "--data", data_}, "nobody"},
       {{"tenant", "set", "nobody", "series_max=5", "--data", data_}, "nobody"},
       {{"tenant", "set", "acme", "series_max=1", "--data", data_}, "3 series"},
       {{"tenant", "set", "acme", "colour=5", "--data", data_}, "concurrent_queries"},
@@ -200,6 +204,11 @@ TEST_F(NexusCommand, TenantsAreMadeBoundedListedAndApart) {
     EXPECT_NE(result.exit, kDone) << one.named;
     EXPECT_THAT(result.error, HasSubstr(one.named));
   }
+  EXPECT_THAT(Done({"tenant", "delete", "acme", "--yes", "--data", data_}),
+              StartsWith("tenant acme deleted: 3 series, 3 samples, "));
+  EXPECT_EQ(Nexus({"query", "--data", data_, "--tenant", "acme", "mem_used"}).exit, kFailed);
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+  EXPECT_EQ(Nexus({"scrub", "--data", data_}).exit, kDone);
 }
 
 TEST_F(NexusCommand, CardinalityShowsWhatTheSeriesComeFrom) {
