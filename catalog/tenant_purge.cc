@@ -39,8 +39,8 @@ StatusOr<bool> PurgeTenantRows(const LmdbTxn& txn, TenantId tenant, uint64_t row
     return FailedPrecondition("tenant {} (\"{}\") is not deleted", tenant.value, record.name);
   }
   uint64_t rows_left = rows_max;
-  for (Tree tree : {Tree::kUnlayered, Tree::kPostings, Tree::kSeries, Tree::kSymbolIds,
-                    Tree::kSymbols}) {
+  for (Tree tree :
+       {Tree::kUnlayered, Tree::kPostings, Tree::kSeries, Tree::kSymbolIds, Tree::kSymbols}) {
     NEXUS_RETURN_IF_ERROR(PurgeTree(txn, tree, tenant, &rows_left));
     if (rows_left == 0) return true;
   }

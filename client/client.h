@@ -228,8 +228,9 @@ class Client {
   Status DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
   // Those of the scope's tenant, in the order in which they were made.
   StatusOr<std::vector<protocol::BranchEntry>> Branches(const Scope& scope = {});
-  // Makes, changes, deletes or lists tenants; see engine/nexus.h. Of the scope only the time counts. If the
-  // connection is lost within a creation, it is asked again: AlreadyExists may be the answer.
+  // Makes, changes, deletes or lists tenants; see engine/nexus.h. Of the scope only the time
+  // counts. If the connection is lost within a creation, it is asked again: AlreadyExists may be
+  // the answer.
   Status ChangeTenant(const protocol::Tenants& change, const Scope& scope = {});
   StatusOr<std::vector<protocol::TenantEntry>> Tenants(const Scope& scope = {});
   // Which metrics, labels and label values the series of the scope's tenant come from: the first

@@ -234,8 +234,8 @@ int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name,
   return Fill(client->client->ChangeTenant(change, scope), error);
 }
 
-int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name,
-                                   int64_t timeout_ms, nexus_client_error* error) {
+int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error) {
   nexus::client::Scope scope;
   scope.timeout_ms = timeout_ms;
   nexus::protocol::Tenants change;

@@ -152,8 +152,8 @@ int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* sc
 int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error);
 /* Deletes one with all that it has. */
-int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name,
-                                   int64_t timeout_ms, nexus_client_error* error);
+int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error);
 /* Bounds what one may use; `quota` as of nexus_set_quota in engine/nexus_c.h, UINT64_MAX for none.
  */
 int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,

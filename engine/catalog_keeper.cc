@@ -69,8 +69,7 @@ bool CatalogKeeper::HasChanges() const {
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
          !update.producers_forgotten.empty() || !update.series_layered.empty() ||
-         !update.series_unlayered.empty() ||
-         !update.branches_deleted.empty() ||
+         !update.series_unlayered.empty() || !update.branches_deleted.empty() ||
          !update.tombstones_added.empty() || !update.tombstones_forgotten.empty();
 }
 
@@ -101,7 +100,8 @@ io::Task<void> CatalogKeeper::Run() {
         // A failure is kept in commit_status and tried again after its pause.
         if (changes) (co_await Commit()).IgnoreError();
         const std::optional<TenantId> purged = TenantToPurge();
-        if (purged.has_value() && state_->commit_status.ok()) co_await PurgeSome(*purged);
+        const bool failed = changes && !state_->commit_status.ok();
+        if (purged.has_value() && !failed) co_await PurgeSome(*purged);
       } else {
         WakeAt(next_commit_ns_);
       }
@@ -120,7 +120,8 @@ bool CatalogKeeper::MayForget(const DatabaseState::DeletedTenant& deleted) const
 std::optional<TenantId> CatalogKeeper::TenantToPurge() const {
   const Lsn committed = state_->catalog->meta().applied;
   for (const auto& [number, deleted] : state_->deleted_tenants) {
-    const bool has_work = !deleted.purged || (MayForget(deleted) && number + 1 < state_->next_tenant);
+    const bool has_work =
+        !deleted.purged || (MayForget(deleted) && number + 1 < state_->next_tenant);
     if (has_work && deleted.at < committed) return TenantId{number};
   }
   return std::nullopt;

@@ -175,7 +175,16 @@ bool Committer::HasMemoryFor(size_t body_bytes) const {
   return held == 0 || held + body_bytes * kMemoryPerRecordByte <= state_->options.memtable_bytes;
 }
 
+// What does not fit now goes before the next record.
+void Committer::AppendWantedDefinitions() {
+  if (!std::exchange(definitions_wanted_, false)) return;
+  while (write_status_.ok() && !interner_->undefined().empty() && !state_->delta.full()) {
+    if (!log_->CanAppend(interner_->undefined_bytes()) || !AppendDefinitions().ok()) return;
+  }
+}
+
 void Committer::Pump() {
+  AppendWantedDefinitions();
   while (!edits_.empty() && AdmitFront(&edits_)) {
   }
   while (edits_.empty() && !batches_.empty() && AdmitFront(&batches_)) {

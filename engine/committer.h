@@ -100,6 +100,12 @@ class Committer : public wal::LogObserver {
   // Whether an append to the branch waits or is on its way.
   bool HasAppendsTo(TenantId tenant, BranchId branch) const;
 
+  // Definitions of new series go into the log soon, though nothing follows them.
+  void LogDefinitions() {
+    definitions_wanted_ = true;
+    SchedulePump();
+  }
+
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
 
@@ -154,6 +160,7 @@ class Committer : public wal::LogObserver {
   TenantState* BoundedTenantOf(const CommitRequest& request) const;
   void AnswerDuplicate(CommitRequest* request) const;
   Status AppendDefinitions();
+  void AppendWantedDefinitions();
   Status AppendToLog(CommitRequest* request);
   void FinishWaiting();
   void RefuseExpired();
@@ -166,6 +173,7 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
+  bool definitions_wanted_ = false;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;

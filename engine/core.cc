@@ -103,6 +103,7 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       compactor_(&state_, &applier_, &committer_, &keeper_),
       scope_(environment->executor()) {
   state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
+  interner_.set_log_definitions([this] { committer_.LogDefinitions(); });
 }
 
 DatabaseCore::~DatabaseCore() = default;

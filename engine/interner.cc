@@ -16,6 +16,10 @@ constexpr uint64_t kDefinitionOverheadBytes = 24;
 
 // Series that get their ids in one turn of the loop: about 1 ms of it.
 constexpr size_t kSeriesPerTurn = 1024;
+// Definitions that may wait for a record to precede: what a batch of anybody has before it in the
+// log is at most twice that, 2 MB at 100 bytes a series.
+constexpr size_t kUndefinedMax = 8192;
+constexpr int64_t kRoomPauseNs = 5'000'000;
 
 struct ScannedTenant {
   TenantId id;
@@ -99,7 +103,25 @@ StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonica
   if (undefined_.empty() || undefined_.back().size() == kDefinitionsPerRecord)
     undefined_.emplace_back();
   undefined_.back().push_back({tenant->record.id, id, std::move(canonical)});
+  undefined_series_++;
   return id;
+}
+
+io::Task<Status> Interner::WaitForRoom() {
+  io::Executor* executor = state_->environment->executor();
+  const int64_t deadline_ns =
+      executor->MonotonicNanos() + state_->options.admission_timeout_ms * 1'000'000;
+  while (true) {
+    if (undefined_series_ >= kUndefinedMax && log_definitions_) log_definitions_();
+    if (undefined_series_ < 2 * kUndefinedMax && !state_->delta.half_full()) co_return OkStatus();
+    if (executor->MonotonicNanos() >= deadline_ns) break;
+    co_await executor->Sleep(kRoomPauseNs);
+  }
+  const Status& hindrance = state_->commit_status;
+  co_return ResourceExhausted(
+      "{} new series wait to be logged and {} to be committed to the catalog{}{}; retry later",
+      undefined_series_, state_->delta.series(),
+      hindrance.ok() ? "" : ", which failed: ", FromAbsl(hindrance.message()));
 }
 
 io::Task<StatusOr<std::vector<SeriesId>>> Interner::Intern(TenantId tenant,
@@ -118,6 +140,7 @@ io::Task<StatusOr<Interner::WithinQuota>> Interner::InternWithinQuota(
   interned.ids.reserve(canonicals.size());
   uint64_t refused = 0;
   for (size_t done = 0; done < canonicals.size() || done == 0;) {
+    NEXUS_CO_RETURN_IF_ERROR(co_await WaitForRoom());
     // It may be gone after a turn.
     auto at = state_->tenants.find(tenant.value);
     if (at == state_->tenants.end()) {
@@ -155,6 +178,7 @@ uint64_t Interner::undefined_bytes() const {
 void Interner::MarkDefined(size_t count) {
   auto& first = undefined_.front();
   first.erase(first.begin(), first.begin() + static_cast<ptrdiff_t>(count));
+  undefined_series_ -= count;
   if (first.empty()) undefined_.pop_front();
 }
 

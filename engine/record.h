@@ -145,9 +145,9 @@ struct TombstonesForgotten {
   bool operator==(const TombstonesForgotten&) const = default;
 };
 
-using Edit =
-    std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
-                 ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch, SetTenant, DeleteTenant>;
+using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
+                          ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch,
+                          SetTenant, DeleteTenant>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes, settings within the bounds of catalog/records.h, at most

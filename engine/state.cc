@@ -137,7 +137,10 @@ void PublishedState::SetBranch(const TenantState& tenant, const BranchState& bra
 void PublishedState::RemoveBranch(const TenantState& tenant, const BranchState& branch) {
   MutexLock lock(&mutex_);
   auto at = tenants_.find(tenant.record.name);
-  if (at != tenants_.end()) at->second.branches.erase(branch.record.name);
+  if (at == tenants_.end()) return;
+  at->second.branches.erase(branch.record.name);
+  // The last one goes with its tenant.
+  if (at->second.branches.empty()) tenants_.erase(at);
 }
 
 void PublishedState::SetDelta(std::shared_ptr<const catalog::DeltaView> delta) {

@@ -34,7 +34,10 @@ io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
   while (!last && !job->dropped_) {
     QueryJob* self = job.get();
     auto next = [self] { return self->NextPart(); };
+    FairTurns* turns = job->service_->queries();
+    co_await turns->Begin(job->question_.tenant);
     StatusOr<Part> part = co_await executor->Run(io::Lane::kQuery, next);
+    turns->End();
     if (!part.ok()) {
       if (!job->dropped_) job->listener_.on_end(part.status());
       co_return;

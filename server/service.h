@@ -20,6 +20,7 @@
 #include "io/environment.h"
 #include "io/task.h"
 #include "server/body_buffer.h"
+#include "server/fair_turns.h"
 #include "server/logger.h"
 #include "server/metrics.h"
 
@@ -43,6 +44,7 @@ class Service {
       : core_(core),
         environment_(environment),
         started_ns_(environment->MonotonicNanos()),
+        queries_(core->state()->options.workers),
         scope_(environment->executor()) {}
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -63,6 +65,8 @@ class Service {
 
   Metrics* metrics() { return &metrics_; }
   BodyPool* bodies() { return &bodies_; }
+  // Whose query works next.
+  FairTurns* queries() { return &queries_; }
   // Where requests are logged; null: nowhere. Outlives the service.
   Logger* logger() { return logger_; }
   void set_logger(Logger* logger) { logger_ = logger; }
@@ -76,6 +80,7 @@ class Service {
   const int64_t started_ns_;
   Metrics metrics_;
   BodyPool bodies_;
+  FairTurns queries_;
   Logger* logger_ = nullptr;
   bool stopping_ = false;
   io::TaskScope scope_;

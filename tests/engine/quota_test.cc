@@ -179,6 +179,44 @@ TEST_F(QuotaTest, ManySeriesGetTheirIdsInTurns) {
   EXPECT_EQ(different.size(), 5000u);
 }
 
+io::Task<void> MakeSeries(Interner* interner, TenantId tenant, std::vector<std::string> labels,
+                          StatusOr<size_t>* made) {
+  auto ids = co_await interner->Intern(tenant, std::move(labels));
+  if (ids.ok()) {
+    *made = ids->size();
+  } else {
+    *made = ids.status();
+  }
+}
+
+// New series wait for the catalog where they are made: it never becomes so full that appends wait,
+// and no append finds more than a bounded number of definitions before it in the log.
+TEST_F(QuotaTest, AStormOfSeriesHoldsUpNoAppend) {
+  ASSERT_TRUE(world_.RunTask(core_->CreateTenant("storm")).ok());
+  const TenantId storm = core_->state()->published.Find("storm", "main")->tenant;
+  std::vector<std::string> labels;
+  constexpr size_t kSeries = 300'000;  // more than the delta holds
+  for (size_t i = 0; i < kSeries; i++) {
+    labels.push_back(Labels::Make("storm", {{"n", std::to_string(i)}})->Canonical());
+  }
+  StatusOr<size_t> made = Unavailable("not yet");
+  io::TaskScope scope(world_.environment()->executor());
+  world_.RunOnLoop(
+      [&] { scope.Spawn(MakeSeries(core_->interner(), storm, std::move(labels), &made)); });
+  uint64_t log_before = core_->committer()->log()->end().value;
+  for (int64_t i = 0; absl::IsUnavailable(made.status()); i++) {
+    ASSERT_TRUE(Append(i, 1).ok());
+    EXPECT_FALSE(core_->state()->delta.full());
+    const uint64_t log_after = core_->committer()->log()->end().value;
+    EXPECT_LT(log_after - log_before, 4u << 20);
+    log_before = log_after;
+    world_.RunFor(1'000'000);
+  }
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(*made, kSeries);
+  EXPECT_EQ(Info("storm").series, kSeries);
+}
+
 TEST_F(QuotaTest, AQuotaBelowWhatIsUsedIsRefusedAndNothingChanges) {
   ASSERT_TRUE(Intern("default", 0, 10).ok());
   ASSERT_TRUE(Append(0, 1000).ok());

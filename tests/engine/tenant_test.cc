@@ -1,5 +1,5 @@
-// Deleting tenants: all of one goes and nothing of another, queries under way read on, a name may be
-// used again and a number never, and a crash at any step leaves it whole or gone.
+// Deleting tenants: all of one goes and nothing of another, queries under way read on, a name may
+// be used again and a number never, and a crash at any step leaves it whole or gone.
 
 #include <gtest/gtest.h>
 
@@ -52,8 +52,8 @@ class TenantTest : public SimDatabaseTest {
                            core_->state()->published.Find(tenant, "main"));
     std::vector<std::string> labels;
     for (int i = 0; i < count; i++) {
-      labels.push_back(Labels::Make("metric", {{"tenant", tenant}, {"n", std::to_string(i)}})
-                           ->Canonical());
+      labels.push_back(
+          Labels::Make("metric", {{"tenant", tenant}, {"n", std::to_string(i)}})->Canonical());
     }
     return world_.RunTask(core_->interner()->Intern(found.tenant, std::move(labels)));
   }
@@ -101,8 +101,7 @@ class TenantTest : public SimDatabaseTest {
         world_.RunTask(core_->CreateBranch("side", BranchKind::kBranch, "main", name)).ok());
     ASSERT_TRUE(AppendTo(name, 6, 3).ok());
     ASSERT_TRUE(AppendTo(name, 7, 4, "side").ok());
-    ASSERT_TRUE(
-        world_.RunTask(core_->OpenProducer(ProducerId{1, 2}, 1, name, "main")).ok());
+    ASSERT_TRUE(world_.RunTask(core_->OpenProducer(ProducerId{1, 2}, 1, name, "main")).ok());
   }
   void ExpectWhole(const std::string& name) {
     auto main = Select(name);
@@ -145,6 +144,10 @@ class TenantTest : public SimDatabaseTest {
     ASSERT_TRUE(report.ok()) << report.status();
     for (const ScrubFinding& finding : report->findings) ADD_FAILURE() << finding.what;
   }
+  void ExpectNoOtherFiles() {
+    const auto live = core_->state()->LayerFiles(DatabaseState::Garbage::kWithout);
+    EXPECT_EQ(Files("/layers/").size(), live.size());
+  }
   void ExpectOthersWhole() { EXPECT_EQ(*Read(0, 99), 100u); }
 };
 
@@ -152,7 +155,7 @@ TEST_F(TenantTest, AllOfADeletedOneGoesAndNothingOfAnother) {
   Fill("acme");
   Fill("other");
   const uint32_t number = NumberOf("acme");
-  EXPECT_EQ(Files("/layers/").size(), 3u);
+  const size_t files = Files("/layers/").size();
   ASSERT_TRUE(Delete("acme").ok());
   EXPECT_TRUE(absl::IsNotFound(Select("acme").status()));
   EXPECT_TRUE(absl::IsNotFound(AppendTo("acme", 1, 9)));
@@ -160,7 +163,8 @@ TEST_F(TenantTest, AllOfADeletedOneGoesAndNothingOfAnother) {
   ExpectClean();
   world_.RunFor(kSettleNs);
   EXPECT_EQ(RowsOf(number), 0u);
-  EXPECT_EQ(Files("/layers/").size(), 2u);
+  EXPECT_LT(Files("/layers/").size(), files);
+  ExpectNoOtherFiles();
   ExpectWhole("other");
   ExpectOthersWhole();
   ExpectClean();
@@ -205,12 +209,11 @@ TEST_F(TenantTest, ANameMayBeUsedAgainAndANumberNever) {
   }
   ASSERT_TRUE(Create("acme").ok());
   EXPECT_EQ(NumberOf("acme"), 3u);
+  // A log is trimmed below the older of two images.
   for (int round = 0; round < 4; round++) {
-    world_.RunFor(kSettleNs);
     ASSERT_TRUE(Append(2000 + round, 1).ok());
     ASSERT_TRUE(Flush().ok());
-    ASSERT_TRUE(Close().ok());
-    ASSERT_TRUE(Open().ok());
+    world_.RunFor(kSettleNs);
   }
   // The records of those below the highest number are gone by now.
   EXPECT_TRUE(core_->state()->deleted_tenants.empty());
@@ -274,7 +277,7 @@ TEST_F(TenantTest, AHugeOneIsPurgedInPiecesThatACrashDoesNotUndo) {
     world_.RunFor(20'000'000);
     const uint64_t rows = RowsOf(number);
     if (rows != seen.back()) seen.push_back(rows);
-    if (seen.size() == 3 && rows > 0) {
+    if (seen.size() == 2 && rows > 0) {
       ExpectClean();
       Die(CrashKind::kPowerCut);
       ASSERT_TRUE(Open().ok());
@@ -285,7 +288,7 @@ TEST_F(TenantTest, AHugeOneIsPurgedInPiecesThatACrashDoesNotUndo) {
     ASSERT_TRUE(Append(1000 + i, 1).ok());
   }
   EXPECT_EQ(seen.back(), 0u);
-  EXPECT_GE(seen.size(), 4u) << "it went at once";
+  EXPECT_GE(seen.size(), 4u) << "it went at once: before, in between, after the crash, none";
   ExpectOthersWhole();
   ExpectClean();
 }
@@ -323,8 +326,8 @@ TEST_F(TenantTest, ACrashAtAnyStepLeavesItWholeOrGone) {
   }
   EXPECT_GT(whole, 3u);
   EXPECT_GT(gone, 3u);
-  // The default tenant's files and no other's.
-  EXPECT_EQ(Files("/layers/").size(), core_->state()->tenants.at(0)->branches.at(0)->layers.size());
+  EXPECT_EQ(core_->state()->tenants.size(), 1u);
+  ExpectNoOtherFiles();
 }
 
 }  // namespace
