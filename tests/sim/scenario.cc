@@ -91,7 +91,7 @@ constexpr Share kShares[] = {
     {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
     {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
-    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4}};
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -166,6 +166,7 @@ Op DrawOp(sim::Rng* rng) {
       a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
       break;
     case OpKind::kTenant:
+    case OpKind::kDropTenant:
       a = {below(8)};
       break;
     case OpKind::kWait:
