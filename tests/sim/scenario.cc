@@ -120,8 +120,8 @@ int64_t Below(sim::Rng* rng, int64_t n) {
   return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
 }
 
-// Arguments of an operation on branches.
-decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
+// Arguments of an operation on branches or tenants.
+decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
   auto below = [rng](int64_t n) { return Below(rng, n); };
   switch (kind) {
     case OpKind::kBranch:
@@ -139,6 +139,9 @@ decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
     case OpKind::kBranchDelete:
       return {below(64), below(kSeries), below(6), below(kTimestamps),
               below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      return {below(8)};
     default:
       return {};
   }
@@ -164,10 +167,6 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kQuery:
       a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
-      break;
-    case OpKind::kTenant:
-    case OpKind::kDropTenant:
-      a = {below(8)};
       break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
@@ -203,7 +202,9 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBranchAppend:
     case OpKind::kBranchQuery:
     case OpKind::kBranchDelete:
-      a = DrawForBranches(op.kind, rng);
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      a = DrawForBranchesAndTenants(op.kind, rng);
       break;
     case OpKind::kAcceptClock:
     case OpKind::kFlush:
