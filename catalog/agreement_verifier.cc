@@ -98,7 +98,10 @@ class AgreementVerifier::Impl {
   Status Walk(Tree tree, Check check);
   // A payload whose checksum holds; nullopt if it is missing or damaged, `missing` tells which.
   std::optional<std::string_view> Find(Tree tree, std::string_view key, bool* missing) const;
+  std::optional<TenantRecord> RecordOf(TenantId tenant) const;
   std::optional<uint64_t> SeedOf(TenantId tenant) const;
+  // Whether the rows of a key's tenant are being purged: what is left of them need not agree.
+  bool IsDeleted(std::string_view key) const;
   std::string TextOf(TenantId tenant, SeriesId id);
   void NextStage() {
     stage_ = static_cast<Stage>(static_cast<uint8_t>(stage_) + 1);
@@ -159,9 +162,9 @@ Status AgreementVerifier::Impl::CheckTable(Tree tree, KeyOfRecord key_of, Use us
 }
 
 Status AgreementVerifier::Impl::CheckTables() {
-  for (Tree tree :
-       {Tree::kTenants, Tree::kBranches, Tree::kLayers, Tree::kSettings, Tree::kProducers,
-        Tree::kSeries, Tree::kPostings, Tree::kSymbols, Tree::kSymbolIds, Tree::kUnlayered}) {
+  for (Tree tree : {Tree::kTenants, Tree::kBranches, Tree::kLayers, Tree::kSettings,
+                    Tree::kProducers, Tree::kSeries, Tree::kPostings, Tree::kSymbols,
+                    Tree::kSymbolIds, Tree::kUnlayered, Tree::kTombstones}) {
     entries_total_ += txn_->Entries(tree);
   }
   auto text = [](const Key& key) { return std::string(key.view()); };
@@ -183,7 +186,8 @@ Status AgreementVerifier::Impl::CheckTables() {
   NEXUS_RETURN_IF_ERROR(CheckTable<LayerRecord>(
       Tree::kLayers, [&](const LayerRecord& r) { return text(KeyOfLayer(r.key())); },
       [&](std::string_view key, const LayerRecord& r) {
-        in_branch(Tree::kLayers, key, r.tenant, r.branch);
+        // A deleted branch leaves garbage behind.
+        if (r.state == LayerState::kLive) in_branch(Tree::kLayers, key, r.tenant, r.branch);
       }));
   NEXUS_RETURN_IF_ERROR(CheckTable<Setting>(
       Tree::kSettings, [](const Setting& r) { return r.name; },
@@ -192,6 +196,11 @@ Status AgreementVerifier::Impl::CheckTables() {
       Tree::kProducers, [&](const ProducerRecord& r) { return text(KeyOfProducer(r.key())); },
       [&](std::string_view key, const ProducerRecord& r) {
         in_branch(Tree::kProducers, key, r.tenant, r.branch);
+      }));
+  NEXUS_RETURN_IF_ERROR(CheckTable<TombstoneRecord>(
+      Tree::kTombstones, [&](const TombstoneRecord& r) { return text(KeyOfTombstone(r.key())); },
+      [&](std::string_view key, const TombstoneRecord& r) {
+        in_branch(Tree::kTombstones, key, r.tenant, r.branch);
       }));
   NextStage();
   return OkStatus();
@@ -210,7 +219,7 @@ Status AgreementVerifier::Impl::Walk(Tree tree, Check check) {
     StatusOr<std::string_view> payload = cursor.Payload();
     if (!payload.ok()) {
       ReportValue(tree, at_);
-    } else {
+    } else if (!IsDeleted(at_)) {
       NEXUS_RETURN_IF_ERROR(check(at_, *payload));
     }
     NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
@@ -226,14 +235,24 @@ std::optional<std::string_view> AgreementVerifier::Impl::Find(Tree tree, std::st
   return found.ok() ? *found : std::nullopt;
 }
 
-std::optional<uint64_t> AgreementVerifier::Impl::SeedOf(TenantId tenant) const {
+std::optional<TenantRecord> AgreementVerifier::Impl::RecordOf(TenantId tenant) const {
   bool missing = false;
   const auto payload = Find(Tree::kTenants, TenantKey(tenant).view(), &missing);
   TenantRecord record;
   if (!payload.has_value()) return std::nullopt;
   ByteReader in(*payload);
   Decode(&in, &record);
-  return in.ok() ? std::optional(record.identity_seed) : std::nullopt;
+  return in.ok() ? std::optional(std::move(record)) : std::nullopt;
+}
+
+std::optional<uint64_t> AgreementVerifier::Impl::SeedOf(TenantId tenant) const {
+  const std::optional<TenantRecord> record = RecordOf(tenant);
+  return record.has_value() ? std::optional(record->identity_seed) : std::nullopt;
+}
+
+bool AgreementVerifier::Impl::IsDeleted(std::string_view key) const {
+  const std::optional<TenantRecord> record = RecordOf(TenantId{KeyReader(key).U32()});
+  return record.has_value() && record->deleted != Lsn{};
 }
 
 Status AgreementVerifier::Impl::CheckRows(Reader::State* state) {

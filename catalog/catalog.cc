@@ -10,6 +10,7 @@
 #include "catalog/lmdb_env.h"
 #include "catalog/reader_state.h"
 #include "catalog/record_codec.h"
+#include "catalog/tenant_purge.h"
 #include "catalog/update_writer.h"
 
 namespace nexus::catalog {
@@ -83,6 +84,7 @@ struct Catalog::State {
 
   Status CheckWritable() const;
   StatusOr<Meta> WriteAndCommit(const Update& update, const Meta& before);
+  Status EndTransaction(LmdbTxn* txn);
   Status Latch(Status status);
 
   const CatalogOptions options;
@@ -115,14 +117,19 @@ Status Catalog::State::Latch(Status status) {
 StatusOr<Meta> Catalog::State::WriteAndCommit(const Update& update, const Meta& before) {
   NEXUS_ASSIGN_OR_RETURN(LmdbTxn txn, LmdbTxn::Begin(env, LmdbTxn::Kind::kWrite));
   NEXUS_ASSIGN_OR_RETURN(Meta after, writer.Write(txn, update, before));
-  const int rc = txn.Commit();
+  NEXUS_RETURN_IF_ERROR(EndTransaction(&txn));
+  return after;
+}
+
+Status Catalog::State::EndTransaction(LmdbTxn* txn) {
+  const int rc = txn->Commit();
   commit_failed = rc != MDB_SUCCESS;
   if (commit_failed) {
     Status status = env->Error(rc, "commit to");
     return MayRetry(rc) ? status : Latch(std::move(status));
   }
   unsynced = true;
-  return after;
+  return OkStatus();
 }
 
 Catalog::Catalog(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -184,6 +191,17 @@ Status Catalog::Commit(const Update& update) {
   }
   if (state_->options.after_commit) state_->options.after_commit(after->applied);
   return OkStatus();
+}
+
+StatusOr<bool> Catalog::PurgeTenant(TenantId tenant, uint64_t rows_max, bool may_forget) {
+  NEXUS_RETURN_IF_ERROR(state_->CheckWritable());
+  // What is remembered of its symbols is not theirs any more.
+  state_->writer.Clear();
+  NEXUS_ASSIGN_OR_RETURN(LmdbTxn txn, LmdbTxn::Begin(state_->env, LmdbTxn::Kind::kWrite));
+  NEXUS_ASSIGN_OR_RETURN(bool more, PurgeTenantRows(txn, tenant, rows_max, may_forget));
+  NEXUS_RETURN_IF_ERROR(state_->EndTransaction(&txn));
+  if (state_->options.after_commit) state_->options.after_commit(meta().applied);
+  return more;
 }
 
 Status Catalog::Sync() {
@@ -253,6 +271,7 @@ Status LoadIdentities(const Catalog& catalog, IdentityMap* map) {
     NEXUS_ASSIGN_OR_RETURN(tenants, reader.Tenants());
   }
   for (const TenantRecord& tenant : tenants) {
+    if (tenant.deleted != Lsn{}) continue;
     NEXUS_RETURN_IF_ERROR(LoadIdentitiesOf(catalog, tenant.id, map));
   }
   return OkStatus();

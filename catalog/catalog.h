@@ -94,6 +94,12 @@ class Catalog {
   // labels; the latched failure.
   Status Commit(const Update& update);
 
+  // Takes rows of a deleted tenant out, at most `rows_max` of them; true if there may be more. When
+  // all are gone, its record goes, too, if it `may_forget` - nothing in the log names the tenant -
+  // and another tenant has a higher number. A commit of its own, with the errors of Commit. About 2
+  // us a row.
+  StatusOr<bool> PurgeTenant(TenantId tenant, uint64_t rows_max, bool may_forget);
+
   // Makes the last commit survive a power cut; advances meta().synced. Cheap if nothing was
   // committed since the last.
   // Errors latch. After a failed Commit, FailedPrecondition until one has succeeded: the failed one

@@ -96,6 +96,10 @@ class CatalogDelta {
 
   // True if the bounds are reached: the caller must let a commit finish before it adds more.
   bool full() const { return series_ >= options_.series_max || bytes_ >= options_.bytes_max; }
+  // Half of one of them: whoever would add much waits, so that nobody else ever has to.
+  bool half_full() const {
+    return series_ >= options_.series_max / 2 || bytes_ >= options_.bytes_max / 2;
+  }
   uint64_t series() const { return series_; }
   // Labels, definitions and what the index will take.
   uint64_t bytes() const { return bytes_; }

@@ -30,23 +30,24 @@ inline constexpr uint64_t kKnownReadOnlyFeatures = 0;
 
 // LMDB's named databases. The number seeds checksums, so it never changes.
 enum class Tree : uint32_t {
-  kMeta = 1,        // "catalog" -> meta record
-  kTenants = 2,     // tenant u32
-  kBranches = 3,    // tenant u32, branch u32
-  kSettings = 4,    // the name
-  kLayers = 5,      // tenant u32, branch u32, open count u64, sequence u64
-  kSeries = 6,      // tenant u32, series id u64 -> identity, symbols
-  kSymbols = 7,     // tenant u32, symbol u32 -> the string
-  kSymbolIds = 8,   // tenant u32, identity of the string 16 B -> symbol u32
-  kPostings = 9,    // tenant u32, name u32, value u32, first id u64 -> block of ids
-  kProducers = 10,  // tenant u32, branch u32, producer u64[2]
-  kUnlayered = 11,  // tenant u32, series id u64 -> nothing
+  kMeta = 1,         // "catalog" -> meta record
+  kTenants = 2,      // tenant u32
+  kBranches = 3,     // tenant u32, branch u32
+  kSettings = 4,     // the name
+  kLayers = 5,       // tenant u32, branch u32, open count u64, sequence u64
+  kSeries = 6,       // tenant u32, series id u64 -> identity, symbols
+  kSymbols = 7,      // tenant u32, symbol u32 -> the string
+  kSymbolIds = 8,    // tenant u32, identity of the string 16 B -> symbol u32
+  kPostings = 9,     // tenant u32, name u32, value u32, first id u64 -> block of ids
+  kProducers = 10,   // tenant u32, branch u32, producer u64[2]
+  kUnlayered = 11,   // tenant u32, series id u64 -> nothing
+  kTombstones = 12,  // tenant u32, branch u32, timeline u32, lsn u64
 };
-inline constexpr size_t kTrees = 11;
+inline constexpr size_t kTrees = 12;
 
 inline constexpr std::array<const char*, kTrees> kTreeNames = {
-    "meta",    "tenants",    "branches", "settings",  "layers",   "series",
-    "symbols", "symbol_ids", "postings", "producers", "unlayered"};
+    "meta",    "tenants",    "branches", "settings",  "layers",    "series",
+    "symbols", "symbol_ids", "postings", "producers", "unlayered", "tombstones"};
 
 inline constexpr size_t IndexOf(Tree tree) { return static_cast<size_t>(tree) - 1; }
 inline constexpr const char* NameOf(Tree tree) { return kTreeNames[IndexOf(tree)]; }
@@ -114,6 +115,13 @@ inline Key KeyOfProducer(const ProducerKey& producer) {
       .U32(producer.branch.value)
       .U64(producer.id.high)
       .U64(producer.id.low);
+}
+inline Key KeyOfTombstone(const TombstoneKey& tombstone) {
+  return Key()
+      .U32(tombstone.tenant.value)
+      .U32(tombstone.branch.value)
+      .U32(tombstone.order.timeline)
+      .U64(tombstone.order.lsn.value);
 }
 inline Key SeriesKey(TenantId tenant, SeriesId id) { return Key().U32(tenant.value).U64(id.value); }
 inline Key SymbolKey(TenantId tenant, Symbol symbol) { return Key().U32(tenant.value).U32(symbol); }

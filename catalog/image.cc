@@ -22,6 +22,7 @@ LayerKey KeyOf(const LayerRecord& r) { return r.key(); }
 const std::string& KeyOf(const Setting& r) { return r.name; }
 ProducerKey KeyOf(const ProducerRecord& r) { return r.key(); }
 std::pair<TenantId, SeriesId> KeyOf(const SeriesDefinition& r) { return {r.tenant, r.id}; }
+TombstoneKey KeyOf(const TombstoneRecord& r) { return r.key(); }
 
 std::string Describe(const TenantRecord& r) { return fmt::format("tenant {}", r.id.value); }
 std::string Describe(const BranchRecord& r) {
@@ -36,6 +37,11 @@ std::string Describe(const ProducerRecord& r) {
 
 std::string Describe(const SeriesDefinition& r) {
   return fmt::format("series {} of tenant {}", r.id.value, r.tenant.value);
+}
+
+std::string Describe(const TombstoneRecord& r) {
+  return fmt::format("the delete of branch {} of tenant {} at LSN {}", r.branch.value,
+                     r.tenant.value, r.order.lsn.value);
 }
 
 template <typename Record>
@@ -112,6 +118,7 @@ class ImageDecoder {
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kSettings, &contents_.settings));
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kProducers, &contents_.producers));
     NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kUnlayered, &contents_.unlayered));
+    NEXUS_RETURN_IF_ERROR(DecodeSection(ImageSection::kTombstones, &contents_.tombstones));
     if (at_ != bytes_.size()) return Damaged(at_, "bytes behind the last section");
     return std::move(contents_);
   }
@@ -218,6 +225,7 @@ StatusOr<std::string> EncodeImage(ImageContents contents) {
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.settings));
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.producers));
   NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.unlayered));
+  NEXUS_RETURN_IF_ERROR(SortAndCheck(&contents.tombstones));
   std::string sections[kImageSections] = {
       EncodeSection(ImageSection::kTenants, contents.tenants),
       EncodeSection(ImageSection::kBranches, contents.branches),
@@ -225,6 +233,7 @@ StatusOr<std::string> EncodeImage(ImageContents contents) {
       EncodeSection(ImageSection::kSettings, contents.settings),
       EncodeSection(ImageSection::kProducers, contents.producers),
       EncodeSection(ImageSection::kUnlayered, contents.unlayered),
+      EncodeSection(ImageSection::kTombstones, contents.tombstones),
   };
   uint64_t file_bytes = kImageHeaderBytes;
   for (const std::string& section : sections) file_bytes += section.size();

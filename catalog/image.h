@@ -36,6 +36,7 @@ struct ImageContents {
   // Every series of which no live layer has the labels, and maybe others; ascending by (tenant,
   // id).
   std::vector<SeriesDefinition> unlayered;
+  std::vector<TombstoneRecord> tombstones;  // ascending by key
 
   bool operator==(const ImageContents&) const = default;
 };

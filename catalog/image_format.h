@@ -1,4 +1,4 @@
-// The bytes of an image file: a header, then the six sections in the order of their numbers.
+// The bytes of an image file: a header, then the seven sections in the order of their numbers.
 //
 // Header, 128 bytes:
 //    0  magic "NXIMAGE\n"        8  version u32      12  sections u32
@@ -37,8 +37,9 @@ enum class ImageSection : uint32_t {
   kSettings = 4,
   kProducers = 5,
   kUnlayered = 6,
+  kTombstones = 7,
 };
-inline constexpr uint32_t kImageSections = 6;
+inline constexpr uint32_t kImageSections = 7;
 
 static_assert(8 + 4 + 4 + 3 * 8 + 2 * 8 + 4 * 8 + kImageReservedBytes == kImageHeaderHashAt);
 static_assert(kImageHeaderHashAt + 8 == kImageHeaderBytes);

@@ -309,6 +309,10 @@ StatusOr<std::vector<ProducerRecord>> Reader::Producers() {
   return ReadTable<ProducerRecord>(state_->txn, Tree::kProducers);
 }
 
+StatusOr<std::vector<TombstoneRecord>> Reader::Tombstones() {
+  return ReadTable<TombstoneRecord>(state_->txn, Tree::kTombstones);
+}
+
 StatusOr<std::vector<SeriesDefinition>> Reader::Unlayered() {
   std::vector<SeriesDefinition> definitions;
   LmdbCursor cursor(state_->txn, Tree::kUnlayered);
@@ -358,6 +362,7 @@ StatusOr<ImageContents> Reader::Image() {
   NEXUS_ASSIGN_OR_RETURN(image.settings, Settings());
   NEXUS_ASSIGN_OR_RETURN(image.producers, Producers());
   NEXUS_ASSIGN_OR_RETURN(image.unlayered, Unlayered());
+  NEXUS_ASSIGN_OR_RETURN(image.tombstones, Tombstones());
   return image;
 }
 

@@ -57,7 +57,22 @@ Status CheckRecord(const TenantRecord& record) {
   return OkStatus();
 }
 
-Status CheckRecord(const BranchRecord& record) { return CheckName("a branch", record.name); }
+Status CheckRecord(const BranchRecord& record) {
+  NEXUS_RETURN_IF_ERROR(CheckName("a branch", record.name));
+  if (record.inherited.size() > kInheritedMax) {
+    return InvalidArgument(
+        "branch {} holds unflushed samples of {} branches; at most {} are allowed", record.name,
+        record.inherited.size(), kInheritedMax);
+  }
+  Lsn below = record.sealed;
+  for (const BranchRecord::Inherited& from : record.inherited) {
+    if (from.until <= below) {
+      return InvalidArgument("branch {} inherits samples out of order", record.name);
+    }
+    below = from.until;
+  }
+  return OkStatus();
+}
 
 Status CheckRecord(const LayerRecord& record) {
   return CheckName("a layer file", record.file_name);
@@ -85,6 +100,8 @@ void Decode(ByteReader* in, Setting* record) {
 void Encode(const TenantRecord& record, ByteWriter* out) {
   out->U32(record.id.value);
   out->U64(record.identity_seed);
+  out->U32(record.next_branch);
+  out->U64(record.deleted.value);
   out->LengthPrefixed(record.name);
   out->Varint(record.settings.size());
   for (const Setting& setting : record.settings) Encode(setting, out);
@@ -93,6 +110,8 @@ void Encode(const TenantRecord& record, ByteWriter* out) {
 void Decode(ByteReader* in, TenantRecord* record) {
   record->id.value = in->U32();
   record->identity_seed = in->U64();
+  record->next_branch = in->U32();
+  record->deleted.value = in->U64();
   record->name = DecodeName(in);
   uint64_t settings = in->Varint();
   if (settings > kSettingsMax) in->Fail();
@@ -103,15 +122,41 @@ void Decode(ByteReader* in, TenantRecord* record) {
 void Encode(const BranchRecord& record, ByteWriter* out) {
   out->U32(record.tenant.value);
   out->U32(record.id.value);
+  out->U8(static_cast<uint8_t>(record.kind));
+  out->U32(record.parent.value);
+  out->U64(record.created.value);
+  out->I64(record.created_wall_ns);
   out->U64(record.sealed.value);
   out->LengthPrefixed(record.name);
+  out->Varint(record.inherited.size());
+  for (const BranchRecord::Inherited& from : record.inherited) {
+    out->U32(from.branch.value);
+    out->U64(from.until.value);
+  }
 }
 
 void Decode(ByteReader* in, BranchRecord* record) {
   record->tenant.value = in->U32();
   record->id.value = in->U32();
+  uint8_t kind = in->U8();
+  if (kind > static_cast<uint8_t>(BranchKind::kSnapshot)) in->Fail();
+  record->kind = static_cast<BranchKind>(kind);
+  record->parent.value = in->U32();
+  record->created.value = in->U64();
+  record->created_wall_ns = in->I64();
   record->sealed.value = in->U64();
   record->name = DecodeName(in);
+  uint64_t inherited = in->Varint();
+  if (inherited > kInheritedMax) in->Fail();
+  record->inherited.clear();
+  Lsn below = record->sealed;
+  for (uint64_t i = 0; i < inherited && in->ok(); i++) {
+    BranchId branch{in->U32()};
+    Lsn until{in->U64()};
+    if (until <= below) in->Fail();
+    below = until;
+    record->inherited.push_back({branch, until});
+  }
 }
 
 void Encode(const LayerRecord& record, ByteWriter* out) {
@@ -125,6 +170,7 @@ void Encode(const LayerRecord& record, ByteWriter* out) {
   out->I64(record.range.last);
   EncodeOrder(record.low, out);
   EncodeOrder(record.high, out);
+  out->U64(record.deletes_applied.value);
   out->U64(record.series);
   out->U64(record.samples);
   out->U64(record.file_bytes);
@@ -145,6 +191,7 @@ void Decode(ByteReader* in, LayerRecord* record) {
   record->range.last = in->I64();
   record->low = DecodeOrder(in);
   record->high = DecodeOrder(in);
+  record->deletes_applied.value = in->U64();
   record->series = in->U64();
   record->samples = in->U64();
   record->file_bytes = in->U64();
@@ -217,6 +264,32 @@ void Decode(ByteReader* in, SeriesDefinition* record) {
   record->id.value = in->U64();
   record->canonical = in->LengthPrefixed(kCanonicalBytesMax);
   if (record->id.value == 0 || !LooksCanonical(record->canonical)) in->Fail();
+}
+
+Status CheckRecord(const TombstoneRecord& record) {
+  const size_t bytes = record.selector.size();
+  if (bytes > 0 && bytes <= kTombstoneSelectorBytesMax && !record.range.empty()) return OkStatus();
+  return InvalidArgument("a delete needs a selector of at most {} bytes and a range",
+                         kTombstoneSelectorBytesMax);
+}
+
+void Encode(const TombstoneRecord& record, ByteWriter* out) {
+  out->U32(record.tenant.value);
+  out->U32(record.branch.value);
+  EncodeOrder(record.order, out);
+  out->I64(record.range.first);
+  out->I64(record.range.last);
+  out->LengthPrefixed(record.selector);
+}
+
+void Decode(ByteReader* in, TombstoneRecord* record) {
+  record->tenant.value = in->U32();
+  record->branch.value = in->U32();
+  record->order = DecodeOrder(in);
+  record->range.first = in->I64();
+  record->range.last = in->I64();
+  record->selector = std::string(in->LengthPrefixed(kTombstoneSelectorBytesMax));
+  if (record->selector.empty() || record->range.empty()) in->Fail();
 }
 
 void Encode(const Meta& meta, ByteWriter* out) {

@@ -27,6 +27,7 @@ Status CheckRecord(const LayerRecord& record);
 Status CheckRecord(const Setting& record);
 Status CheckRecord(const ProducerRecord& record);
 Status CheckRecord(const SeriesDefinition& record);
+Status CheckRecord(const TombstoneRecord& record);
 
 void Encode(const TenantRecord& record, ByteWriter* out);
 void Encode(const BranchRecord& record, ByteWriter* out);
@@ -34,6 +35,7 @@ void Encode(const LayerRecord& record, ByteWriter* out);
 void Encode(const Setting& record, ByteWriter* out);
 void Encode(const ProducerRecord& record, ByteWriter* out);
 void Encode(const SeriesDefinition& record, ByteWriter* out);
+void Encode(const TombstoneRecord& record, ByteWriter* out);
 void Encode(const Meta& meta, ByteWriter* out);
 
 void Decode(ByteReader* in, TenantRecord* record);
@@ -42,6 +44,7 @@ void Decode(ByteReader* in, LayerRecord* record);
 void Decode(ByteReader* in, Setting* record);
 void Decode(ByteReader* in, ProducerRecord* record);
 void Decode(ByteReader* in, SeriesDefinition* record);
+void Decode(ByteReader* in, TombstoneRecord* record);
 
 // Whole payloads of LMDB values: FailedPrecondition for another version or an unknown feature,
 // DataLoss for what is no meta record.

@@ -29,8 +29,16 @@ namespace nexus::catalog {
 inline constexpr size_t kNameBytesMax = 255;           // tenants, branches, files, settings
 inline constexpr size_t kSettingValueBytesMax = 4096;  // room for a selector or a URL
 inline constexpr size_t kSettingsMax = 1024;           // a tenant's, and the database's own
+// A delete's selector: 10,000 deletes of a branch (engine/tombstone.h) stay within 40 MiB.
+inline constexpr size_t kTombstoneSelectorBytesMax = 4096;
 // Rejected ranges kept of one producer: what exceeds this is the oldest, and is forgotten.
 inline constexpr size_t kRejectedRangesMax = 256;
+// Branches and snapshots of a tenant, main among them. Each has a record of every layer that it
+// names, about 300 bytes in memory: 256 with 1,000 layers each take 77 MB.
+inline constexpr size_t kBranchesMax = 256;
+// Branches that a branch holds unflushed samples of at once. Each is one that it, or the one it
+// came from, was made from; a flush leaves none.
+inline constexpr size_t kInheritedMax = 256;
 
 // The labels of a series. The log defines a series before it names it; so does the catalog.
 struct SeriesDefinition {
@@ -58,17 +66,52 @@ struct TenantRecord {
   std::string name;
   uint64_t identity_seed = 0;  // random, made with the tenant; never changes
   std::vector<Setting> settings;
+  // Above the number of every branch that the tenant ever had: numbers are never used again.
+  uint32_t next_branch = 1;
+  // Where the edit that deleted it begins; 0: it lives. The record of a deleted one says that its
+  // rows are to be purged (Catalog::PurgeTenant), and keeps its number from being used again.
+  Lsn deleted = {};
 
   bool operator==(const TenantRecord&) const = default;
 };
 
+enum class BranchKind : uint8_t {
+  kBranch = 0,
+  kSnapshot = 1,  // takes no samples
+};
+
 struct BranchRecord {
+  // Records of another branch that are a part of this one: those of `branch` below `until`.
+  struct Inherited {
+    BranchId branch;
+    Lsn until;
+    bool operator==(const Inherited&) const = default;
+  };
+
   TenantId tenant;
   BranchId id;
   std::string name;
-  Lsn sealed;  // the highest sealed LSN that a publish edit of this branch has named
+  Lsn sealed;  // every record below it that is a part of the branch is in its layers
+  BranchKind kind = BranchKind::kBranch;
+  BranchId parent;  // what it was made from, which may be gone; `main` names itself
+  Lsn created;      // where the edit that made it begins; 0 for main
+  int64_t created_wall_ns = 0;
+  // Where records come from that may be in no layer: of the first up to its `until`, then of the
+  // second, ...; behind the last one the branch's own. Ascending by `until`, all above `sealed`.
+  std::vector<Inherited> inherited;
 
+  void RaiseSealed(Lsn to) {
+    if (to > sealed) sealed = to;
+    std::erase_if(inherited, [this](const Inherited& from) { return from.until <= sealed; });
+  }
   bool operator==(const BranchRecord&) const = default;
+};
+
+// Names a branch within a database.
+struct BranchPlace {
+  TenantId tenant;
+  BranchId branch;
+  bool operator==(const BranchPlace&) const = default;
 };
 
 // Names a producer within a database.
@@ -137,6 +180,7 @@ struct LayerRecord {
   uint32_t level = 0;
   WriteOrder low;  // lowest and highest write order of its samples
   WriteOrder high;
+  Lsn deletes_applied;  // every delete of the branch below it is carried out in the layer
   uint64_t series = 0;
   uint64_t samples = 0;
   uint64_t file_bytes = 0;
@@ -145,6 +189,28 @@ struct LayerRecord {
 
   LayerKey key() const { return {tenant, branch, open_count, sequence}; }
   bool operator==(const LayerRecord&) const = default;
+};
+
+// Names a delete of a branch: where its record begins in the log.
+struct TombstoneKey {
+  TenantId tenant;
+  BranchId branch;
+  WriteOrder order;
+
+  auto operator<=>(const TombstoneKey&) const = default;
+};
+
+// A delete that is not carried out in every layer yet: samples of the series that `selector`
+// chooses, within `range`, in layers of the branch that end before `order` (engine/tombstone.h).
+struct TombstoneRecord {
+  TenantId tenant;
+  BranchId branch;
+  WriteOrder order;
+  TimeRange range;
+  std::string selector;
+
+  TombstoneKey key() const { return {tenant, branch, order}; }
+  bool operator==(const TombstoneRecord&) const = default;
 };
 
 // Series of which a live layer holds samples, and with them their labels.
@@ -157,7 +223,7 @@ class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
 // settings are set; series are defined, then known to be in layers; layers are added, then retired,
-// then forgotten.
+// then forgotten; tombstones are added, then forgotten; branches are deleted.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -173,13 +239,22 @@ struct Update {
   // Not above what `layers_added`, of this update or one before, hold. What is left out costs room
   // in images and nothing else.
   std::vector<LayeredSeries> series_layered;
-  std::vector<LayerKey> layers_retired;   // become garbage; unlisted ones are ignored
-  std::vector<LayerKey> garbage_removed;  // their unlink is synced; unlisted ones are ignored
+  // Are in no layer any more; unlisted ones are ignored. One that is also in `series_layered` is
+  // listed: too many cost room in images, too few their labels in a rebuilt catalog.
+  std::vector<LayeredSeries> series_unlayered;
+  std::vector<LayerKey> layers_retired;  // become garbage; unlisted ones are ignored
+  // Struck off the list: their unlink is synced, or another branch has a record of the file.
+  // Unlisted ones are ignored.
+  std::vector<LayerKey> garbage_removed;
   std::vector<ProducerRecord> producers;  // set
   std::vector<ProducerKey>
-      producers_forgotten;                 // unlisted ones are ignored; done before `producers`
-  std::optional<uint64_t> next_series_id;  // never lowers the stored one
-  std::optional<uint64_t> open_count;      // never lowers the stored one
+      producers_forgotten;  // unlisted ones are ignored; done before `producers`
+  // With their producers; their layers must be retired. Unlisted ones are ignored.
+  std::vector<BranchPlace> branches_deleted;
+  std::vector<TombstoneRecord> tombstones_added;   // set
+  std::vector<TombstoneKey> tombstones_forgotten;  // unlisted ones are ignored
+  std::optional<uint64_t> next_series_id;          // never lowers the stored one
+  std::optional<uint64_t> open_count;              // never lowers the stored one
 };
 
 // Features that a catalog or image was written with, each a bit. Unknown bits in `incompatible`

@@ -64,11 +64,23 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
     for (const LayeredSeries& layered : update.series_layered) {
       NEXUS_RETURN_IF_ERROR(ForgetLayered(txn, layered));
     }
+    for (const LayeredSeries& unlayered : update.series_unlayered) {
+      NEXUS_RETURN_IF_ERROR(ListUnlayered(txn, unlayered));
+    }
     for (const auto& layer : update.layers_retired) NEXUS_RETURN_IF_ERROR(RetireLayer(txn, layer));
     for (const ProducerKey& producer : update.producers_forgotten) {
       NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kProducers, KeyOfProducer(producer).view()));
     }
     for (const auto& record : update.producers) NEXUS_RETURN_IF_ERROR(WriteProducer(txn, record));
+    for (const auto& record : update.tombstones_added) {
+      NEXUS_RETURN_IF_ERROR(AddTombstone(txn, record));
+    }
+    for (const TombstoneKey& tombstone : update.tombstones_forgotten) {
+      NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kTombstones, KeyOfTombstone(tombstone).view()));
+    }
+    for (const auto& place : update.branches_deleted) {
+      NEXUS_RETURN_IF_ERROR(DeleteBranch(txn, place));
+    }
     after.applied = update.applied;
     after.next_series_id = std::max(after.next_series_id, update.next_series_id.value_or(0));
     after.open_count = std::max(after.open_count, update.open_count.value_or(0));
@@ -96,8 +108,23 @@ Status UpdateWriter::WriteBranch(const LmdbTxn& txn, BranchRecord record) {
   NEXUS_RETURN_IF_ERROR(SeedOf(txn, record.tenant).status());
   const Key key = BranchKey(record.tenant, record.id);
   NEXUS_ASSIGN_OR_RETURN(auto stored, ReadRecord<BranchRecord>(txn, Tree::kBranches, key.view()));
-  if (stored) record.sealed = std::max(record.sealed, stored->sealed);
+  if (stored) record.RaiseSealed(stored->sealed);
   return WriteRecord(txn, Tree::kBranches, key.view(), record, &value_);
+}
+
+Status UpdateWriter::DeleteBranch(const LmdbTxn& txn, const BranchPlace& place) {
+  NEXUS_RETURN_IF_ERROR(txn.Delete(Tree::kBranches, BranchKey(place.tenant, place.branch).view()));
+  LmdbCursor cursor(txn, Tree::kProducers);
+  const Key first = KeyOfProducer({place.tenant, place.branch, ProducerId{}});
+  NEXUS_ASSIGN_OR_RETURN(bool here, cursor.SeekAtOrAfter(first.view()));
+  while (here) {
+    KeyReader key(cursor.key());
+    const BranchPlace owner{TenantId{key.U32()}, BranchId{key.U32()}};
+    if (owner != place) break;
+    NEXUS_RETURN_IF_ERROR(cursor.DeleteHere());
+    NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return OkStatus();
 }
 
 Status UpdateWriter::WriteSetting(const LmdbTxn& txn, const Setting& record) {
@@ -109,6 +136,12 @@ Status UpdateWriter::WriteProducer(const LmdbTxn& txn, const ProducerRecord& rec
   NEXUS_RETURN_IF_ERROR(CheckRecord(record));
   const Key key = KeyOfProducer(record.key());
   return WriteRecord(txn, Tree::kProducers, key.view(), record, &value_);
+}
+
+Status UpdateWriter::AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record) {
+  NEXUS_RETURN_IF_ERROR(CheckRecord(record));
+  const Key key = KeyOfTombstone(record.key());
+  return WriteRecord(txn, Tree::kTombstones, key.view(), record, &value_);
 }
 
 Status UpdateWriter::AddLayer(const LmdbTxn& txn, LayerRecord record) {
@@ -130,6 +163,18 @@ Status UpdateWriter::ForgetLayered(const LmdbTxn& txn, const LayeredSeries& laye
       NEXUS_RETURN_IF_ERROR(cursor.DeleteHere());
     }
     NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return OkStatus();
+}
+
+Status UpdateWriter::ListUnlayered(const LmdbTxn& txn, const LayeredSeries& unlayered) {
+  LmdbCursor list(txn, Tree::kUnlayered);
+  for (const SeriesId id : unlayered.ids.ToVector()) {
+    const Key key = SeriesKey(unlayered.tenant, id);
+    NEXUS_ASSIGN_OR_RETURN(const auto row, txn.Get(Tree::kSeries, key.view()));
+    if (!row.has_value()) continue;
+    value_.Clear();
+    NEXUS_RETURN_IF_ERROR(list.Put(key.view(), &value_));
   }
   return OkStatus();
 }

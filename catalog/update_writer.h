@@ -34,10 +34,13 @@ class UpdateWriter {
 
   Status WriteTenant(const LmdbTxn& txn, const TenantRecord& record);
   Status WriteBranch(const LmdbTxn& txn, BranchRecord record);
+  Status DeleteBranch(const LmdbTxn& txn, const BranchPlace& place);
   Status WriteSetting(const LmdbTxn& txn, const Setting& record);
   Status WriteProducer(const LmdbTxn& txn, const ProducerRecord& record);
+  Status AddTombstone(const LmdbTxn& txn, const TombstoneRecord& record);
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
   Status ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered);
+  Status ListUnlayered(const LmdbTxn& txn, const LayeredSeries& unlayered);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);
   StatusOr<Definitions> GatherSeries(const Update& update) const;
   Status WriteSeries(const LmdbTxn& txn, TenantId tenant,

@@ -15,10 +15,16 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/session.h"
 
 namespace nexus::client {
@@ -45,10 +51,32 @@ class CollectingCall : public Call {
   std::vector<std::string>& strings() { return strings_; }
   std::vector<protocol::Stat>& stats() { return stats_; }
   protocol::ScrubReply& scrub() { return scrub_; }
+  std::vector<protocol::BranchEntry>& branches() { return branches_; }
+  std::vector<protocol::TenantEntry>& tenants() { return tenants_; }
+  protocol::CardinalityReply& cardinality() { return cardinality_; }
+  protocol::RetentionList& retention() { return retention_; }
+  const protocol::Count& count() const { return count_; }
+  const protocol::BackupReply& backup() const { return backup_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
     if (opcode == protocol::Opcode::kStatsReply) {
       NEXUS_ASSIGN_OR_RETURN(stats_, protocol::DecodeStats(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kBranchList) {
+      NEXUS_ASSIGN_OR_RETURN(branches_, protocol::DecodeBranchList(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kTenantList) {
+      NEXUS_ASSIGN_OR_RETURN(tenants_, protocol::DecodeTenantList(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kCardinalityReply) {
+      NEXUS_ASSIGN_OR_RETURN(cardinality_, protocol::DecodeCardinalityReply(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kRetentionList) {
+      NEXUS_ASSIGN_OR_RETURN(retention_, protocol::DecodeRetentionList(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kScrubReply) {
@@ -58,6 +86,14 @@ class CollectingCall : public Call {
     if (opcode == protocol::Opcode::kProgress) {
       NEXUS_ASSIGN_OR_RETURN(protocol::Progress progress, protocol::DecodeProgress(body));
       if (progress_) progress_(progress);
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kBackupReply) {
+      NEXUS_ASSIGN_OR_RETURN(backup_, protocol::DecodeBackupReply(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kCount) {
+      NEXUS_ASSIGN_OR_RETURN(count_, protocol::DecodeCount(body));
       return OkStatus();
     }
     // What is collected is taken as it comes.
@@ -81,6 +117,12 @@ class CollectingCall : public Call {
   std::vector<std::string> strings_;
   std::vector<protocol::Stat> stats_;
   protocol::ScrubReply scrub_;
+  std::vector<protocol::BranchEntry> branches_;
+  std::vector<protocol::TenantEntry> tenants_;
+  protocol::CardinalityReply cardinality_;
+  protocol::RetentionList retention_;
+  protocol::Count count_;
+  protocol::BackupReply backup_;
   const std::function<void(const protocol::Progress&)> progress_;
   Status status_;
   Notification finished_;

@@ -13,15 +13,25 @@
 namespace nexus::client {
 namespace {
 
+uint32_t DeadlineMs(const Scope& scope) {
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(scope.timeout_ms, 1, std::numeric_limits<uint32_t>::max()));
+}
+
 protocol::Query QueryOf(const SelectQuery& select, protocol::QueryKind kind) {
   protocol::Query query;
   query.kind = kind;
   query.selector = select.selector;
   query.range = select.range;
-  query.deadline_ms = static_cast<uint32_t>(
-      std::clamp<int64_t>(select.scope.timeout_ms, 1, std::numeric_limits<uint32_t>::max()));
+  query.as_of = select.as_of;
+  query.deadline_ms = DeadlineMs(select.scope);
   return query;
 }
+
+// What concerns a tenant is asked of its main branch, which is always there.
+Scope TenantOf(const Scope& scope) { return {scope.tenant, "main", scope.timeout_ms}; }
+// What concerns the database is asked of what is always there, too.
+Scope DatabaseOf(const Scope& scope) { return {"default", "main", scope.timeout_ms}; }
 
 }  // namespace
 
@@ -195,7 +205,103 @@ StatusOr<std::vector<protocol::Stat>> Client::GetStats(const Scope& scope) {
   return std::move(call->stats());
 }
 
+StatusOr<protocol::Count> Client::Delete(const DeleteRequest& request) {
+  Sync();
+  protocol::Delete asked;
+  asked.dry_run = request.dry_run;
+  asked.everywhere = request.everywhere;
+  asked.deadline_ms = DeadlineMs(request.scope);
+  asked.range = request.range;
+  asked.selector = request.selector;
+  std::string body;
+  protocol::Encode(asked, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(request.scope, protocol::Opcode::kDelete, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return call->count();
+}
+
 Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }
+
+Status Client::CreateBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
+  std::string body;
+  protocol::Encode(
+      protocol::Branches{protocol::BranchAction::kCreate, kind, std::string(name), scope.branch},
+      &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
+  return call->Wait();
+}
+
+Status Client::DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}},
+                   &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
+  return call->Wait();
+}
+
+StatusOr<std::vector<protocol::BranchEntry>> Client::Branches(const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Branches(), &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->branches());
+}
+
+Status Client::ChangeTenant(const protocol::Tenants& change, const Scope& scope) {
+  std::string body;
+  protocol::Encode(change, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(DatabaseOf(scope), protocol::Opcode::kTenants, std::move(body), call);
+  return call->Wait();
+}
+
+StatusOr<std::vector<protocol::TenantEntry>> Client::Tenants(const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Tenants(), &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(DatabaseOf(scope), protocol::Opcode::kTenants, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->tenants());
+}
+
+StatusOr<protocol::CardinalityReply> Client::Cardinality(uint32_t top, const Scope& scope) {
+  std::string body;
+  protocol::Encode(protocol::Cardinality{top}, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kCardinality, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->cardinality());
+}
+
+StatusOr<protocol::RetentionList> Client::AskRetention(const protocol::Retention& asked,
+                                                       const Scope& scope) {
+  if (asked.rules.size() > protocol::kRetentionRulesMax) {
+    return InvalidArgument("{} retention rules; a tenant may have {}", asked.rules.size(),
+                           protocol::kRetentionRulesMax);
+  }
+  std::string body;
+  protocol::Encode(asked, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kRetention, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->retention());
+}
+
+StatusOr<protocol::RetentionList> Client::Retention(const Scope& scope) {
+  return AskRetention(protocol::Retention(), scope);
+}
+
+Status Client::SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope) {
+  return AskRetention({protocol::RetentionAction::kSet, rules}, scope).status();
+}
+
+Status Client::AcceptRetentionClock(const Scope& scope) {
+  return AskRetention({protocol::RetentionAction::kAcceptClock, {}}, scope).status();
+}
 
 Status Client::Compact(protocol::CompactAction action,
                        const std::function<void(const protocol::Progress&)>& progress,
@@ -205,6 +311,17 @@ Status Client::Compact(protocol::CompactAction action,
   protocol::Encode(action, &body);
   core_->Ask(scope, protocol::Opcode::kCompact, std::move(body), call);
   return call->Wait();
+}
+
+StatusOr<protocol::BackupReply> Client::Backup(
+    std::string_view destination, const std::function<void(const protocol::Progress&)>& progress,
+    const Scope& scope) {
+  auto call = std::make_shared<CollectingCall>(progress);
+  std::string body;
+  protocol::Encode(protocol::Backup{std::string(destination)}, &body);
+  core_->Ask(scope, protocol::Opcode::kBackup, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return call->backup();
 }
 
 StatusOr<protocol::ScrubReply> Client::Scrub(

@@ -35,9 +35,15 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/write_queue.h"
 
 namespace nexus::client {
@@ -114,6 +120,7 @@ struct SelectQuery {
   std::string selector;
   TimeRange range;  // closed
   Scope scope;
+  std::string as_of;  // a snapshot of the tenant, read instead of the branch; empty for none
 };
 
 // Samples of one series or group, in ascending time; valid until the next call.
@@ -148,6 +155,15 @@ class Cursor {
                                       const protocol::Query& query);
   explicit Cursor(std::unique_ptr<Implementation> implementation);
   std::unique_ptr<Implementation> implementation_;
+};
+
+// What to delete.
+struct DeleteRequest {
+  std::string selector;  // as a query's, at most 4 KiB; {} chooses every series
+  TimeRange range;       // closed
+  Scope scope;
+  bool dry_run = false;
+  bool everywhere = false;  // in every branch and snapshot of the scope's tenant
 };
 
 struct ServerInfo {
@@ -200,14 +216,48 @@ class Client {
   // The server's figures, in its order; names are those of `nexus stats --format json`, which is
   // what ToJson makes of them.
   StatusOr<std::vector<protocol::Stat>> GetStats(const Scope& scope = {});
+  // Deletes samples of the series that the selector chooses, within the range, durably: those that
+  // were acknowledged before, and all batches given to this client before, which it waits for; what
+  // is appended afterwards stays. A dry run counts what would go. Errors: those of the engine's
+  // Database::Delete.
+  StatusOr<protocol::Count> Delete(const DeleteRequest& request);
   // Moves all samples in memory to layers.
   Status Flush(const Scope& scope = {});
+  // Makes a branch or snapshot of the scope's tenant, which begins with what the scope's branch (or
+  // snapshot) holds; see engine/nexus.h. If the connection is lost within it, it is asked again:
+  // AlreadyExists may then be the answer to what the lost one did.
+  Status CreateBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
+  // Deletes one of the scope's tenant; NotFound likewise.
+  Status DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope = {});
+  // Those of the scope's tenant, in the order in which they were made.
+  StatusOr<std::vector<protocol::BranchEntry>> Branches(const Scope& scope = {});
+  // Makes, changes, deletes or lists tenants; see engine/nexus.h. Of the scope only the time
+  // counts. If the connection is lost within a creation, it is asked again: AlreadyExists may be
+  // the answer.
+  Status ChangeTenant(const protocol::Tenants& change, const Scope& scope = {});
+  StatusOr<std::vector<protocol::TenantEntry>> Tenants(const Scope& scope = {});
+  // Which metrics, labels and label values the series of the scope's tenant come from: the first
+  // `top`, at most 1,000, of each list.
+  StatusOr<protocol::CardinalityReply> Cardinality(uint32_t top, const Scope& scope = {});
+  // For how long samples of the scope's tenant are kept.
+  StatusOr<protocol::RetentionList> Retention(const Scope& scope = {});
+  // Replaces all rules of the scope's tenant; engine/nexus.h tells what they mean.
+  Status SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope = {});
+  // Moves the retention clock to the server's wall clock, however far that is ahead.
+  Status AcceptRetentionClock(const Scope& scope = {});
   // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
   // what that replaces - or pauses the compactor until it is resumed or the server restarts.
   // `progress` as of Scrub. What was begun goes on if the connection ends.
   Status Compact(protocol::CompactAction action,
                  const std::function<void(const protocol::Progress&)>& progress,
                  const Scope& scope);
+  // Makes a consistent copy of the server's database, while it serves, in a folder of the server's
+  // machine: see engine/nexus.h. `destination` is an absolute path there. `progress` as of Scrub.
+  // Ends when the connection does. Errors: PermissionDenied - the server writes backups elsewhere,
+  // or nowhere (its setting backup_directory); those of the engine's Database::Backup.
+  StatusOr<protocol::BackupReply> Backup(
+      std::string_view destination, const std::function<void(const protocol::Progress&)>& progress,
+      const Scope& scope);
   // The physical check of the server's database while it serves: what is damaged, and what was
   // checked. `progress` may be empty; it is called on a thread of the client and must be quick.
   // It reads everything there is: give it time. Ends when the connection does. Errors:
@@ -219,6 +269,8 @@ class Client {
 
  private:
   explicit Client(std::unique_ptr<ClientCore> core);
+  StatusOr<protocol::RetentionList> AskRetention(const protocol::Retention& asked,
+                                                 const Scope& scope);
   std::unique_ptr<ClientCore> core_;
 };
 

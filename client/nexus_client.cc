@@ -181,6 +181,152 @@ int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_clien
   return Fill(client->client->Flush(scope), error);
 }
 
+// ---- Branches and snapshots.
+
+int32_t nexus_client_create_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error) {
+  // An unknown kind is the server's to refuse.
+  return Fill(client->client->CreateBranch(
+                  ViewOf(name), static_cast<nexus::protocol::BranchKind>(kind), ScopeOf(scope)),
+              error);
+}
+
+int32_t nexus_client_delete_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error) {
+  return Fill(client->client->DeleteBranch(
+                  ViewOf(name), static_cast<nexus::protocol::BranchKind>(kind), ScopeOf(scope)),
+              error);
+}
+
+int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* scope,
+                              nexus_client_list** list, nexus_client_error* error) {
+  *list = nullptr;
+  StatusOr<std::vector<nexus::protocol::BranchEntry>> branches =
+      client->client->Branches(ScopeOf(scope));
+  if (branches.ok()) {
+    *list = new nexus_client_list;
+    for (const nexus::protocol::BranchEntry& branch : *branches) {
+      const bool is_snapshot = branch.kind == nexus::protocol::BranchKind::kSnapshot;
+      const nexus::protocol::Stat members[] = {
+          {"name", branch.name},
+          {"kind", std::string(is_snapshot ? "snapshot" : "branch")},
+          {"parent", branch.parent},
+          {"created_ns", static_cast<uint64_t>(branch.created_ns)},
+          {"created_lsn", branch.created.value},
+          {"layers", branch.layers},
+          {"layer_bytes", branch.layer_bytes},
+          {"own_bytes", branch.own_bytes}};
+      (*list)->texts.push_back(nexus::client::ToJson(members));
+    }
+  }
+  return Fill(branches.status(), error);
+}
+
+// ---- Tenants.
+
+int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error) {
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  nexus::protocol::Tenants change;
+  change.action = nexus::protocol::TenantAction::kCreate;
+  change.name = ViewOf(name);
+  return Fill(client->client->ChangeTenant(change, scope), error);
+}
+
+int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error) {
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  nexus::protocol::Tenants change;
+  change.action = nexus::protocol::TenantAction::kDelete;
+  change.name = ViewOf(name);
+  return Fill(client->client->ChangeTenant(change, scope), error);
+}
+
+int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
+                               nexus_client_text quota, uint64_t value, int64_t timeout_ms,
+                               nexus_client_error* error) {
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  nexus::protocol::Tenants change;
+  change.action = nexus::protocol::TenantAction::kSet;
+  change.name = ViewOf(tenant);
+  const auto& names = nexus::protocol::kQuotaNames;
+  const auto* found = std::find(names.begin(), names.end(), ViewOf(quota));
+  if (found == names.end()) {
+    return Fill(nexus::InvalidArgument("\"{}\" is no quota", ViewOf(quota)), error);
+  }
+  change.quotas[static_cast<size_t>(found - names.begin())] = value;
+  return Fill(client->client->ChangeTenant(change, scope), error);
+}
+
+int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
+                             nexus_client_error* error) {
+  *list = nullptr;
+  nexus::client::Scope scope;
+  scope.timeout_ms = timeout_ms;
+  StatusOr<std::vector<nexus::protocol::TenantEntry>> tenants = client->client->Tenants(scope);
+  if (tenants.ok()) {
+    *list = new nexus_client_list;
+    for (const nexus::protocol::TenantEntry& tenant : *tenants) {
+      std::vector<nexus::protocol::Stat> members = {{"name", tenant.name},
+                                                    {"series", tenant.series},
+                                                    {"samples", tenant.samples},
+                                                    {"layers", tenant.layers},
+                                                    {"layer_bytes", tenant.layer_bytes},
+                                                    {"memory_bytes", tenant.memory_bytes},
+                                                    {"queries", tenant.queries},
+                                                    {"refused", tenant.refused}};
+      for (size_t i = 0; i < tenant.quotas.size(); i++) {
+        if (tenant.quotas[i] == nexus::protocol::kNoQuota) continue;
+        members.push_back({std::string(nexus::protocol::kQuotaNames[i]), tenant.quotas[i]});
+      }
+      (*list)->texts.push_back(nexus::client::ToJson(members));
+    }
+  }
+  return Fill(tenants.status(), error);
+}
+
+// ---- Retention.
+
+int32_t nexus_client_retention(nexus_client* client, const nexus_client_scope* scope,
+                               nexus_client_list** list, nexus_client_error* error) {
+  *list = nullptr;
+  StatusOr<nexus::protocol::RetentionList> known = client->client->Retention(ScopeOf(scope));
+  if (known.ok()) {
+    *list = new nexus_client_list;
+    const nexus::protocol::Stat clock[] = {
+        {"clock_runs", uint64_t{known->clock_runs}},
+        {"clock_waits", uint64_t{known->clock_waits}},
+        {"clock_ns", static_cast<uint64_t>(known->clock_ns)},
+        {"wall_ns", static_cast<uint64_t>(known->wall_ns)},
+        {"head_window_ns", static_cast<uint64_t>(known->head_window_ns)}};
+    (*list)->texts.push_back(nexus::client::ToJson(clock));
+    for (const nexus::protocol::RetentionRule& rule : known->rules) {
+      const nexus::protocol::Stat members[] = {
+          {"selector", rule.selector}, {"duration_ns", static_cast<uint64_t>(rule.duration_ns)}};
+      (*list)->texts.push_back(nexus::client::ToJson(members));
+    }
+  }
+  return Fill(known.status(), error);
+}
+
+int32_t nexus_client_set_retention(nexus_client* client, const nexus_client_retention_rule* rules,
+                                   size_t count, const nexus_client_scope* scope,
+                                   nexus_client_error* error) {
+  std::vector<nexus::protocol::RetentionRule> given;
+  for (size_t i = 0; i < count; i++) {
+    given.push_back({std::string(ViewOf(rules[i].selector)), rules[i].duration_ns});
+  }
+  return Fill(client->client->SetRetention(given, ScopeOf(scope)), error);
+}
+
+int32_t nexus_client_accept_retention_clock(nexus_client* client, const nexus_client_scope* scope,
+                                            nexus_client_error* error) {
+  return Fill(client->client->AcceptRetentionClock(ScopeOf(scope)), error);
+}
+
 // ---- Reading.
 
 int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* query,
@@ -190,6 +336,7 @@ int32_t nexus_client_query_open(nexus_client* client, const nexus_client_query* 
   select.selector = ViewOf(query->selector);
   select.range = {query->first, query->last};
   select.scope = ScopeOf(&query->scope);
+  select.as_of = ViewOf(query->as_of);
   StatusOr<std::unique_ptr<nexus::client::Cursor>> opened =
       nexus::InvalidArgument("kind {} of a query is unknown", query->kind);
   if (query->kind == NEXUS_CLIENT_SELECT) opened = client->client->Select(select);

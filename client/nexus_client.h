@@ -132,6 +132,54 @@ void nexus_client_sync(nexus_client* client);
 /* Moves the server's samples in memory to layers. */
 int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_client_error* error);
 
+/* ---- Branches and snapshots. A scope may be NULL. */
+
+enum nexus_client_branch_kind { NEXUS_CLIENT_BRANCH = 0, NEXUS_CLIENT_SNAPSHOT = 1 };
+
+/* Makes one of the scope's tenant, which begins with what the scope's branch holds. */
+int32_t nexus_client_create_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error);
+/* Deletes one of the scope's tenant. */
+int32_t nexus_client_delete_branch(nexus_client* client, nexus_client_text name, int32_t kind,
+                                   const nexus_client_scope* scope, nexus_client_error* error);
+/* Those of the scope's tenant: one text each, a JSON object. */
+int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* scope,
+                              nexus_client_list** list, nexus_client_error* error);
+
+/* ---- Tenants. */
+
+/* Makes one. */
+int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error);
+/* Deletes one with all that it has. */
+int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
+                                   nexus_client_error* error);
+/* Bounds what one may use; `quota` as of nexus_set_quota in engine/nexus_c.h, UINT64_MAX for none.
+ */
+int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
+                               nexus_client_text quota, uint64_t value, int64_t timeout_ms,
+                               nexus_client_error* error);
+/* One text each, a JSON object. */
+int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
+                             nexus_client_error* error);
+/* ---- Retention, of the scope's tenant. A scope may be NULL. */
+
+typedef struct nexus_client_retention_rule {
+  nexus_client_text selector;
+  int64_t duration_ns;
+} nexus_client_retention_rule;
+
+/* One text, a JSON object, about the clock; then one for each rule, in their order. */
+int32_t nexus_client_retention(nexus_client* client, const nexus_client_scope* scope,
+                               nexus_client_list** list, nexus_client_error* error);
+/* Replaces all rules; none keeps everything. */
+int32_t nexus_client_set_retention(nexus_client* client, const nexus_client_retention_rule* rules,
+                                   size_t count, const nexus_client_scope* scope,
+                                   nexus_client_error* error);
+/* Moves the retention clock of the server to its wall clock. */
+int32_t nexus_client_accept_retention_clock(nexus_client* client, const nexus_client_scope* scope,
+                                            nexus_client_error* error);
+
 /* ---- Reading. */
 
 enum nexus_client_query_kind {
@@ -165,6 +213,7 @@ typedef struct nexus_client_query {
   int32_t grouped;   /* not 0: by `by`, which may be empty */
   const nexus_client_text* by;
   size_t by_count;
+  nexus_client_text as_of; /* a snapshot, read instead of the branch; empty for none */
 } nexus_client_query;
 
 /* Samples of one series or group, in ascending time; valid until the next call on the cursor. */

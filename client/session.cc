@@ -21,7 +21,9 @@ constexpr int64_t kSilenceNs = 30'000'000'000;
 // What may answer a request but is not its end.
 bool IsPart(Opcode request, Opcode reply) {
   if (request == Opcode::kQuery) return reply == Opcode::kResult;
-  if (request == Opcode::kScrub || request == Opcode::kCompact) return reply == Opcode::kProgress;
+  if (request == Opcode::kScrub || request == Opcode::kCompact || request == Opcode::kBackup) {
+    return reply == Opcode::kProgress;
+  }
   return (request == Opcode::kLabels || request == Opcode::kSeries) && reply == Opcode::kStrings;
 }
 
@@ -41,9 +43,24 @@ Opcode FinalOf(Opcode request) {
       return Opcode::kStatsReply;
     case Opcode::kScrub:
       return Opcode::kScrubReply;
+    case Opcode::kBackup:
+      return Opcode::kBackupReply;
+    case Opcode::kDelete:
+      return Opcode::kCount;
+    case Opcode::kRetention:
+      return Opcode::kRetentionList;
+    case Opcode::kCardinality:
+      return Opcode::kCardinalityReply;
     default:
       return Opcode::kDone;
   }
+}
+
+// Whether `reply` ends its request well: some requests list or change, as their bodies say.
+bool IsFinal(Opcode request, Opcode reply) {
+  if (request == Opcode::kBranches && reply == Opcode::kBranchList) return true;
+  if (request == Opcode::kTenants && reply == Opcode::kTenantList) return true;
+  return reply == FinalOf(request);
 }
 
 // Whether a greeting that was refused so would be refused again: for what the client is, not for
@@ -203,7 +220,7 @@ Status Session::OnFrame(const protocol::FrameHeader& header, Bytes body) {
   }
   under_way_.erase(found);
   if (header.opcode == Opcode::kError) return OnError(under_way, header.request_id, body);
-  if (header.opcode != FinalOf(under_way.opcode)) {
+  if (!IsFinal(under_way.opcode, header.opcode)) {
     return Malformed(
         InvalidArgument("{} answers a {}", Describe(header), protocol::NameOf(under_way.opcode)));
   }
@@ -235,7 +252,13 @@ Status Session::OnFinal(UnderWay under_way, const protocol::FrameHeader& header,
       return OkStatus();
     }
     case Opcode::kStatsReply:
-    case Opcode::kScrubReply: {
+    case Opcode::kScrubReply:
+    case Opcode::kBackupReply:
+    case Opcode::kCount:
+    case Opcode::kBranchList:
+    case Opcode::kTenantList:
+    case Opcode::kRetentionList:
+    case Opcode::kCardinalityReply: {
       auto asked = calls_.find(under_way.call);
       if (asked == calls_.end()) return OkStatus();
       Status status = asked->second->request.call->OnReply(header.opcode, body);

@@ -58,6 +58,7 @@ layer::LayerIdentity IdentityOf(const MergeJob& job) {
   identity.branch = job.branch;
   identity.identity_seed = job.identity_seed;
   identity.level = job.level;
+  identity.deletes_applied = job.deletes_applied;
   identity.order_low = job.inputs.front().layer->summary().identity.order_low;
   identity.order_high = job.inputs.front().layer->summary().identity.order_high;
   for (const MergeInput& input : job.inputs) {

@@ -71,6 +71,8 @@ struct MergeJob {
   BranchId branch;
   uint64_t identity_seed = 0;
   uint32_t level = 0;
+  // Every delete of the branch below it is in the inputs' filters, where it concerns them.
+  Lsn deletes_applied;
 
   // Sizes of chunks and pages; `inputs` is filled in by the merge.
   layer::BuilderOptions builder;

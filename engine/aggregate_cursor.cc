@@ -190,7 +190,7 @@ template <typename State>
 class AggregateCursor : public QueryBase {
  public:
   AggregateCursor(ReadView* view, const AggregateQuery& query)
-      : QueryBase(query.select.limits, view->monotonic_nanos),
+      : QueryBase(query.select.limits, *view),
         buckets_{query.select.range, query.step_ns},
         spec_{query.function, query.percentile, buckets_.seconds()},
         grouped_(query.grouped),
@@ -265,7 +265,7 @@ class AggregateCursor : public QueryBase {
   }
 
   Status OpenSeries(size_t series) {
-    NEXUS_RETURN_IF_ERROR(reader_.Open(series_.id(series)));
+    NEXUS_RETURN_IF_ERROR(reader_.Open(NameOf(series)));
     folder_.Start();
     open_ = true;
     any_samples_ = false;

@@ -8,8 +8,19 @@
 #include <variant>
 
 #include "base/planted.h"
+#include "engine/branches.h"
 
 namespace nexus::engine {
+namespace {
+
+// Whether the branch was there once: numbers are given in rising order.
+bool WasDeleted(const DatabaseState& state, TenantId tenant, BranchId branch) {
+  if (state.deleted_tenants.contains(tenant.value)) return true;
+  auto owner = state.tenants.find(tenant.value);
+  return owner != state.tenants.end() && branch.value < owner->second->record.next_branch;
+}
+
+}  // namespace
 
 Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
   Status failed;
@@ -27,13 +38,13 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
   Status status;
   switch (kind) {
     case RecordKind::kBatch:
-      status = ApplyBatch(begin, end, body);
+      status = ApplyBatch(begin, end, body, failed);
       break;
     case RecordKind::kDefinitions:
       status = ApplyDefinitions(body);
       break;
     case RecordKind::kEdit:
-      status = ApplyEdits(body, edits, failed);
+      status = ApplyEdits(begin, body, edits, failed);
       break;
     default:
       return FailedPrecondition(
@@ -45,15 +56,20 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
   return status;
 }
 
-Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body) {
+Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
   BranchState* branch = state_->FindBranch(batch.tenant(), batch.branch());
-  if (branch == nullptr) {
+  if (branch == nullptr && WasDeleted(*state_, batch.tenant(), batch.branch())) {
+    *failed = NotFound("the branch was deleted; nothing of the batch was kept");
+    return OkStatus();
+  }
+  if (branch == nullptr || branch->record.kind == catalog::BranchKind::kSnapshot) {
     return DataLoss("a batch names tenant {} branch {}, which the log never made",
                     batch.tenant().value, batch.branch().value);
   }
   // Judged when it got its position; counts also where its samples are in a layer already.
-  if (std::optional<ExactlyOnce> once = batch.exactly_once()) {
+  std::optional<ExactlyOnce> once = batch.exactly_once();
+  if (once.has_value() && !branch->stands_in) {
     branch->producers.ApplyBatch(*once, end, batch.rejected(), state_->environment->WallNanos());
   }
   if (begin < branch->record.sealed) return OkStatus();
@@ -74,6 +90,11 @@ Status Applier::ApplyDefinitions(Bytes body) {
                          DecodeDefinitions(body));
   for (catalog::SeriesDefinition& definition : definitions) {
     auto tenant = state_->tenants.find(definition.tenant.value);
+    if (state_->deleted_tenants.contains(definition.tenant.value)) {
+      // It got its id before the tenant was deleted.
+      state_->next_series_id = std::max(state_->next_series_id, definition.id.value + 1);
+      continue;
+    }
     if (tenant == state_->tenants.end()) {
       return DataLoss("a definition names tenant {}, which the log never made",
                       definition.tenant.value);
@@ -90,27 +111,35 @@ Status Applier::ApplyDefinitions(Bytes body) {
 
 // `failed` becomes the first failure of an edit's expectation: that edit changes nothing, those
 // beside it stand.
-Status Applier::ApplyEdits(Bytes body, Edits which, Status* failed) {
+Status Applier::ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(body));
+  edits_begin_ = begin;
+  edits_ = which;
   for (const Edit& edit : edits) {
-    if (const auto* branch = std::get_if<CreateBranch>(&edit)) {
-      return FailedPrecondition(
-          "branch \"{}\" cannot be made by this nexus: the log was written by a newer release",
-          branch->name);
-    }
     const bool of_producers =
         std::holds_alternative<OpenProducer>(edit) || std::holds_alternative<ForgetProducers>(edit);
-    if (which == (of_producers ? Edits::kShape : Edits::kProducers)) continue;
-    failed->Update(std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit));
+    const bool is_delete = std::holds_alternative<DeleteSamples>(edit);
+    if (!is_delete && which == (of_producers ? Edits::kShape : Edits::kInPlace)) continue;
+    Status applied = std::visit([this](const auto& e) { return this->ApplyEdit(e); }, edit);
+    if (absl::IsDataLoss(applied)) return applied;
+    failed->Update(applied);
   }
   return OkStatus();
 }
 
-Status Applier::CheckExpectations(const BranchState& branch, const PublishLayers& edit) {
-  if (edit.sealed.value != 0 && edit.sealed <= branch.record.sealed) {
-    return FailedPrecondition("publish: the branch is already flushed up to LSN {}",
-                              branch.record.sealed.value);
+std::vector<BranchState*> Applier::TakersOf(const PublishLayers& edit) {
+  std::vector<BranchState*> takers;
+  auto tenant = state_->tenants.find(edit.tenant.value);
+  if (tenant == state_->tenants.end()) return takers;
+  for (const auto& [number, branch] : tenant->second->branches) {
+    const bool takes = edit.sealed.value == 0 ? branch->record.id == edit.branch
+                                              : Awaits(branch->record, edit.branch, edit.sealed);
+    if (takes) takers.push_back(branch.get());
   }
+  return takers;
+}
+
+Status Applier::CheckExpectations(const BranchState& branch, const PublishLayers& edit) {
   std::set<catalog::LayerKey> live;
   if (!edit.retired.empty() || !edit.layers.empty()) {
     for (const OpenLayer& open : branch.layers) live.insert(open.record.key());
@@ -121,7 +150,9 @@ Status Applier::CheckExpectations(const BranchState& branch, const PublishLayers
                               key.open_count);
   }
   for (const catalog::LayerRecord& record : edit.layers) {
-    if (!live.contains(record.key())) continue;
+    catalog::LayerKey key = record.key();
+    key.branch = branch.record.id;
+    if (!live.contains(key)) continue;
     return FailedPrecondition("publish: layer {} of opening {} is listed already", record.sequence,
                               record.open_count);
   }
@@ -142,36 +173,53 @@ void Applier::Retire(BranchState* branch, const std::vector<catalog::LayerKey>& 
 }
 
 Status Applier::ApplyEdit(const PublishLayers& edit) {
-  BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
-  if (branch == nullptr)
-    return FailedPrecondition("publish: branch {} does not exist", edit.branch.value);
-  NEXUS_RETURN_IF_ERROR(CheckExpectations(*branch, edit));
-  Retire(branch, edit.retired);
-  const int64_t now = state_->environment->MonotonicNanos();
+  const std::vector<BranchState*> takers = TakersOf(edit);
+  if (takers.empty()) {
+    return FailedPrecondition(
+        "publish: branch {} does not exist, or is already flushed up to LSN {}", edit.branch.value,
+        edit.sealed.value);
+  }
+  for (const BranchState* branch : takers) {
+    NEXUS_RETURN_IF_ERROR(CheckExpectations(*branch, edit));
+  }
+  Retire(takers.front(), edit.retired);
   for (const catalog::LayerRecord& record : edit.layers) {
     auto prepared = prepared_.extract(record.key());
-    branch->layers.push_back(
-        {record, prepared.empty() ? nullptr : std::move(prepared.mapped()), now});
-    state_->pending_update.layers_added.push_back(record);
+    const auto reader = prepared.empty() ? nullptr : std::move(prepared.mapped());
+    for (BranchState* branch : takers) AddLayer(branch, record, reader);
     state_->next_layer_sequence = std::max(state_->next_layer_sequence, record.sequence + 1);
   }
-  branch->SortLayers();
-  branch->layer_edits++;
-  state_->layer_edits++;
-  if (edit.sealed.value != 0) {
-    branch->record.sealed = edit.sealed;
-    DropSealed(branch, edit.sealed);
-    state_->pending_update.branches.push_back(branch->record);
+  for (BranchState* branch : takers) {
+    branch->SortLayers();
+    branch->layer_edits++;
+    if (edit.sealed.value != 0) {
+      branch->record.RaiseSealed(edit.sealed);
+      DropSealed(branch, edit.sealed);
+      if (edits_ == Edits::kAll) state_->SettleInherited(branch);
+      state_->pending_update.branches.push_back(branch->record);
+    }
+    state_->Publish(*state_->tenants.at(edit.tenant.value), *branch);
   }
-  state_->Publish(*state_->tenants.at(edit.tenant.value), *branch);
+  state_->layer_edits++;
+  if (state_->on_published) state_->on_published(edit);
   return OkStatus();
+}
+
+void Applier::AddLayer(BranchState* branch, catalog::LayerRecord record,
+                       std::shared_ptr<const layer::LayerReader> reader) {
+  record.branch = branch->record.id;
+  state_->pending_update.layers_added.push_back(record);
+  branch->layers.push_back(
+      {std::move(record), std::move(reader), state_->environment->MonotonicNanos()});
 }
 
 // Memtables whose samples are now in layers. Queries that hold them keep them.
 void Applier::DropSealed(BranchState* branch, Lsn sealed) {
+  const TenantState& tenant = *state_->tenants.at(branch->record.tenant.value);
   while (!branch->sealed.empty() && branch->sealed.front().sealed <= sealed) {
-    state_->memtable_bytes -= branch->sealed.front().memtable->bytes();
+    const std::shared_ptr<Memtable> flushed = std::move(branch->sealed.front().memtable);
     branch->sealed.pop_front();
+    state_->ReleaseMemtable(tenant, flushed.get());
   }
 }
 
@@ -181,6 +229,9 @@ Status Applier::ApplyEdit(const CreateTenant& edit) {
     if (number == edit.id.value || tenant->record.name == edit.name) {
       return AlreadyExists("tenant \"{}\" exists", edit.name);
     }
+  }
+  if (state_->deleted_tenants.contains(edit.id.value)) {
+    return AlreadyExists("tenant number {} was used before", edit.id.value);
   }
   catalog::TenantRecord record;
   record.id = edit.id;

@@ -56,9 +56,9 @@ class Guesser {
   }
 
   void ListLayers() {
-    for (const auto& [begin, edit] : remains_.log.publishes()) {
-      for (const catalog::LayerRecord& layer : edit.layers) published_.insert(layer.key());
-      retired_by_log_.insert(edit.retired.begin(), edit.retired.end());
+    for (const PublishLayers* edit : remains_.log.publishes()) {
+      for (const catalog::LayerRecord& layer : edit->layers) published_.insert(layer.key());
+      retired_by_log_.insert(edit->retired.begin(), edit->retired.end());
     }
     for (const layer::LayerSummary& layer : remains_.layers) {
       files_.insert(LayerRecordOf(layer).key());
@@ -114,12 +114,15 @@ class Guesser {
   // An edit of the log retires only what is live: layers whose files went after it are listed until
   // it is replayed. Where its outputs are not there either, it was refused when it was new.
   void AddLostInputs() {
-    for (const auto& [begin, edit] : remains_.log.publishes()) {
+    const auto& created = remains_.log.created_branches();
+    for (const PublishLayers* edit : remains_.log.publishes()) {
       auto known = [this](const catalog::LayerRecord& layer) {
         return files_.contains(layer.key()) || retired_by_log_.contains(layer.key());
       };
-      if (!std::all_of(edit.layers.begin(), edit.layers.end(), known)) continue;
-      for (const catalog::LayerKey& key : edit.retired) {
+      if (!std::all_of(edit->layers.begin(), edit->layers.end(), known)) continue;
+      // A branch that the log makes gets what it retires from its parent.
+      if (created.contains({edit->tenant.value, edit->branch.value})) continue;
+      for (const catalog::LayerKey& key : edit->retired) {
         if (files_.contains(key) || published_.contains(key)) continue;
         files_.insert(key);
         catalog::LayerRecord record;
@@ -143,12 +146,14 @@ class Guesser {
     for (const auto& [numbers, lsn] : sealed_) tenants.insert(numbers.first);
     for (uint32_t tenant : tenants) sealed_.try_emplace({tenant, BranchId{}.value});
     for (const auto& [numbers, lsn] : sealed_) {
-      if (remains_.log.created().contains(numbers.first)) continue;
+      if (remains_.log.created().contains(numbers.first) || IsMadeByTheLog(numbers)) continue;
       catalog::BranchRecord branch;
       branch.tenant = TenantId{numbers.first};
       branch.id = BranchId{numbers.second};
       branch.sealed = lsn;
-      branch.name = numbers.second == 0 ? "main" : fmt::format("branch-{}", numbers.second);
+      branch.name = numbers.second == 0 ? "main" : FreeBranchName(numbers);
+      uint32_t& next = next_branch_[numbers.first];
+      next = std::max(next, numbers.second + 1);
       if (numbers.second != 0) {
         Invented(fmt::format("the name of branch {} of tenant {}: it becomes \"{}\"",
                              numbers.second, numbers.first, branch.name));
@@ -158,10 +163,34 @@ class Guesser {
     }
   }
 
+  // Such a branch comes to be with its edit - unless layers of it are listed, which they are only
+  // beside a damaged log: then it must be there before.
+  bool IsMadeByTheLog(BranchNumbers numbers) const {
+    const auto& layers = guess_.contents.layers;
+    auto is_of_it = [&](const catalog::LayerRecord& layer) {
+      return BranchNumbers(layer.tenant.value, layer.branch.value) == numbers;
+    };
+    return remains_.log.created_branches().contains(numbers) &&
+           std::none_of(layers.begin(), layers.end(), is_of_it);
+  }
+
+  // One that no branch in the log has, but for the branch itself.
+  std::string FreeBranchName(BranchNumbers numbers) const {
+    const auto& created = remains_.log.created_branches();
+    if (auto own = created.find(numbers); own != created.end()) return own->second;
+    std::string name = fmt::format("branch-{}", numbers.second);
+    auto taken = [&](const auto& made) {
+      return made.first.first == numbers.first && made.second == name;
+    };
+    while (std::any_of(created.begin(), created.end(), taken)) name += "-found";
+    return name;
+  }
+
   void AddTenants() {
     for (uint32_t number : tenants_) {
       catalog::TenantRecord tenant;
       tenant.id = TenantId{number};
+      tenant.next_branch = next_branch_[number];
       auto seed = seeds_.find(number);
       tenant.identity_seed = seed == seeds_.end() ? random_() : seed->second;
       tenant.name = number == 0 ? "default" : FreeName(number);
@@ -198,6 +227,15 @@ class Guesser {
         fmt::format("producers that sent nothing since LSN {}: they open a new epoch and number "
                     "their batches from 1; what they send again is stored again",
                     since));
+    guess_.unknown.push_back(fmt::format(
+        "snapshots made before LSN {}, and what branches made before it share with what they were "
+        "made from: each branch has the layers of what was written to it, deleted ones are there "
+        "again as far as their files are, under such names",
+        since));
+    guess_.unknown.push_back(
+        fmt::format("deletes before LSN {} that no compaction has carried out yet: what they "
+                    "deleted in older layers is there again; delete it once more",
+                    since));
     guess_.unknown.push_back(
         "which layers were retired and not yet deleted: those whose files are here are live again");
     guess_.unknown.push_back(
@@ -212,7 +250,8 @@ class Guesser {
   std::set<catalog::LayerKey> files_;           // that are here
   std::map<uint32_t, uint64_t> seeds_;          // by tenant
   std::map<BranchNumbers, Lsn> sealed_;
-  std::set<uint32_t> tenants_;  // that no edit of the log makes
+  std::set<uint32_t> tenants_;                // that no edit of the log makes
+  std::map<uint32_t, uint32_t> next_branch_;  // above those that no edit of the log makes
   size_t invented_ = 0;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "catalog/image.h"
+#include "engine/delete_edits.h"
 #include "io/file_util.h"
 
 namespace nexus::engine {
@@ -21,6 +22,9 @@ constexpr int64_t kCommitPauseNs = 100'000'000;
 constexpr uint64_t kCommitSeries = 10'000;
 constexpr int64_t kRetryPauseNs = 1'000'000'000;
 constexpr size_t kImagesKept = 2;
+// Rows of a deleted tenant that go at a time: a commit that takes about as long as that of 10,000
+// new series, so that what waits for it waits no longer than usual.
+constexpr uint64_t kPurgedRowsMax = 20'000;
 // Silent producers forgotten at one checkpoint, of each branch: 320 KB of an edit.
 constexpr size_t kForgottenMax = 10'000;
 // After opening nobody is forgotten for so long, and then only by a clock that agrees so far with
@@ -41,9 +45,13 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->settings, std::move(failed.settings));
   PutInFront(&pending->layers_added, std::move(failed.layers_added));
   PutInFront(&pending->series_layered, std::move(failed.series_layered));
+  PutInFront(&pending->series_unlayered, std::move(failed.series_unlayered));
   PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
   PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
+  PutInFront(&pending->branches_deleted, std::move(failed.branches_deleted));
+  PutInFront(&pending->tombstones_added, std::move(failed.tombstones_added));
+  PutInFront(&pending->tombstones_forgotten, std::move(failed.tombstones_forgotten));
 }
 
 }  // namespace
@@ -60,11 +68,13 @@ bool CatalogKeeper::HasChanges() const {
   return state_->delta.series() > 0 || !update.tenants.empty() || !update.branches.empty() ||
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
-         !update.producers_forgotten.empty() || !update.series_layered.empty();
+         !update.producers_forgotten.empty() || !update.series_layered.empty() ||
+         !update.series_unlayered.empty() || !update.branches_deleted.empty() ||
+         !update.tombstones_added.empty() || !update.tombstones_forgotten.empty();
 }
 
 void CatalogKeeper::Kick() {
-  if (HasChanges()) wake_.Set();
+  if (HasChanges() || TenantToPurge().has_value()) wake_.Set();
 }
 
 void CatalogKeeper::Stop() {
@@ -79,13 +89,19 @@ void CatalogKeeper::WakeAt(int64_t deadline_ns) {
 }
 
 io::Task<void> CatalogKeeper::Run() {
+  opened_ = state_->applied;
   while (!stopping_) {
     wake_.Reset();
     bool many = state_->delta.series() >= kCommitSeries && state_->commit_status.ok();
-    if (HasChanges() && !busy_) {
-      if (many || state_->environment->MonotonicNanos() >= next_commit_ns_) {
+    const bool changes = HasChanges();
+    const bool due = many || state_->environment->MonotonicNanos() >= next_commit_ns_;
+    if ((changes || TenantToPurge().has_value()) && !busy_) {
+      if (due) {
         // A failure is kept in commit_status and tried again after its pause.
-        (co_await Commit()).IgnoreError();
+        if (changes) (co_await Commit()).IgnoreError();
+        const std::optional<TenantId> purged = TenantToPurge();
+        const bool failed = changes && !state_->commit_status.ok();
+        if (purged.has_value() && !failed) co_await PurgeSome(*purged);
       } else {
         WakeAt(next_commit_ns_);
       }
@@ -93,6 +109,45 @@ io::Task<void> CatalogKeeper::Run() {
     if (!wake_.is_set() && !stopping_) co_await wake_.Wait();
   }
   state_->environment->executor()->CancelTimer(&tick_);
+}
+
+// Only one that was deleted before the database was opened: what was on its way to the tenant then
+// stands behind its deletion.
+bool CatalogKeeper::MayForget(const DatabaseState::DeletedTenant& deleted) const {
+  return deleted.at < opened_ && opened_ <= trimmed_;
+}
+
+std::optional<TenantId> CatalogKeeper::TenantToPurge() const {
+  const Lsn committed = state_->catalog->meta().applied;
+  for (const auto& [number, deleted] : state_->deleted_tenants) {
+    const bool has_work =
+        !deleted.purged || (MayForget(deleted) && number + 1 < state_->next_tenant);
+    if (has_work && deleted.at < committed) return TenantId{number};
+  }
+  return std::nullopt;
+}
+
+io::Task<void> CatalogKeeper::PurgeSome(TenantId tenant) {
+  co_await Acquire();
+  auto found = state_->deleted_tenants.find(tenant.value);
+  const bool forget = found != state_->deleted_tenants.end() && MayForget(found->second) &&
+                      tenant.value + 1 < state_->next_tenant;
+  catalog::Catalog* catalog = state_->catalog.get();
+  auto purge = [catalog, tenant, forget] {
+    return catalog->PurgeTenant(tenant, kPurgedRowsMax, forget);
+  };
+  StatusOr<bool> more = co_await state_->environment->executor()->Run(io::Lane::kCatalog, purge);
+  state_->commit_status = more.status();
+  next_commit_ns_ =
+      state_->environment->MonotonicNanos() + (more.ok() ? kCommitPauseNs : kRetryPauseNs);
+  found = state_->deleted_tenants.find(tenant.value);
+  if (!more.ok()) {
+    RefuseUnlessFull(more.status());
+  } else if (!*more && found != state_->deleted_tenants.end()) {
+    found->second.purged = true;
+    if (forget) state_->deleted_tenants.erase(found);
+  }
+  Release();
 }
 
 io::Task<void> CatalogKeeper::Acquire() {
@@ -125,7 +180,15 @@ io::Task<Status> CatalogKeeper::Checkpoint() {
   Status status = co_await DoCheckpoint();
   Release();
   if (status.ok()) co_await ForgetSilentProducers();
+  if (status.ok()) co_await ForgetTombstones();
   co_return status;
+}
+
+io::Task<void> CatalogKeeper::ForgetTombstones() {
+  std::vector<Edit> edits = EditsToForgetTombstones(*state_);
+  if (edits.empty()) co_return;
+  // What is not forgotten now is at the next checkpoint.
+  (co_await committer_->CommitEdit(EncodeEdits(edits))).IgnoreError();
 }
 
 std::vector<Edit> CatalogKeeper::SilentProducers() const {
@@ -179,6 +242,7 @@ io::Task<Status> CatalogKeeper::DoCommit() {
   next_commit_ns_ =
       state_->environment->MonotonicNanos() + (status.ok() ? kCommitPauseNs : kRetryPauseNs);
   if (status.ok()) {
+    if (!update.series_unlayered.empty()) image_is_outdated_ = true;
     state_->delta.Committed(update.segments);
     state_->published.SetDelta(state_->delta.View());
   } else {
@@ -194,6 +258,10 @@ void CatalogKeeper::OnCommitFailed(catalog::Update failed, const Status& status)
     if (branch != nullptr) branch->producers.MarkChanged(record.id);
   }
   PutBack(std::move(failed), &state_->pending_update);
+  RefuseUnlessFull(status);
+}
+
+void CatalogKeeper::RefuseUnlessFull(const Status& status) {
   if (absl::IsResourceExhausted(status)) return;
   committer_->Refuse(
       Unavailable("the catalog failed: {}; nothing more is written, reads go on; reopen the "
@@ -228,12 +296,14 @@ io::Task<Status> CatalogKeeper::WriteImage() {
       co_await state_->environment->executor()->Run(io::Lane::kWorker, read);
   NEXUS_CO_RETURN_IF_ERROR(contents.status());
   Lsn lsn = contents->lsn;
-  if (!images_.empty() && images_.back() >= lsn) co_return OkStatus();
+  const bool is_there = !images_.empty() && images_.back() >= lsn;
+  if (is_there && !image_is_outdated_) co_return OkStatus();
   NEXUS_CO_ASSIGN_OR_RETURN(std::string bytes, catalog::EncodeImage(std::move(*contents)));
   std::string path = io::JoinPath(state_->folder.root, catalog::ImageFileName(lsn));
   NEXUS_CO_RETURN_IF_ERROR(
       co_await io::ReplaceFile(state_->environment->disk(), path, std::move(bytes)));
-  images_.push_back(lsn);
+  if (!is_there) images_.push_back(lsn);
+  image_is_outdated_ = false;
   co_return OkStatus();
 }
 
@@ -259,7 +329,9 @@ io::Task<Status> CatalogKeeper::TrimLog() {
     }
   }
   if (NEXUS_PLANTED("trim-before-catalog-sync")) below = state_->applied;
-  co_return co_await committer_->log()->Trim(below);
+  Status status = co_await committer_->log()->Trim(below);
+  if (status.ok()) trimmed_ = std::max(trimmed_, below);
+  co_return status;
 }
 
 }  // namespace nexus::engine

@@ -63,7 +63,18 @@ class CatalogRebuild {
     NEXUS_CO_ASSIGN_OR_RETURN(OpenedFolder opened,
                               co_await OpenFolder(state_.environment, state_.folder, false));
     state_.database = opened.identity.database;
+    state_.origin = opened.identity.layers();
     NEXUS_CO_RETURN_IF_ERROR(co_await Begin());
+    NEXUS_CO_RETURN_IF_ERROR(co_await Build());
+    NEXUS_CO_RETURN_IF_ERROR(co_await PutInPlace());
+    co_return std::move(report_);
+  }
+
+  io::Task<StatusOr<CatalogRebuildReport>> RunWith(Identity identity,
+                                                   catalog::ImageContents contents) {
+    state_.database = identity.database;
+    state_.origin = identity.layers();
+    base_ = std::move(contents);
     NEXUS_CO_RETURN_IF_ERROR(co_await Build());
     NEXUS_CO_RETURN_IF_ERROR(co_await PutInPlace());
     co_return std::move(report_);
@@ -226,6 +237,7 @@ class CatalogRebuild {
     state_.catalog = *std::move(created);
     NEXUS_CO_RETURN_IF_ERROR(co_await CommitBase());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayers());
+    NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfRetiredLayers());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfImage());
     NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLog());
     ReportUndefined();
@@ -250,10 +262,12 @@ class CatalogRebuild {
     update.layers_added = base_.layers;
     update.settings = base_.settings;
     update.producers = base_.producers;
+    update.tombstones_added = base_.tombstones;
     update.next_series_id = base_.next_series_id;
     update.open_count = base_.open_count;
     for (const catalog::TenantRecord& tenant : base_.tenants) {
-      seeds_[tenant.id.value] = tenant.identity_seed;
+      // Of a deleted one nothing is to come back.
+      if (tenant.deleted == Lsn{}) seeds_[tenant.id.value] = tenant.identity_seed;
     }
     report_.applied = base_.lsn;
     report_.tenants = base_.tenants.size();
@@ -277,18 +291,39 @@ class CatalogRebuild {
     std::map<catalog::LayerKey, catalog::LayerRecord> layers = LiveLayers(base_, survey_);
     uint64_t done = 0;
     for (const auto& [key, record] : layers) {
-      if (seeds_.contains(key.tenant.value)) {
+      const bool is_first = read_.insert({key.open_count, key.sequence}).second;
+      if (is_first && seeds_.contains(key.tenant.value)) {
         NEXUS_CO_RETURN_IF_ERROR(co_await AddSeriesOfLayer(record));
       }
       ReportProgress("reading the labels in the layers", ++done, layers.size());
     }
-    report_.layers = static_cast<uint64_t>(
-        std::count_if(base_.layers.begin(), base_.layers.end(),
-                      [](const auto& layer) { return layer.state == catalog::LayerState::kLive; }));
+    std::set<std::string_view> files;
+    for (const catalog::LayerRecord& layer : base_.layers) {
+      if (layer.state == catalog::LayerState::kLive) files.insert(layer.file_name);
+    }
+    report_.layers = files.size();
     co_return OkStatus();
   }
 
-  io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record) {
+  // A layer that the log retires, or that is garbage, may have been the last that held a series.
+  // Its file is there until an image lists such series (orphaned_series.h). One that is gone, or
+  // cannot be read, tells nothing.
+  io::Task<Status> AddSeriesOfRetiredLayers() {
+    std::vector<catalog::LayerRecord> retired = base_.layers;
+    for (const PublishLayers* publish : survey_.publishes()) {
+      retired.insert(retired.end(), publish->layers.begin(), publish->layers.end());
+    }
+    for (const catalog::LayerRecord& record : retired) {
+      if (!seeds_.contains(record.tenant.value)) continue;
+      if (!read_.insert({record.open_count, record.sequence}).second) continue;
+      Status added = co_await AddSeriesOfLayer(record, /*is_live=*/false);
+      if (absl::IsDataLoss(added)) continue;
+      NEXUS_CO_RETURN_IF_ERROR(added);
+    }
+    co_return OkStatus();
+  }
+
+  io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record, bool is_live = true) {
     io::Executor* executor = state_.environment->executor();
     auto open = [this, &record] { return OpenLayerFile(state_, record, state_.pages.get()); };
     auto reader = co_await executor->Run(io::Lane::kWorker, open);
@@ -307,9 +342,11 @@ class CatalogRebuild {
       auto definitions = co_await executor->Run(io::Lane::kWorker, next);
       NEXUS_CO_RETURN_IF_ERROR(definitions.status());
       got = definitions->size();
-      std::vector<catalog::LayeredSeries> layered(1);
-      layered[0].tenant = record.tenant;
-      for (const catalog::SeriesDefinition& one : *definitions) layered[0].ids.Add(one.id);
+      std::vector<catalog::LayeredSeries> layered(is_live ? 1 : 0);
+      for (catalog::LayeredSeries& series : layered) {
+        series.tenant = record.tenant;
+        for (const catalog::SeriesDefinition& one : *definitions) series.ids.Add(one.id);
+      }
       NEXUS_CO_RETURN_IF_ERROR(co_await AddSeries(*std::move(definitions), std::move(layered)));
     }
     co_return OkStatus();
@@ -402,7 +439,8 @@ class CatalogRebuild {
   catalog::ImageContents base_;
   std::map<uint32_t, uint64_t> seeds_;  // of the tenants of base_, by number
   catalog::SeriesSet seen_;
-  Definitions gathered_;  // of image or log, for the next commit
+  std::set<layer::LayerKey> read_;  // layers whose labels were read; branches share files
+  Definitions gathered_;            // of image or log, for the next commit
 };
 
 }  // namespace
@@ -414,6 +452,14 @@ io::Task<StatusOr<CatalogRebuildReport>> RebuildCatalog(io::Environment* environ
   options.create = false;
   CatalogRebuild run(environment, std::move(options), rebuild, std::move(hooks));
   co_return co_await run.Run();
+}
+
+io::Task<StatusOr<CatalogRebuildReport>> BuildCatalog(io::Environment* environment, Options options,
+                                                      Identity identity,
+                                                      catalog::ImageContents contents,
+                                                      CatalogRebuildHooks hooks) {
+  CatalogRebuild run(environment, std::move(options), CatalogRebuildOptions(), std::move(hooks));
+  co_return co_await run.RunWith(identity, std::move(contents));
 }
 
 }  // namespace nexus::engine

@@ -24,6 +24,8 @@
 
 #include "base/status.h"
 #include "base/types.h"
+#include "catalog/image.h"
+#include "engine/identity.h"
 #include "engine/options.h"
 #include "io/environment.h"
 #include "io/task.h"
@@ -62,6 +64,13 @@ io::Task<StatusOr<CatalogRebuildReport>> RebuildCatalog(io::Environment* environ
                                                         Options options,
                                                         CatalogRebuildOptions rebuild,
                                                         CatalogRebuildHooks hooks);
+
+// Makes the catalog of a folder that is to become a database: the same, with `contents` for the
+// image and no log. The layers are in place; the folder's lock is the caller's.
+io::Task<StatusOr<CatalogRebuildReport>> BuildCatalog(io::Environment* environment, Options options,
+                                                      Identity identity,
+                                                      catalog::ImageContents contents,
+                                                      CatalogRebuildHooks hooks);
 
 }  // namespace nexus::engine
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/quota.h"
 
 namespace nexus::engine {
 namespace {
@@ -83,6 +84,15 @@ void Committer::Queue::Push(CommitRequest* request) {
   tail_ = request;
 }
 
+bool Committer::Queue::HasAppendsTo(TenantId tenant, BranchId branch) const {
+  for (const io::RunNode* node = head_; node != nullptr; node = node->next) {
+    const auto* request = static_cast<const CommitRequest*>(node);
+    const bool is_append = request->kind == CommitRequest::Kind::kBatch && !request->duplicate;
+    if (is_append && request->tenant == tenant && request->branch == branch) return true;
+  }
+  return false;
+}
+
 CommitRequest* Committer::Queue::Pop() {
   CommitRequest* request = front();
   head_ = request->next;
@@ -109,12 +119,26 @@ void Committer::Start(std::unique_ptr<wal::Log> log) {
 void Committer::Refuse(Status reason) { write_status_ = std::move(reason); }
 
 void Committer::Submit(CommitRequest* request) {
-  (request->kind == CommitRequest::Kind::kEdit ? edits_ : batches_).Push(request);
+  const bool ahead = request->kind == CommitRequest::Kind::kEdit &&
+                     (!request->in_turn || NEXUS_PLANTED("delete-overtakes-batches"));
+  (ahead ? edits_ : batches_).Push(request);
   SchedulePump();
 }
 
 io::Task<Status> Committer::CommitEdit(std::string body) {
   AwaitedRequest request(this, CommitRequest::Kind::kEdit, std::move(body));
+  co_return co_await request;
+}
+
+bool Committer::HasAppendsTo(TenantId tenant, BranchId branch) const {
+  return batches_.HasAppendsTo(tenant, branch) || in_flight_.HasAppendsTo(tenant, branch);
+}
+
+io::Task<Status> Committer::CommitInTurn(std::string body) {
+  AwaitedRequest request(this, CommitRequest::Kind::kEdit, std::move(body));
+  request.in_turn = true;
+  request.deadline_ns =
+      state_->environment->MonotonicNanos() + state_->options.admission_timeout_ms * 1'000'000;
   co_return co_await request;
 }
 
@@ -151,7 +175,16 @@ bool Committer::HasMemoryFor(size_t body_bytes) const {
   return held == 0 || held + body_bytes * kMemoryPerRecordByte <= state_->options.memtable_bytes;
 }
 
+// What does not fit now goes before the next record.
+void Committer::AppendWantedDefinitions() {
+  if (!std::exchange(definitions_wanted_, false)) return;
+  while (write_status_.ok() && !interner_->undefined().empty() && !state_->delta.full()) {
+    if (!log_->CanAppend(interner_->undefined_bytes()) || !AppendDefinitions().ok()) return;
+  }
+}
+
 void Committer::Pump() {
+  AppendWantedDefinitions();
   while (!edits_.empty() && AdmitFront(&edits_)) {
   }
   while (edits_.empty() && !batches_.empty() && AdmitFront(&batches_)) {
@@ -170,6 +203,9 @@ bool Committer::AdmitFront(Queue* queue) {
   }
   if (AnswerOrRefuse(queue)) return true;
   Status status = write_status_;
+  TenantState* bounded = BoundedTenantOf(*request);
+  const int64_t now_ns = bounded == nullptr ? 0 : state_->environment->MonotonicNanos();
+  if (status.ok() && bounded != nullptr) status = CheckAppendQuota(*state_, bounded, now_ns);
   if (status.ok() && !HasMemoryFor(*request)) return false;
   while (status.ok() && !interner_->undefined().empty()) {
     if (!log_->CanAppend(interner_->undefined_bytes())) return false;
@@ -182,6 +218,7 @@ bool Committer::AdmitFront(Queue* queue) {
     Conclude(request, status);
     return true;
   }
+  if (bounded != nullptr) PayForAppend(bounded, request->body, now_ns);
   in_flight_.Push(request);
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
     applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
@@ -196,6 +233,16 @@ bool Committer::AdmitFront(Queue* queue) {
 ProducerTable* Committer::ProducersOf(const CommitRequest& request) const {
   BranchState* branch = state_->FindBranch(request.tenant, request.branch);
   return branch == nullptr ? nullptr : &branch->producers;
+}
+
+TenantState* Committer::BoundedTenantOf(const CommitRequest& request) const {
+  if (request.kind != CommitRequest::Kind::kBatch) return nullptr;
+  auto found = state_->tenants.find(request.tenant.value);
+  if (found == state_->tenants.end()) return nullptr;
+  TenantState* tenant = found->second.get();
+  const TenantQuotas& quotas = tenant->quotas;
+  const bool bounded = quotas.samples_per_second != kNoQuota || quotas.bytes_max != kNoQuota;
+  return bounded ? tenant : nullptr;
 }
 
 bool Committer::AnswerOrRefuse(Queue* queue) {
@@ -244,8 +291,8 @@ Status Committer::AppendDefinitions() {
 }
 
 Status Committer::AppendToLog(CommitRequest* request) {
-  auto urgency =
-      request->kind == CommitRequest::Kind::kEdit ? wal::Urgency::kEdit : wal::Urgency::kBatch;
+  const bool urgent = request->kind == CommitRequest::Kind::kEdit && !request->in_turn;
+  const auto urgency = urgent ? wal::Urgency::kEdit : wal::Urgency::kBatch;
   auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
   NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,
                          log_->Append(kind, std::span(&request->body, 1), urgency));

@@ -7,7 +7,8 @@
 // acknowledged any more and what was in flight ends Unavailable, outcome unknown (D3). Definitions
 // of new series go into the log just before the first request that follows their interning, so a
 // record never names a series that the log does not define. Of a producer the log holds each
-// sequence once, in order (producers.h). Bounds: requests in flight and queued are the caller's
+// sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
+// waiting: those of others behind it go on. Bounds: requests in flight and queued are the caller's
 // memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
 // the log. Threading: loop only.
 
@@ -55,6 +56,8 @@ class CommitRequest : public io::RunNode {
   const Done done;
   const Release release;
   bool buffered = false;
+  // An edit that keeps its turn among the batches, because it concerns those before it.
+  bool in_turn = false;
   int64_t deadline_ns =
       0;      // monotonic; ResourceExhausted if not admitted by then; 0: waits for ever
   Lsn begin;  // the log position, once it has one
@@ -88,8 +91,20 @@ class Committer : public wal::LogObserver {
   void Submit(CommitRequest* request);
   // Awaitable form for edits: OK once the record is durable and applied.
   io::Task<Status> CommitEdit(std::string body);
+  // The same for an edit that everything submitted before precedes, and nothing submitted later.
+  // ResourceExhausted if the log has no room for it within admission_timeout_ms.
+  io::Task<Status> CommitInTurn(std::string body);
   // Waits until everything submitted before is durable and applied, or the log has failed.
   io::Task<Status> Drain();
+
+  // Whether an append to the branch waits or is on its way.
+  bool HasAppendsTo(TenantId tenant, BranchId branch) const;
+
+  // Definitions of new series go into the log soon, though nothing follows them.
+  void LogDefinitions() {
+    definitions_wanted_ = true;
+    SchedulePump();
+  }
 
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
@@ -110,6 +125,7 @@ class Committer : public wal::LogObserver {
    public:
     bool empty() const { return head_ == nullptr; }
     CommitRequest* front() const { return static_cast<CommitRequest*>(head_); }
+    bool HasAppendsTo(TenantId tenant, BranchId branch) const;
     void Push(CommitRequest* request);
     CommitRequest* Pop();
 
@@ -140,8 +156,11 @@ class Committer : public wal::LogObserver {
   // Deals with a numbered batch that is not its producer's next; false if it is, or has no number.
   bool AnswerOrRefuse(Queue* queue);
   ProducerTable* ProducersOf(const CommitRequest& request) const;
+  // The tenant of a batch, if a quota bounds what it appends.
+  TenantState* BoundedTenantOf(const CommitRequest& request) const;
   void AnswerDuplicate(CommitRequest* request) const;
   Status AppendDefinitions();
+  void AppendWantedDefinitions();
   Status AppendToLog(CommitRequest* request);
   void FinishWaiting();
   void RefuseExpired();
@@ -154,6 +173,7 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
+  bool definitions_wanted_ = false;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "compaction/pick_check.h"
+#include "engine/delete_edits.h"
 #include "engine/garbage.h"
 #include "engine/record.h"
 #include "io/file_util.h"
@@ -17,6 +18,8 @@ namespace {
 
 // What the passing of time alone makes due can wait so long.
 constexpr int64_t kLookAgainNs = 60'000'000'000;
+// How often the compactor looks whether a scrub or backup still holds what is garbage.
+constexpr int64_t kLookForHoldersNs = 1'000'000'000;
 // A branch whose job failed is let be for so long: a full disk or a damaged layer does not go away
 // by trying.
 constexpr int64_t kLetBeNs = 60'000'000'000;
@@ -33,12 +36,14 @@ compaction::PolicyOptions PolicyOf(const Options& options) {
 
 }  // namespace
 
-compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch) {
+compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
+                           const std::vector<char>& expired) {
   compaction::LayerMap map;
   const int64_t now = state.environment->MonotonicNanos();
   map.now_ns = state.environment->WallNanos();
   map.layers.reserve(branch.layers.size());
-  for (const OpenLayer& open : branch.layers) {
+  for (size_t i = 0; i < branch.layers.size(); i++) {
+    const OpenLayer& open = branch.layers[i];
     const catalog::LayerRecord& record = open.record;
     compaction::MapLayer& layer = map.layers.emplace_back();
     layer.key = {record.open_count, record.sequence};
@@ -49,6 +54,8 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
     layer.samples = record.samples;
     layer.series = record.series;
     layer.age_ns = std::max<int64_t>(0, now - open.added_ns);
+    layer.needs_rewrite =
+        HasDeletes(*branch.tombstones, record) || (!expired.empty() && expired[i] != 0);
   }
   // Picking is two times faster where they nearly stand in its order.
   std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
@@ -57,11 +64,13 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   for (const SealedMemtable& sealed : branch.sealed) {
     const TimeRange range = sealed.memtable->range();
     if (range.empty()) continue;
-    map.memtables.push_back({range, {{0, sealed.first}, {0, sealed.sealed}}});
+    map.memtables.push_back(
+        {range, {{state.timeline, sealed.first}, {state.timeline, sealed.sealed}}});
   }
   if (branch.active_first.has_value() && !branch.active->range().empty()) {
     map.memtables.push_back(
-        {branch.active->range(), {{0, *branch.active_first}, compaction::MapMemtable::kOrderEnd}});
+        {branch.active->range(),
+         {{state.timeline, *branch.active_first}, compaction::MapMemtable::kOrderEnd}});
   }
   return map;
 }
@@ -72,6 +81,7 @@ Compactor::Compactor(DatabaseState* state, Applier* applier, Committer* committe
       applier_(applier),
       committer_(committer),
       keeper_(keeper),
+      retention_(state),
       tick_(this, [](io::RunNode* node) { static_cast<Tick*>(node)->compactor->wake_.Set(); }) {}
 
 void Compactor::Stop() {
@@ -120,10 +130,15 @@ io::Task<void> Compactor::Run() {
 io::Task<void> Compactor::Turn() {
   // What cannot be removed now is tried again at the next turn.
   (co_await RemoveGarbage(state_, committer_, keeper_)).IgnoreError();
+  co_await keeper_->ForgetTombstones();
   rested_ = true;
   const bool by_hand = by_hand_ > 0;
   if (give_up_ || (!state_->options.compaction && !by_hand)) co_return;
   policy_.everything = by_hand;
+  if (co_await Sweep()) {
+    rested_ = false;
+    co_return;
+  }
   std::optional<Candidate> chosen = co_await Choose();
   if (!chosen.has_value()) {
     if (by_hand) rests_by_hand_++;
@@ -136,6 +151,15 @@ io::Task<void> Compactor::Turn() {
   running_ = chosen->jobs.front().reason;
   Status status = co_await RunJob(*std::move(chosen));
   running_.clear();
+  Finished(branch, std::move(status), bytes);
+}
+
+void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
+  if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
+    // Deleted meanwhile: what the job made of it is dropped.
+    looks_.erase(branch);
+    return;
+  }
   Look& look = looks_[branch];
   if (status.ok()) {
     job_status_ = status;
@@ -149,8 +173,10 @@ io::Task<void> Compactor::Turn() {
 
 void Compactor::WakeLater() {
   io::Executor* executor = state_->environment->executor();
+  const bool held = !state_->garbage.empty() && state_->garbage_holders > 0;
   executor->CancelTimer(&tick_);
-  executor->StartTimer(&tick_, state_->environment->MonotonicNanos() + kLookAgainNs);
+  executor->StartTimer(
+      &tick_, state_->environment->MonotonicNanos() + (held ? kLookForHoldersNs : kLookAgainNs));
 }
 
 bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t now) const {
@@ -160,18 +186,40 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
   return look.layer_edits != branch.layer_edits || now - look.at_ns >= kLookAgainNs;
 }
 
+namespace {
+
+// A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
+// doing it for both would only take room. One in which something was deleted since has content of
+// its own.
+bool IsCompacted(const BranchState& branch) {
+  const Tombstones& deletes = *branch.tombstones;
+  const bool deletes_itself = std::any_of(
+      deletes.begin(), deletes.end(),
+      [&](const auto& tombstone) { return tombstone->order().lsn > branch.record.created; });
+  if (deletes_itself) return true;
+  if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
+  auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
+  return std::any_of(branch.layers.begin(), branch.layers.end(), is_own);
+}
+
+}  // namespace
+
 std::vector<Compactor::Candidate> Compactor::Candidates() {
   std::vector<Candidate> candidates;
   const int64_t now = state_->environment->MonotonicNanos();
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
       const Look& look = looks_[{number, branch_number}];
-      if (!NeedsLook(look, *branch, now)) continue;
+      if (!NeedsLook(look, *branch, now) || !IsCompacted(*branch)) continue;
       Candidate& candidate = candidates.emplace_back();
       candidate.branch = {number, branch_number};
       candidate.layer_edits = branch->layer_edits;
       candidate.bytes_served = look.bytes_served;
-      candidate.map = MapOf(*state_, *branch);
+      std::vector<char> expired;
+      if (retention_.Concerns(*tenant, *branch)) {
+        expired = retention_.Plan(*tenant, *branch, by_hand_clock_ns_).rewrite;
+      }
+      candidate.map = MapOf(*state_, *branch, expired);
     }
   }
   return candidates;
@@ -219,14 +267,20 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
   for (uint32_t input : job.inputs) {
     const auto found = live.find(chosen.map.layers[input].key);
     if (found == live.end()) return FailedPrecondition("an input is not live any more");
-    merge.inputs.push_back({found->second->reader, nullptr});
+    std::shared_ptr<const compaction::SampleFilter> filter;
+    if (!NEXUS_PLANTED("compaction-forgets-deletes")) {
+      filter = SampleFilterFor(*branch->second->tombstones, found->second->record);
+    }
+    merge.inputs.push_back({found->second->reader, std::move(filter)});
   }
+  merge.deletes_applied = state_->applied;
+  AddRetention(*tenant->second, *branch->second, &merge);
   if (NEXUS_PLANTED("compacted-layer-wins")) std::reverse(merge.inputs.begin(), merge.inputs.end());
   if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.inputs.size() > 1) {
     merge.inputs.pop_back();
   }
   merge.output_bytes_max = state_->options.compaction_output_bytes_max;
-  merge.database = state_->database;
+  merge.database = state_->origin;
   merge.tenant = tenant->second->record.id;
   merge.branch = branch->second->record.id;
   merge.identity_seed = tenant->second->record.identity_seed;
@@ -308,13 +362,16 @@ io::Task<Status> Compactor::Compact(ProgressCallback progress) {
   const Status closing = FailedPrecondition("the database is closing");
   if (stopping_) co_return closing;
   if (paused_) co_return paused;
-  by_hand_++;
+  if (by_hand_++ == 0) by_hand_clock_ns_ = state_->retention_clock.applied_ns();
   progress_ = std::move(progress);
   const uint64_t rests = rests_by_hand_;
   const uint64_t failures = failures_;
   wake_.Set();
   while (rests_by_hand_ == rests && failures_ == failures && !give_up_) co_await turned_.Wait();
-  if (--by_hand_ == 0) progress_ = nullptr;
+  if (--by_hand_ == 0) {
+    progress_ = nullptr;
+    by_hand_clock_ns_.reset();
+  }
   if (failures_ != failures) co_return job_status_;
   if (stopping_) co_return closing;
   if (paused_) co_return paused;

@@ -4,7 +4,8 @@
 // at a time, over all branches, most urgent first. Its outputs are published by one edit that
 // retires the inputs, on condition that they are all still live: a crash, or anything that
 // happened meanwhile, leaves the old or the new. Queries that read the old keep it. Retired files
-// go by garbage.h.
+// go by garbage.h. What is expired (retention.h) goes with what is merged anyway, with the layers
+// that hold nothing else, and by writing again layers where that is worth it (retention_plan.h).
 // Pace: bytes a second and share of a core are bounded by options; Compact, by hand, is not.
 // Failure: a job that fails drops its output and keeps its inputs, and its branch is let be for a
 // minute; state() tells why. Compaction that cannot go on stops nothing else.
@@ -28,6 +29,7 @@
 #include "engine/committer.h"
 #include "engine/compaction_job.h"
 #include "engine/options.h"
+#include "engine/retention_sweep.h"
 #include "engine/state.h"
 #include "io/task.h"
 
@@ -40,6 +42,7 @@ class Compactor {
     uint64_t jobs = 0;
     uint64_t bytes_written = 0;
     uint64_t bytes_read = 0;
+    uint64_t layers_expired = 0;  // retired whole, for retention
   };
 
   Compactor(DatabaseState* state, Applier* applier, Committer* committer, CatalogKeeper* keeper);
@@ -88,6 +91,12 @@ class Compactor {
   bool NeedsLook(const Look& look, const BranchState& branch, int64_t now) const;
   std::vector<Candidate> Candidates();
   io::Task<std::optional<Candidate>> Choose();
+  // A step of retention's own work; true if there was something to do.
+  io::Task<bool> Sweep();
+  io::Task<Status> DropExpired(BranchNumbers numbers, std::vector<size_t> layers);
+  void AddRetention(const TenantState& tenant, const BranchState& branch,
+                    compaction::MergeJob* merge) const;
+  void Finished(BranchNumbers branch, Status status, uint64_t bytes);
   io::Task<Status> RunJob(Candidate chosen);
   StatusOr<compaction::MergeJob> MergeJobOf(const Candidate& chosen) const;
   io::Task<Status> Publish(CompactionJob* job, PublishLayers edit, std::vector<OpenLayer> outputs);
@@ -100,6 +109,7 @@ class Compactor {
   Committer* const committer_;
   CatalogKeeper* const keeper_;
   compaction::PolicyOptions policy_;
+  RetentionSweep retention_;
   Tick tick_;
   io::Event wake_;
   io::Event turned_;  // pulsed after each turn of Run
@@ -112,14 +122,17 @@ class Compactor {
   std::string running_;      // what the running job does, for people
   Status job_status_;        // of the last job
   uint64_t failures_ = 0;
-  int by_hand_ = 0;             // calls of Compact under way
-  uint64_t rests_by_hand_ = 0;  // turns for them that found nothing to do
-  ProgressCallback progress_;   // of the newest of them
+  int by_hand_ = 0;                          // calls of Compact under way
+  std::optional<int64_t> by_hand_clock_ns_;  // of retention, when the first of them began
+  uint64_t rests_by_hand_ = 0;               // turns for them that found nothing to do
+  ProgressCallback progress_;                // of the newest of them
   Figures figures_;
 };
 
-// The layers and memtables of a branch as the policy sees them, by first timestamp.
-compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch);
+// The layers and memtables of a branch as the policy sees them, by first timestamp. `expired`: of
+// each layer, whether retention wants it written again; or empty.
+compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
+                           const std::vector<char>& expired = {});
 
 }  // namespace nexus::engine
 

@@ -2,9 +2,16 @@
 
 #include "engine/core.h"
 
+#include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
+#include "base/planted.h"
+#include "base/time_text.h"
 #include "engine/catalog_index.h"
+#include "engine/delete_edits.h"
 #include "engine/recovery.h"
 
 namespace nexus::engine {
@@ -54,16 +61,6 @@ Status CheckOptions(const Options& options) {
   return OkStatus();
 }
 
-bool IsTenantName(std::string_view name) {
-  if (name.empty() || name.size() > 64) return false;
-  for (char c : name) {
-    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                c == '_' || c == '.' || c == '-';
-    if (!fine) return false;
-  }
-  return true;
-}
-
 Status CheckProducerLimit(const TenantState& tenant) {
   size_t producers = 0;
   for (const auto& [number, branch] : tenant.branches) producers += branch->producers.size();
@@ -73,6 +70,24 @@ Status CheckProducerLimit(const TenantState& tenant) {
       "(silent ones are "
       "forgotten after 7 days)",
       tenant.record.name, producers);
+}
+
+// What branches share counts once: as on the disk and in memory.
+void AddFigures(const TenantState& tenant, Stats* stats) {
+  absl::flat_hash_set<const void*> counted;
+  for (const auto& [number, branch] : tenant.branches) {
+    for (const OpenLayer& layer : branch->layers) {
+      if (!counted.insert(layer.reader.get()).second) continue;
+      stats->layers++;
+      stats->layer_bytes += layer.record.file_bytes;
+      stats->layer_samples += layer.record.samples;
+    }
+    for (const SealedMemtable& sealed : branch->sealed) {
+      if (!counted.insert(sealed.memtable.get()).second) continue;
+      stats->memtable_samples += sealed.memtable->samples();
+    }
+    stats->memtable_samples += branch->active->samples();
+  }
 }
 
 io::Task<void> LoadIdentities(Interner* interner) {
@@ -90,8 +105,10 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       keeper_(&state_, &committer_),
       flusher_(&state_, &applier_, &committer_, &keeper_),
       compactor_(&state_, &applier_, &committer_, &keeper_),
+      retention_keeper_(&state_, &committer_),
       scope_(environment->executor()) {
   state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
+  interner_.set_log_definitions([this] { committer_.LogDefinitions(); });
 }
 
 DatabaseCore::~DatabaseCore() = default;
@@ -114,9 +131,11 @@ io::Task<StatusOr<std::unique_ptr<DatabaseCore>>> DatabaseCore::Open(io::Environ
     (co_await core->Close()).IgnoreError();
     co_return status;
   }
+  core->first_new_series_ = SeriesId{core->state_.next_series_id};
   core->scope_.Spawn(core->keeper_.Run());
   core->scope_.Spawn(core->flusher_.Run());
   core->scope_.Spawn(core->compactor_.Run());
+  core->scope_.Spawn(core->retention_keeper_.Run());
   core->scope_.Spawn(LoadIdentities(&core->interner_));
   co_return core;
 }
@@ -125,6 +144,8 @@ io::Task<Status> DatabaseCore::Recover(Recovery* recovery) {
   auto lock = co_await recovery->Run();
   NEXUS_CO_RETURN_IF_ERROR(lock.status());
   lock_ = std::move(*lock);
+  std::string waits = retention_keeper_.TakeWall();
+  if (!waits.empty()) recovery_.notes.push_back(std::move(waits));
   if (committer_.log() == nullptr) co_return OkStatus();
   NEXUS_CO_RETURN_IF_ERROR(co_await flusher_.PublishUnpublished());
   co_return co_await recovery->CleanUp();
@@ -135,32 +156,90 @@ io::Task<Status> DatabaseCore::Sync() { return committer_.Drain(); }
 io::Task<Status> DatabaseCore::Flush() { return flusher_.FlushAll(); }
 
 io::Task<Status> DatabaseCore::Compact(ProgressCallback progress) {
-  return compactor_.Compact(std::move(progress));
+  // What is expired by now goes. If the log does not take it, then what was a while ago.
+  (co_await retention_keeper_.Advance()).IgnoreError();
+  co_return co_await compactor_.Compact(std::move(progress));
 }
 
-io::Task<Status> DatabaseCore::CreateTenant(std::string name) {
-  if (!IsTenantName(name)) {
-    co_return InvalidArgument("tenant name \"{}\": 1 to 64 of letters, digits, _ . - are allowed",
-                              name);
+StatusOr<RetentionInfo> DatabaseCore::Retention(std::string_view tenant) const {
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  return retention_keeper_.Describe(found.tenant);
+}
+
+io::Task<Status> DatabaseCore::SetRetention(std::vector<RetentionRule> rules, std::string tenant) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  co_return co_await retention_keeper_.Set(found.tenant, std::move(rules));
+}
+
+// A branch that is made meanwhile may be of one that was not come to yet, so the list is looked at
+// until it has nothing new.
+io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
+  if (!request.everywhere) co_return co_await DeleteOf(std::move(request));
+  DeleteResult all;
+  std::set<std::string> done;
+  for (bool found_new = true; found_new;) {
+    found_new = false;
+    auto branches = co_await Branches(request.tenant);
+    NEXUS_CO_RETURN_IF_ERROR(branches.status());
+    for (const BranchInfo& branch : *branches) {
+      if (!done.insert(branch.name).second) continue;
+      found_new = true;
+      request.branch = branch.name;
+      StatusOr<DeleteResult> result = co_await DeleteOf(request);
+      if (absl::IsNotFound(result.status())) continue;
+      NEXUS_CO_RETURN_IF_ERROR(result.status());
+      all.series = std::max(all.series, result->series);
+      all.samples += result->samples;
+      all.series_with_samples = std::max(all.series_with_samples, result->series_with_samples);
+    }
   }
-  for (const auto& [number, tenant] : state_.tenants) {
-    if (tenant->record.name == name) co_return AlreadyExists("tenant \"{}\" exists", name);
+  co_return all;
+}
+
+io::Task<StatusOr<DeleteResult>> DatabaseCore::DeleteOf(DeleteRequest request) {
+  auto target = request.everywhere ? state_.published.Find(request.tenant, request.branch)
+                                   : state_.published.FindWritable(request.tenant, request.branch);
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, std::move(target));
+  // Series that were made just before are counted, too.
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_.Drain());
+  const DeleteRequest* asked = &request;
+  auto count = [this, asked]() -> StatusOr<DeleteResult> {
+    NEXUS_RETURN_IF_ERROR(CheckDelete(asked->selector, asked->range));
+    NEXUS_ASSIGN_OR_RETURN(ReadView view, View(asked->tenant, asked->branch));
+    return CountForDelete(std::move(view), *asked);
+  };
+  auto counted = co_await state_.environment->executor()->Run(io::Lane::kQuery, count);
+  NEXUS_CO_RETURN_IF_ERROR(counted.status());
+  if (!request.dry_run) {
+    DeleteSamples edit;
+    edit.tenant = found.tenant;
+    edit.branch = found.branch;
+    edit.range = request.range;
+    edit.selector = request.selector;
+    NEXUS_CO_RETURN_IF_ERROR(co_await CommitDelete(std::move(edit)));
   }
-  uint32_t number = next_tenant_number_;
-  if (!state_.tenants.empty()) number = std::max(number, state_.tenants.rbegin()->first + 1);
-  next_tenant_number_ = number + 1;
-  nexus::engine::CreateTenant edit;
-  edit.id = TenantId{number};
-  edit.name = std::move(name);
-  edit.identity_seed = state_.environment->random()->Next();
+  co_return *counted;
+}
+
+io::Task<Status> DatabaseCore::CommitDelete(DeleteSamples edit) {
+  BranchState* branch = state_.FindBranch(edit.tenant, edit.branch);
+  if (branch == nullptr) co_return NotFound("the branch was deleted meanwhile");
+  NEXUS_CO_ASSIGN_OR_RETURN(auto tombstone, Tombstone::Make({edit.tenant, edit.branch, WriteOrder{},
+                                                             edit.range, edit.selector}));
+  NEXUS_CO_RETURN_IF_ERROR(CheckTombstoneLimit(*branch, *tombstone));
+  branch->deletes_in_flight++;
   const Edit edits[] = {edit};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  Status status = co_await committer_.CommitInTurn(EncodeEdits(edits));
+  branch = state_.FindBranch(edit.tenant, edit.branch);
+  if (branch != nullptr) branch->deletes_in_flight--;
+  co_return status;
 }
 
 io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer, uint64_t epoch,
                                                              std::string tenant,
                                                              std::string branch) {
-  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found,
+                            state_.published.FindWritable(tenant, branch));
   TenantState* owner = state_.tenants.at(found.tenant.value).get();
   ProducerTable* producers = &owner->branches.at(found.branch.value)->producers;
   const uint64_t newest = producers->NewestEpoch(producer);
@@ -177,14 +256,17 @@ io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer
     edit.wall_ns = state_.environment->WallNanos();
     const Edit edits[] = {edit};
     Status status = co_await committer_.CommitEdit(EncodeEdits(edits));
+    BranchState* now = state_.FindBranch(found.tenant, found.branch);
     if (!status.ok()) {
-      producers->CancelOpen(producer, epoch);
+      if (now != nullptr) now->producers.CancelOpen(producer, epoch);
       co_return status;
     }
   }
   // What is in flight of the older epoch counts too: its sequences are taken.
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_.Drain());
-  known = producers->Find(producer);
+  BranchState* now = state_.FindBranch(found.tenant, found.branch);
+  if (now == nullptr) co_return NotFound("branch \"{}\" was deleted meanwhile", branch);
+  known = now->producers.Find(producer);
   if (!known.has_value() || known->epoch != epoch) {
     co_return FailedPrecondition(
         "epoch {} was fenced while it was opened: another writer took over", epoch);
@@ -205,15 +287,32 @@ Status DatabaseCore::BeginScrub() {
 void DatabaseCore::EndScrub() {
   scrubbing_ = false;
   state_.garbage_holders--;
-  scrubbed_.Pulse();
+  checked_.Pulse();
+}
+
+Status DatabaseCore::BeginBackup() {
+  if (!may_back_up()) return FailedPrecondition("the database is closed");
+  if (backing_up_) {
+    return FailedPrecondition("a backup of this database is under way; wait for it to end");
+  }
+  backing_up_ = true;
+  if (!NEXUS_PLANTED("backup-without-garbage-hold")) state_.garbage_holders++;
+  return OkStatus();
+}
+
+void DatabaseCore::EndBackup() {
+  backing_up_ = false;
+  if (!NEXUS_PLANTED("backup-without-garbage-hold")) state_.garbage_holders--;
+  checked_.Pulse();
 }
 
 io::Task<Status> DatabaseCore::Close() {
   if (std::exchange(closed_, true)) co_return OkStatus();
-  while (scrubbing_) co_await scrubbed_.Wait();
+  while (scrubbing_ || backing_up_) co_await checked_.Wait();
   Status status;
   if (committer_.log() != nullptr) status = co_await committer_.Drain();
   compactor_.Stop();
+  retention_keeper_.Stop();
   flusher_.Stop();
   keeper_.Stop();
   co_await scope_.Join();
@@ -232,17 +331,8 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   co_await interner_.WaitLoaded();
   Stats stats;
   for (const auto& [number, tenant] : state_.tenants) {
-    for (const SeriesIdRange& range : tenant->ids) stats.series += range.last - range.first + 1;
-    for (const auto& [branch_number, branch] : tenant->branches) {
-      for (const OpenLayer& layer : branch->layers) {
-        stats.layers++;
-        stats.layer_bytes += layer.record.file_bytes;
-        stats.layer_samples += layer.record.samples;
-      }
-      for (const SealedMemtable& sealed : branch->sealed)
-        stats.memtable_samples += sealed.memtable->samples();
-      stats.memtable_samples += branch->active->samples();
-    }
+    stats.series += tenant->series;
+    AddFigures(*tenant, &stats);
   }
   stats.memtable_bytes = state_.memtable_bytes;
   stats.samples = stats.layer_samples + stats.memtable_samples;
@@ -261,6 +351,14 @@ io::Task<Stats> DatabaseCore::LoopStats() {
                                 static_cast<double>(stats.flushed_bytes);
   }
   stats.compaction_state = compactor_.state();
+  stats.layers_expired = compactor_.figures().layers_expired;
+  const RetentionClock& clock = state_.retention_clock;
+  if (clock.applied_ns().has_value()) {
+    const int64_t monotonic = state_.environment->MonotonicNanos();
+    stats.retention_clock = FormatTime(clock.Now(monotonic));
+    const int64_t ahead = clock.Waits(state_.environment->WallNanos(), monotonic);
+    stats.retention_waits_seconds = static_cast<uint64_t>(ahead / 1'000'000'000);
+  }
   stats.garbage_layers = state_.garbage.size();
   if (wal::Log* log = committer_.log(); log != nullptr) {
     wal::LogStats log_stats = log->stats();
@@ -291,11 +389,45 @@ StatusOr<Sources> DatabaseCore::SourcesOf(std::string_view tenant, std::string_v
   return found.sources();
 }
 
+StatusOr<std::optional<Sample>> DatabaseCore::LatestOf(SeriesId series, std::string_view tenant,
+                                                       std::string_view branch) const {
+  NEXUS_ASSIGN_OR_RETURN(Sources sources, SourcesOf(tenant, branch));
+  const bool by_id = std::none_of(sources.begin(), sources.end(),
+                                  [](const auto& source) { return source->asks_labels(); });
+  if (by_id) return LatestSample(sources, {series, {}});
+  NEXUS_ASSIGN_OR_RETURN(ReadView view, View(tenant, branch));
+  StatusOr<std::string> canonical = view.index->Canonical(series);
+  if (absl::IsNotFound(canonical.status())) return std::optional<Sample>();
+  NEXUS_RETURN_IF_ERROR(canonical.status());
+  return LatestSample(view.sources, {series, *canonical});
+}
+
 StatusOr<ReadView> DatabaseCore::View(std::string_view tenant, std::string_view branch) const {
-  // The delta is taken before the catalog is read: what leaves the delta is in the catalog by then.
   NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, branch));
-  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
+  return ViewOf(std::move(found));
+}
+
+StatusOr<ReadView> DatabaseCore::View(const SelectQuery& query) const {
+  if (query.as_of.empty()) return View(query.tenant, query.branch);
+  if (query.branch != "main" && query.branch != query.as_of) {
+    return InvalidArgument(
+        "a query reads branch \"{}\" or is as of snapshot \"{}\": name one of them", query.branch,
+        query.as_of);
+  }
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found,
+                         state_.published.Find(query.tenant, query.as_of));
+  if (found.kind != catalog::BranchKind::kSnapshot) {
+    return FailedPrecondition("\"{}\" is a branch, not a snapshot: it is read as the branch",
+                              query.as_of);
+  }
+  return ViewOf(std::move(found));
+}
+
+// The delta was taken before the catalog is read: what leaves the delta is in the catalog by then.
+StatusOr<ReadView> DatabaseCore::ViewOf(PublishedState::Found found) const {
   ReadView view;
+  NEXUS_ASSIGN_OR_RETURN(view.permit, QueryPermit::Take(found.query_budget));
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
   view.sources = found.sources();
   view.monotonic_nanos = [environment = state_.environment] {

@@ -23,6 +23,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "engine/query.h"
+#include "engine/query_budget.h"
 #include "engine/sample_source.h"
 #include "engine/series_index.h"
 
@@ -40,6 +41,8 @@ struct ReadView {
   std::vector<std::shared_ptr<const SampleSource>> sources;
   // The monotonic clock in ns, for deadlines; must outlive the cursor. Empty: no deadlines.
   std::function<int64_t()> monotonic_nanos;
+  // Of the query among those of its tenant; null: not counted.
+  std::shared_ptr<QueryPermit> permit;
 };
 
 // Each resolves the selector at once (InvalidArgument, ResourceExhausted, DeadlineExceeded and
@@ -50,8 +53,13 @@ StatusOr<std::unique_ptr<Cursor>> MakeLatestCursor(ReadView view, const SelectQu
 
 // The newest sample of one series within `range`. `sources` in write order, oldest first.
 StatusOr<std::optional<Sample>> LatestSample(
-    const std::vector<std::shared_ptr<const SampleSource>>& sources, SeriesId series,
+    const std::vector<std::shared_ptr<const SampleSource>>& sources, const SeriesName& series,
     TimeRange range = {});
+
+// What a delete finds before it: the series that it chooses, and of a dry run the samples. Nothing
+// is deleted. Errors: those of a query, and InvalidArgument for what no delete may ask.
+StatusOr<DeleteResult> CountForDelete(ReadView view, const DeleteRequest& request);
+Status CheckDelete(std::string_view selector, TimeRange range);
 
 // What labels there are, sorted, each once. `selector` may be empty: everything.
 StatusOr<std::vector<std::string>> LabelNames(SeriesIndex* index, std::string_view selector);

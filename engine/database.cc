@@ -8,10 +8,12 @@
 
 #include "base/mutex.h"
 #include "catalog/label_index.h"
+#include "engine/backup.h"
 #include "engine/batch.h"
 #include "engine/core.h"
 #include "engine/cursors.h"
 #include "engine/nexus.h"
+#include "engine/restore.h"
 #include "engine/scrub.h"
 #include "io/real.h"
 
@@ -271,7 +273,10 @@ Status Database::Implementation::Close() {
     closing_ = true;
     if (scrub_ != nullptr) scrub_->store(true, std::memory_order_relaxed);
   }
-  environment_->RunOnLoop([core = core_.get()] { core->StopCompaction(); });
+  environment_->RunOnLoop([core = core_.get()] {
+    core->StopCompaction();
+    core->StopBackups();
+  });
   {
     MutexLock lock(&mutex_);
     while (calls_ > 0) changed_.Wait(&mutex_);
@@ -316,7 +321,7 @@ void Database::Implementation::Append(WriteBatch batch, const AppendOptions& opt
     done(status);
     Leave();
   };
-  auto found = core_->state()->published.Find(options.tenant, options.branch);
+  auto found = core_->state()->published.FindWritable(options.tenant, options.branch);
   if (!found.ok()) return refuse(found.status());
   if (batch.samples() == 0) return refuse(InvalidArgument("the batch is empty"));
   auto* pending = new PendingAppend(this, std::move(batch), std::move(done));
@@ -468,35 +473,38 @@ void Database::ResumeCompaction() {
       [core = implementation_->core()] { core->ResumeCompaction(); });
 }
 
+StatusOr<DeleteResult> Database::Delete(const DeleteRequest& request) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Delete(request));
+}
+
 StatusOr<std::unique_ptr<Cursor>> Database::Select(const SelectQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         implementation_->core()->View(query.tenant, query.branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, implementation_->core()->View(query));
   return engine::MakeSelectCursor(std::move(view), query);
 }
 
 StatusOr<std::unique_ptr<Cursor>> Database::Aggregate(const AggregateQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         implementation_->core()->View(query.select.tenant, query.select.branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, implementation_->core()->View(query.select));
   return engine::MakeAggregateCursor(std::move(view), query);
 }
 
 StatusOr<std::unique_ptr<Cursor>> Database::Latest(const SelectQuery& query) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         implementation_->core()->View(query.tenant, query.branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, implementation_->core()->View(query));
   return engine::MakeLatestCursor(std::move(view), query);
 }
 
-StatusOr<std::optional<Sample>> Database::Latest(SeriesId series, std::string_view tenant) {
+StatusOr<std::optional<Sample>> Database::Latest(SeriesId series, std::string_view tenant,
+                                                 std::string_view branch) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  NEXUS_ASSIGN_OR_RETURN(auto sources, implementation_->core()->SourcesOf(tenant, "main"));
-  return engine::LatestSample(sources, series);
+  return implementation_->core()->LatestOf(series, tenant, branch);
 }
 
 StatusOr<std::vector<std::string>> Database::LabelNames(std::string_view selector,
@@ -524,10 +532,76 @@ StatusOr<std::vector<Labels>> Database::SeriesLabels(std::string_view selector, 
   return engine::SeriesLabels(view.index.get(), selector, limit);
 }
 
-Status Database::CreateTenant(std::string_view name) {
+Status Database::CreateTenant(std::string_view name, const QuotaChanges& quotas) {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
-  return implementation_->OnLoop(implementation_->core()->CreateTenant(std::string(name)));
+  return implementation_->OnLoop(implementation_->core()->CreateTenant(std::string(name), quotas));
+}
+
+Status Database::SetTenant(std::string_view name, const QuotaChanges& changes) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->SetTenant(std::string(name), changes));
+}
+
+Status Database::DeleteTenant(std::string_view name) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->DeleteTenant(std::string(name)));
+}
+
+StatusOr<CardinalityReport> Database::Cardinality(std::string_view tenant, uint32_t top) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Cardinality(std::string(tenant), top));
+}
+
+StatusOr<std::vector<TenantInfo>> Database::DescribeTenants() {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->DescribeTenants());
+}
+
+Status Database::CreateBranch(std::string_view name, BranchKind kind, std::string_view from,
+                              std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->CreateBranch(
+      std::string(name), kind, std::string(from), std::string(tenant)));
+}
+
+Status Database::DeleteBranch(std::string_view name, BranchKind kind, std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(
+      implementation_->core()->DeleteBranch(std::string(name), kind, std::string(tenant)));
+}
+
+StatusOr<std::vector<BranchInfo>> Database::Branches(std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->Branches(std::string(tenant)));
+}
+
+StatusOr<RetentionInfo> Database::Retention(std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  StatusOr<RetentionInfo> info = NotFound("tenant");
+  implementation_->environment()->RunOnLoop(
+      [&, core = implementation_->core()] { info = core->Retention(tenant); });
+  return info;
+}
+
+Status Database::SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->SetRetention(rules, std::string(tenant)));
+}
+
+Status Database::AcceptRetentionClock() {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->AcceptRetentionClock());
 }
 
 StatusOr<ProducerState> Database::OpenProducer(ProducerId producer, uint64_t epoch,
@@ -554,6 +628,20 @@ StatusOr<Stats> Database::GetStats() {
 
 StatusOr<ScrubReport> Database::Scrub(const ScrubOptions& options) {
   return implementation_->Scrub(options);
+}
+
+StatusOr<BackupResult> Database::Backup(std::string_view destination,
+                                        const BackupOptions& options) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(
+      engine::Backup(implementation_->core(), std::string(destination), options));
+}
+
+StatusOr<RestoreResult> Restore(const RestoreOptions& options) {
+  NEXUS_ASSIGN_OR_RETURN(auto environment, io::RealEnvironment::Start(io::RealOptions()));
+  return environment->BlockOn(
+      engine::RestoreBackup(environment.get(), options, engine::CatalogRebuildHooks()));
 }
 
 const RecoveryReport& Database::recovery() const { return implementation_->core()->recovery(); }

@@ -6,7 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "base/check.h"
 #include "base/hash.h"
+#include "base/planted.h"
 
 namespace nexus::engine {
 namespace {
@@ -58,8 +60,12 @@ FlushCursor::FlushCursor(const Memtable* memtable, std::span<const SeriesId> ord
                          const FlushCursorOptions& options)
     : memtable_(*memtable),
       order_(order),
-      tile_bytes_max_(options.tile_bytes_max),
-      shapes_(memtable->shapes_.shapes().size()) {}
+      options_(options),
+      limit_(memtable->limit()),
+      has_deletes_(memtable->HasDeletes(limit_)),
+      shapes_(memtable->shapes_.shapes().size()) {
+  NEXUS_CHECK(!has_deletes_ || options_.labels != nullptr);
+}
 
 FlushCursor::~FlushCursor() = default;
 
@@ -71,8 +77,16 @@ bool FlushCursor::Next(FlushedSeries* series) {
     series->series = order_[next_++];
     if (lane.entry == nullptr) continue;
     parts_.staged.swap(lane.staged);
-    parts_.CollectColumnsAndRuns(memtable_.arena_, *lane.entry, memtable_.limit());
+    parts_.CollectColumnsAndRuns(memtable_.arena_, *lane.entry, limit_);
+    if (has_deletes_ && !NEXUS_PLANTED("delete-forgotten-by-flush")) {
+      parts_.Delete(memtable_.DeletedRowsOf(options_.labels(next_ - 1), limit_));
+    }
     if (parts_.empty()) continue;
+    if (parts_.cut()) {
+      GiveMerged(series);
+      if (series->timestamps.empty()) continue;
+      return true;
+    }
     bool unstaged = parts_.staged.empty();
     if (unstaged && parts_.columns.size() == 1 && parts_.runs.empty()) {
       GiveColumn(series);
@@ -304,7 +318,7 @@ const double* FlushCursor::ColumnValues(const Shape& shape, uint32_t column) {
   const uint32_t columns = std::min(kTileColumns, shape.width - first_column);
   const uint64_t bytes = uint64_t{columns} * state.rows * sizeof(double);
   if (tile.values == nullptr && state.rows >= kTileRowsMin &&
-      tile_bytes_ + bytes <= tile_bytes_max_) {
+      tile_bytes_ + bytes <= options_.tile_bytes_max) {
     tile.values = std::make_unique_for_overwrite<double[]>(size_t{columns} * state.rows);
     tile.columns_left = columns;
     tile_bytes_ += bytes;

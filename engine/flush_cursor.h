@@ -11,6 +11,9 @@
 // a number that says so, also where it is put together from several shapes. Equal columns of
 // different shapes have one number.
 //
+// What a delete in the memtable takes is not given out: of the series that it chooses, the samples
+// that were there before it.
+//
 // Limits: tiles take at most `tile_bytes_max`; beyond it columns are gathered one by one (about
 // 3 ns a sample instead of 1). Shared columns of timestamps take 8 bytes for each row of a shape,
 // and 16 MiB for those put together; what exceeds this is given without a number.
@@ -22,9 +25,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -50,6 +55,9 @@ struct FlushedSeries {
 
 struct FlushCursorOptions {
   uint64_t tile_bytes_max = 64ull << 20;
+  // The canonical labels of order[i], by which deletes choose their series. REQUIRED if the
+  // memtable has deletes.
+  std::function<std::string_view(size_t i)> labels;
 };
 
 class FlushCursor {
@@ -109,7 +117,9 @@ class FlushCursor {
 
   const Memtable& memtable_;
   const std::span<const SeriesId> order_;
-  const uint64_t tile_bytes_max_;
+  const FlushCursorOptions options_;
+  const uint32_t limit_;
+  const bool has_deletes_;
 
   size_t next_ = 0;       // of order_
   size_t lane_ = 0;       // that of order_[next_]

@@ -36,10 +36,7 @@ Flusher::Flusher(DatabaseState* state, Applier* applier, Committer* committer,
 
 void Flusher::Seal(TenantState* tenant, BranchState* branch) {
   if (!branch->active_first.has_value()) return;
-  branch->sealed.push_back({branch->active, *branch->active_first, state_->applied});
-  branch->active = state_->NewMemtable(branch->active.get());
-  branch->active_first.reset();
-  state_->Publish(*tenant, *branch);
+  state_->Seal(tenant, branch, state_->applied);
   wake_.Set();
 }
 
@@ -56,7 +53,8 @@ void Flusher::SealForMemory() {
   while (state_->memtable_bytes >= state_->options.memtable_bytes / 2) {
     uint64_t active_bytes = 0;
     uint64_t largest_bytes = 0;
-    Oldest largest;
+    TenantState* largest_tenant = nullptr;
+    BranchState* largest = nullptr;
     for (auto& [number, tenant] : state_->tenants) {
       for (auto& [branch_number, branch] : tenant->branches) {
         if (!branch->active_first.has_value()) continue;
@@ -64,11 +62,12 @@ void Flusher::SealForMemory() {
         active_bytes += bytes;
         if (bytes < largest_bytes) continue;
         largest_bytes = bytes;
-        largest = {tenant.get(), branch.get()};
+        largest_tenant = tenant.get();
+        largest = branch.get();
       }
     }
-    if (largest.branch == nullptr || active_bytes < state_->options.memtable_bytes / 2) return;
-    Seal(largest.tenant, largest.branch);
+    if (largest == nullptr || active_bytes < state_->options.memtable_bytes / 2) return;
+    Seal(largest_tenant, largest);
   }
 }
 
@@ -99,18 +98,47 @@ std::optional<int64_t> Flusher::NextDue() const {
   return due;
 }
 
-Flusher::Oldest Flusher::FindOldestSealed() const {
-  Oldest oldest;
+std::optional<Flusher::Waiting> Flusher::FindOldestSealed() const {
+  std::optional<Waiting> oldest;
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
       if (branch->sealed.empty()) continue;
-      if (oldest.branch != nullptr &&
-          oldest.branch->sealed.front().first < branch->sealed.front().first)
-        continue;
-      oldest = {tenant.get(), branch.get()};
+      if (oldest.has_value() && oldest->sealed.first < branch->sealed.front().first) continue;
+      oldest = {tenant->record.id, branch->sealed.front()};
     }
   }
   return oldest;
+}
+
+bool Flusher::IsWaitedFor(const Waiting& waiting) const {
+  auto tenant = state_->tenants.find(waiting.tenant.value);
+  if (tenant == state_->tenants.end()) return false;
+  for (const auto& [number, branch] : tenant->second->branches) {
+    for (const SealedMemtable& sealed : branch->sealed) {
+      if (sealed.memtable == waiting.sealed.memtable) return true;
+    }
+  }
+  return false;
+}
+
+void Flusher::DropFromBranches(const Waiting& waiting) {
+  const TenantState& tenant = *state_->tenants.at(waiting.tenant.value);
+  for (const auto& [number, branch] : tenant.branches) {
+    std::erase_if(branch->sealed, [&](const SealedMemtable& sealed) {
+      return sealed.memtable == waiting.sealed.memtable;
+    });
+  }
+  state_->ReleaseMemtable(tenant, waiting.sealed.memtable.get());
+}
+
+void Flusher::MarkFlushedInReplay(const Waiting& waiting) {
+  const TenantState& tenant = *state_->tenants.at(waiting.tenant.value);
+  for (const auto& [number, branch] : tenant.branches) {
+    const bool has_it = std::any_of(
+        branch->sealed.begin(), branch->sealed.end(),
+        [&](const SealedMemtable& sealed) { return sealed.memtable == waiting.sealed.memtable; });
+    if (has_it) branch->flushed_in_replay = true;
+  }
 }
 
 void Flusher::Kick() {
@@ -135,14 +163,14 @@ io::Task<void> Flusher::Run() {
     wake_.Reset();
     look_is_due_ = false;
     SealWhatIsOld();
-    Oldest oldest = FindOldestSealed();
+    std::optional<Waiting> oldest = FindOldestSealed();
     int64_t now = state_->environment->MonotonicNanos();
     looked_at_ns_ = now;
-    if (oldest.branch != nullptr && now >= retry_at_ns_) {
-      co_await Attempt(oldest);
+    if (oldest.has_value() && now >= retry_at_ns_) {
+      co_await Attempt(*std::move(oldest));
       continue;
     }
-    std::optional<int64_t> due = oldest.branch != nullptr ? retry_at_ns_ : NextDue();
+    std::optional<int64_t> due = oldest.has_value() ? retry_at_ns_ : NextDue();
     executor->CancelTimer(&tick_);
     if (due.has_value()) executor->StartTimer(&tick_, *due);
     co_await wake_.Wait();
@@ -152,7 +180,7 @@ io::Task<void> Flusher::Run() {
   attempted_.Pulse();
 }
 
-io::Task<void> Flusher::Attempt(Oldest oldest) {
+io::Task<void> Flusher::Attempt(Waiting oldest) {
   state_->flush_status = co_await FlushOne(oldest);
   if (absl::IsResourceExhausted(state_->flush_status)) {
     bool released = co_await reserve_.Release();
@@ -171,21 +199,22 @@ io::Task<void> Flusher::Attempt(Oldest oldest) {
 
 io::Task<void> Flusher::CheckpointUnlessBusy() {
   const int64_t now = state_->environment->MonotonicNanos();
-  if (FindOldestSealed().branch != nullptr && now < next_checkpoint_ns_) co_return;
+  if (FindOldestSealed().has_value() && now < next_checkpoint_ns_) co_return;
   // The flush stands whether or not the checkpoint succeeds; the next one trims what this one
   // could not.
   (co_await keeper_->Checkpoint()).IgnoreError();
   next_checkpoint_ns_ = state_->environment->MonotonicNanos() + kCheckpointPauseNs;
 }
 
-io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Oldest oldest, SealedMemtable sealed) {
+io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Waiting oldest) {
   Written result;
   PublishLayers& edit = result.edit;
-  edit.tenant = oldest.tenant->record.id;
-  edit.branch = oldest.branch->record.id;
-  edit.sealed = NEXUS_PLANTED("flush-jumps-over-appends") ? state_->applied : sealed.sealed;
+  edit.tenant = oldest.tenant;
+  edit.branch = oldest.sealed.writer;
+  edit.sealed = NEXUS_PLANTED("flush-jumps-over-appends") ? state_->applied : oldest.sealed.sealed;
   uint64_t sequence = state_->next_layer_sequence++;
-  auto written = co_await WriteLayer(state_, oldest.tenant, oldest.branch, sealed, sequence);
+  const catalog::TenantRecord tenant = state_->tenants.at(oldest.tenant.value)->record;
+  auto written = co_await WriteLayer(state_, tenant, oldest.sealed, sequence);
   NEXUS_CO_RETURN_IF_ERROR(written.status());
   if (written->has_value()) {
     const OpenLayer& layer = (*written)->layer;
@@ -197,17 +226,19 @@ io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Oldest oldest, SealedMemt
   co_return std::move(result);
 }
 
-io::Task<Status> Flusher::FlushOne(Oldest oldest) {
+io::Task<Status> Flusher::FlushOne(Waiting oldest) {
   // Its layer could never be published.
   if (absl::IsUnavailable(committer_->write_status())) co_return committer_->write_status();
-  StatusOr<Written> written = co_await WriteOne(oldest, oldest.branch->sealed.front());
+  if (!IsWaitedFor(oldest)) co_return OkStatus();
+  StatusOr<Written> written = co_await WriteOne(oldest);
   NEXUS_CO_RETURN_IF_ERROR(written.status());
-  if (NEXUS_PLANTED("unpublished-layer-trusted")) oldest.branch->sealed.pop_front();
+  if (NEXUS_PLANTED("unpublished-layer-trusted")) DropFromBranches(oldest);
   Status status = co_await Publish(*written);
   if (status.ok()) flushes_++;
   // Where nobody knows what became of the edit, the next opening decides about the file.
   const bool refused = !status.ok() && !absl::IsUnavailable(status);
   if (refused) co_await DropUnpublished(written->edit);
+  if (refused && !IsWaitedFor(oldest)) status = OkStatus();
   co_return status;
 }
 
@@ -232,7 +263,11 @@ io::Task<void> Flusher::DropUnpublished(PublishLayers edit) {
 io::Task<Status> Flusher::FlushAll() {
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_->Drain());
   SealAll();
-  const Lsn target = state_->applied;
+  NEXUS_CO_RETURN_IF_ERROR(co_await AwaitFlushed(state_->applied));
+  co_return co_await keeper_->Checkpoint();
+}
+
+io::Task<Status> Flusher::AwaitFlushed(Lsn target) {
   while (!stopping_) {
     bool done = true;
     for (const auto& [number, tenant] : state_->tenants) {
@@ -240,7 +275,7 @@ io::Task<Status> Flusher::FlushAll() {
         done = done && (branch->sealed.empty() || branch->sealed.front().sealed > target);
       }
     }
-    if (done) co_return co_await keeper_->Checkpoint();
+    if (done) co_return OkStatus();
     wake_.Set();
     uint64_t before = attempts_;
     while (attempts_ == before && !stopping_) co_await attempted_.Wait();
@@ -268,13 +303,14 @@ io::Task<Status> Flusher::WriteEverything() {
 }
 
 io::Task<Status> Flusher::WriteSealed() {
-  for (Oldest oldest = FindOldestSealed(); oldest.branch != nullptr; oldest = FindOldestSealed()) {
-    StatusOr<Written> written = co_await WriteOne(oldest, oldest.branch->sealed.front());
+  for (auto oldest = FindOldestSealed(); oldest.has_value(); oldest = FindOldestSealed()) {
+    StatusOr<Written> written = co_await WriteOne(*oldest);
     NEXUS_CO_RETURN_IF_ERROR(written.status());
     unpublished_.push_back(*std::move(written));
+    state_->layers_unpublished = true;
     // Its samples are safe: the log holds them until the layer is published.
-    state_->memtable_bytes -= oldest.branch->sealed.front().memtable->bytes();
-    oldest.branch->sealed.pop_front();
+    MarkFlushedInReplay(*oldest);
+    DropFromBranches(*oldest);
   }
   co_return OkStatus();
 }
@@ -282,6 +318,7 @@ io::Task<Status> Flusher::WriteSealed() {
 io::Task<Status> Flusher::PublishUnpublished() {
   for (const Written& written : unpublished_) NEXUS_CO_RETURN_IF_ERROR(co_await Publish(written));
   unpublished_.clear();
+  state_->layers_unpublished = false;
   co_return OkStatus();
 }
 
@@ -294,6 +331,7 @@ Status Flusher::ApplyUnpublished() {
     state_->pending_update.series_layered.push_back(written.series);
   }
   unpublished_.clear();
+  state_->layers_unpublished = false;
   return OkStatus();
 }
 

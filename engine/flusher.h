@@ -5,9 +5,11 @@
 // pointer swap on the loop. One flush at a time, oldest sealed memtable first, so a branch's layers
 // are published in write order. A worker encodes; the loop writes a temporary file, syncs it,
 // renames it, syncs the folder, and commits the publish edit, whose application swaps memtable for
-// layer in one step. Failure: a flush that fails (disk full, I/O error) drops its output, keeps the
-// memtable, and is tried again after a pause; until then admission holds back appends when memory
-// is full. At ENOSPC the reserve file is given up first. Threading: loop; encoding on workers.
+// layer in one step - in every branch that has the memtable (branches.h); it is written once, and
+// not at all if they were deleted meanwhile. Failure: a flush that fails (disk full, I/O error)
+// drops its output, keeps the memtable, and is tried again after a pause; until then admission
+// holds back appends when memory is full. At ENOSPC the reserve file is given up first. Threading:
+// loop; encoding on workers.
 
 #ifndef NEXUS_ENGINE_FLUSHER_H_
 #define NEXUS_ENGINE_FLUSHER_H_
@@ -40,6 +42,10 @@ class Flusher {
   // Seals everything applied so far and waits until it is in layers. The error of the first flush
   // that fails meanwhile.
   io::Task<Status> FlushAll();
+  // Its parts, for who needs to know what was sealed together: seals everything applied so far, and
+  // waits until what was sealed at or below an LSN is in layers.
+  void SealAll();
+  io::Task<Status> AwaitFlushed(Lsn target);
 
   // ---- During replay: layers are written when memory runs short, and published afterwards.
 
@@ -60,9 +66,10 @@ class Flusher {
     Tick(Flusher* f, Function function) : Timer(function), flusher(f) {}
     Flusher* flusher;
   };
-  struct Oldest {
-    TenantState* tenant = nullptr;
-    BranchState* branch = nullptr;
+  // A memtable that waits for its flush. Its branches may be deleted at any time.
+  struct Waiting {
+    TenantId tenant;
+    SealedMemtable sealed;
   };
   // A flushed memtable: its layer - none if it held no sample - and the series in it.
   struct Written {
@@ -71,17 +78,20 @@ class Flusher {
   };
 
   void Seal(TenantState* tenant, BranchState* branch);
-  void SealAll();
   void SealForMemory();
   void SealWhatIsOld();
   std::optional<int64_t> NextDue() const;
-  Oldest FindOldestSealed() const;
+  std::optional<Waiting> FindOldestSealed() const;
+  // Takes it from every branch that has it.
+  void DropFromBranches(const Waiting& waiting);
+  void MarkFlushedInReplay(const Waiting& waiting);
+  bool IsWaitedFor(const Waiting& waiting) const;
   io::Task<Status> WriteSealed();
-  io::Task<Status> FlushOne(Oldest oldest);
+  io::Task<Status> FlushOne(Waiting oldest);
   io::Task<void> DropUnpublished(PublishLayers edit);
-  io::Task<StatusOr<Written>> WriteOne(Oldest oldest, SealedMemtable sealed);
+  io::Task<StatusOr<Written>> WriteOne(Waiting oldest);
   io::Task<Status> Publish(const Written& written);
-  io::Task<void> Attempt(Oldest oldest);
+  io::Task<void> Attempt(Waiting oldest);
   io::Task<void> CheckpointUnlessBusy();
 
   DatabaseState* const state_;

@@ -70,6 +70,11 @@ io::Task<StatusOr<OpenedFolder>> OpenFolder(io::Environment* environment, Folder
   if (entries.ok()) {
     for (const io::DirectoryEntry& entry : *entries) {
       if (IsOurs(entry.name)) continue;
+      if (entry.name == kRestoreMarkName) {
+        co_return FailedPrecondition(
+            "{}: a restore into this folder was interrupted; run nexus restore into it again",
+            folder.root);
+      }
       co_return FailedPrecondition(
           "{}: the folder is not empty (it holds \"{}\") and is no nexus database; give an empty "
           "or a new folder",

@@ -10,6 +10,7 @@
 //  - catalog-<lsn>.image: the two newest images of the catalog
 //  - reserve: preallocated space, given up at ENOSPC
 //  - quarantine/: what recovery would neither keep nor delete
+//  - RESTORE.tmp: nexus restore has not come to its end (restore.h)
 //
 // The identity file is written once, atomically, before any other file but the lock; so a folder
 // without it holds no data of ours.
@@ -26,6 +27,8 @@
 #include "io/environment.h"
 
 namespace nexus::engine {
+
+inline constexpr std::string_view kRestoreMarkName = "RESTORE.tmp";
 
 // Paths below the folder of a database.
 struct Folder {
@@ -50,8 +53,8 @@ struct OpenedFolder {
 
 // Reads the identity of the folder or, if `create` and the folder is missing or empty, makes the
 // folder with its subfolders and a new random identity. Idempotent over crashes. Errors: NotFound
-// (no database there), FailedPrecondition (not empty and not a database), and those of
-// ParseIdentity.
+// (no database there), FailedPrecondition (not empty and not a database, or one that was not
+// restored to the end), and those of ParseIdentity.
 io::Task<StatusOr<OpenedFolder>> OpenFolder(io::Environment* environment, Folder folder,
                                             bool create);
 

@@ -37,6 +37,13 @@ enum class EditKind : uint16_t {
   kGarbageRemoved = 4,
   kOpenProducer = 5,
   kForgetProducers = 6,
+  kDeleteSamples = 7,
+  kTombstonesForgotten = 8,
+  kDeleteBranch = 9,
+  kSetTenant = 10,
+  kDeleteTenant = 11,
+  kSetRetention = 13,
+  kAcceptClock = 14,
 };
 
 inline constexpr size_t kEditHeaderBytes = 8;
@@ -44,6 +51,12 @@ inline constexpr size_t kEditHeaderBytes = 8;
 // A publish lists at most this many layers, added or retired (DESIGN section 4): 10,000 of at most
 // 650 bytes are 6.5 MB, well within a record's 16 MiB.
 inline constexpr size_t kPublishedLayersMax = 10'000;
+
+// A record deletes once at most, for the place of its record names a delete.
+inline constexpr size_t kDeletesOfRecordMax = 1;
+
+// More retention rules than a tenant may have.
+inline constexpr size_t kRulesOfRecordMax = 1'024;
 
 }  // namespace nexus::engine
 

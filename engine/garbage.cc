@@ -4,31 +4,104 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/planted.h"
+#include "engine/orphaned_series.h"
 #include "engine/record.h"
 #include "io/file_util.h"
+#include "layer/layer_reader.h"
 
 namespace nexus::engine {
+namespace {
+
+using Layers = std::vector<std::shared_ptr<const layer::LayerReader>>;
+
+// The layers of a tenant, the youngest first.
+Layers LiveLayersOf(const TenantState& tenant) {
+  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> by_key;
+  for (const auto& [number, branch] : tenant.branches) {
+    for (const OpenLayer& open : branch->layers) {
+      by_key.emplace(layer::LayerKey{open.record.open_count, open.record.sequence}, open.reader);
+    }
+  }
+  Layers layers;
+  for (auto at = by_key.rbegin(); at != by_key.rend(); ++at) layers.push_back(at->second);
+  return layers;
+}
+
+// Blocks. A file that is gone was looked at before; of one that is damaged nothing can be known.
+StatusOr<Layers> OpenGarbage(const DatabaseState& state, const std::set<std::string>& file_names) {
+  Layers layers;
+  for (const std::string& name : file_names) {
+    auto file =
+        io::OpenFileBlocking(state.environment->disk(), io::JoinPath(state.folder.layers, name));
+    if (absl::IsNotFound(file.status())) continue;
+    NEXUS_RETURN_IF_ERROR(file.status());
+    layer::LayerExpectation expected;
+    expected.database = state.origin;
+    auto layer = layer::LayerReader::Open(*std::move(file), nullptr, expected);
+    if (absl::IsDataLoss(layer.status())) continue;
+    NEXUS_RETURN_IF_ERROR(layer.status());
+    layers.push_back(*std::move(layer));
+  }
+  return layers;
+}
+
+// The series that are in no layer without the files that go: listed for the next commit. True if
+// there are any.
+io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
+                                     std::map<TenantId, std::set<std::string>> going) {
+  bool any = false;
+  for (const auto& [tenant, file_names] : going) {
+    const auto owner = state->tenants.find(tenant.value);
+    if (owner == state->tenants.end()) continue;
+    auto find = [state, names = &file_names,
+                 staying = LiveLayersOf(*owner->second)]() -> StatusOr<catalog::SeriesSet> {
+      NEXUS_ASSIGN_OR_RETURN(const Layers layers, OpenGarbage(*state, *names));
+      return OrphanedSeries(layers, staying);
+    };
+    auto orphans = co_await state->environment->executor()->Run(io::Lane::kWorker, find);
+    if (absl::IsDataLoss(orphans.status())) continue;
+    NEXUS_CO_RETURN_IF_ERROR(orphans.status());
+    if (orphans->empty()) continue;
+    any = true;
+    state->pending_update.series_unlayered.push_back({tenant, *std::move(orphans)});
+  }
+  co_return any;
+}
+
+}  // namespace
 
 io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, CatalogKeeper* keeper) {
   if (state->garbage.empty() || state->garbage_holders > 0) co_return OkStatus();
   // What becomes garbage while the catalog is made persistent waits for the next time.
   const std::map<catalog::LayerKey, std::string> garbage = state->garbage;
+  // A file that is live now may have retired from its last branch by then, which is not persistent;
+  // one that is not will never be live again.
+  const auto live = state->LayerFiles(DatabaseState::Garbage::kWithout);
+  std::map<TenantId, std::set<std::string>> going;
+  for (const auto& [key, file_name] : garbage) {
+    if (!live.contains(file_name)) going[key.tenant].insert(file_name);
+  }
+  StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going));
+  NEXUS_CO_RETURN_IF_ERROR(orphans.status());
+  if (*orphans) NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Checkpoint());
   if (!NEXUS_PLANTED("garbage-removed-before-catalog-sync")) {
     NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Persist());
   }
   if (state->garbage_holders > 0) co_return OkStatus();
-  const auto live = state->LayerFiles(DatabaseState::Garbage::kWithout);
   io::Disk* disk = state->environment->disk();
   Status failed;
   GarbageRemoved removed;
   for (const auto& [key, file_name] : garbage) {
     // A file may serve several branches; it goes with the last of them.
     Status unlinked;
-    if (!live.contains(file_name)) {
+    if (!live.contains(file_name) || NEXUS_PLANTED("shared-layer-unlinked")) {
       unlinked = co_await io::Unlink(disk, io::JoinPath(state->folder.layers, file_name));
     }
     if (unlinked.ok() || absl::IsNotFound(unlinked)) {

@@ -1,9 +1,11 @@
 // Garbage: files of retired layers, unlinked when nothing can need them any more.
 //
 // A layer's file goes in this order, and a crash in between only leaves it for the next time:
-//   1 the edit that retires it is durable and applied       3 the file is unlinked, the folder
-//   synced 2 the catalog that has it as garbage is persistent      4 an edit strikes it off the
-//   list
+//   1 the edit that retires it is durable and applied
+//   2 the catalog that has it as garbage is persistent; if the layer is the last that has some
+//     series, an image with their labels is, too (orphaned_series.h)
+//   3 the file is unlinked, the folder synced
+//   4 an edit strikes it off the list
 // After 2 nothing that a crash can bring back lists the layer as live: the log holds the edit until
 // two images have it too. Queries that still read the file have it open. Failure: a file that
 // cannot be unlinked stays on the list. Threading: the task runs on the loop.

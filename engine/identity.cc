@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kMagic = "NXIDENT\n";
 constexpr uint32_t kVersion = 0;
-constexpr size_t kReservedBytes = 32;
+constexpr size_t kReservedBytes = 12;
 constexpr size_t kHashAt = kIdentityBytes - sizeof(uint64_t);
 constexpr uint64_t kKnownIncompatibleFeatures = 0;
 constexpr uint64_t kKnownReadOnlyFeatures = 0;
@@ -29,6 +29,9 @@ std::string EncodeIdentity(const Identity& identity) {
   writer.U64(kKnownIncompatibleFeatures);
   writer.U64(kKnownReadOnlyFeatures);
   writer.U64(0);  // compatible features
+  writer.U64(identity.origin.high);
+  writer.U64(identity.origin.low);
+  writer.U32(identity.timeline);
   writer.Zeros(kReservedBytes);
   writer.U64(XxHash64(AsBytes(out)));
   return out;
@@ -69,6 +72,9 @@ StatusOr<Identity> ParseIdentity(std::string_view bytes, std::string_view path) 
         unknown);
   }
   reader.U64();  // compatible features
+  identity.origin.high = reader.U64();
+  identity.origin.low = reader.U64();
+  identity.timeline = reader.U32();
   reader.ExpectZeros(kReservedBytes);
   if (!reader.ok()) {
     return DataLoss("{}: reserved bytes are not zero; restore it from a backup", path);

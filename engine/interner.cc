@@ -2,15 +2,24 @@
 
 #include "engine/interner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "catalog/catalog.h"
+#include "engine/quota.h"
 
 namespace nexus::engine {
 namespace {
 
 // Bytes of a definition in its record beside the labels: tenant, id, length.
 constexpr uint64_t kDefinitionOverheadBytes = 24;
+
+// Series that get their ids in one turn of the loop: about 1 ms of it.
+constexpr size_t kSeriesPerTurn = 1024;
+// Definitions that may wait for a record to precede: what a batch of anybody has before it in the
+// log is at most twice that, 2 MB at 100 bytes a series.
+constexpr size_t kUndefinedMax = 8192;
+constexpr int64_t kRoomPauseNs = 5'000'000;
 
 struct ScannedTenant {
   TenantId id;
@@ -26,6 +35,7 @@ StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
   NEXUS_ASSIGN_OR_RETURN(catalog::Reader list, catalog.BeginRead());
   NEXUS_ASSIGN_OR_RETURN(std::vector<catalog::TenantRecord> records, list.Tenants());
   for (const catalog::TenantRecord& record : records) {
+    if (record.deleted != Lsn{}) continue;
     ScannedTenant tenant{record.id, {}};
     Status inserted;
     for (SeriesId from{1};;) {
@@ -82,6 +92,9 @@ void Interner::AddKnown(const TenantState& tenant, SeriesId id, std::string_view
 
 StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonical) {
   Hash128 identity = catalog::SeriesIdentity(tenant->record.identity_seed, canonical);
+  if (tenant->series >= tenant->quotas.series_max) {
+    return identities_.Find(tenant->record.id, identity);
+  }
   SeriesId id{state_->next_series_id};
   NEXUS_ASSIGN_OR_RETURN(SeriesId given, identities_.Insert(tenant->record.id, identity, id));
   if (given != id) return given;
@@ -90,23 +103,63 @@ StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonica
   if (undefined_.empty() || undefined_.back().size() == kDefinitionsPerRecord)
     undefined_.emplace_back();
   undefined_.back().push_back({tenant->record.id, id, std::move(canonical)});
+  undefined_series_++;
   return id;
+}
+
+io::Task<Status> Interner::WaitForRoom() {
+  io::Executor* executor = state_->environment->executor();
+  const int64_t deadline_ns =
+      executor->MonotonicNanos() + state_->options.admission_timeout_ms * 1'000'000;
+  while (true) {
+    if (undefined_series_ >= kUndefinedMax && log_definitions_) log_definitions_();
+    if (undefined_series_ < 2 * kUndefinedMax && !state_->delta.half_full()) co_return OkStatus();
+    if (executor->MonotonicNanos() >= deadline_ns) break;
+    co_await executor->Sleep(kRoomPauseNs);
+  }
+  const Status& hindrance = state_->commit_status;
+  co_return ResourceExhausted(
+      "{} new series wait to be logged and {} to be committed to the catalog{}{}; retry later",
+      undefined_series_, state_->delta.series(),
+      hindrance.ok() ? "" : ", which failed: ", FromAbsl(hindrance.message()));
 }
 
 io::Task<StatusOr<std::vector<SeriesId>>> Interner::Intern(TenantId tenant,
                                                            std::vector<std::string> canonicals) {
+  auto interned = co_await InternWithinQuota(tenant, std::move(canonicals));
+  NEXUS_CO_RETURN_IF_ERROR(interned.status());
+  NEXUS_CO_RETURN_IF_ERROR(interned->refused);
+  co_return std::move(interned->ids);
+}
+
+io::Task<StatusOr<Interner::WithinQuota>> Interner::InternWithinQuota(
+    TenantId tenant, std::vector<std::string> canonicals) {
   co_await loaded_.Wait();
   NEXUS_CO_RETURN_IF_ERROR(load_status_);
-  auto at = state_->tenants.find(tenant.value);
-  if (at == state_->tenants.end())
-    co_return NotFound("tenant number {} does not exist", tenant.value);
-  std::vector<SeriesId> ids;
-  ids.reserve(canonicals.size());
-  for (std::string& canonical : canonicals) {
-    NEXUS_CO_ASSIGN_OR_RETURN(SeriesId id, InternOne(at->second.get(), std::move(canonical)));
-    ids.push_back(id);
+  WithinQuota interned;
+  interned.ids.reserve(canonicals.size());
+  uint64_t refused = 0;
+  for (size_t done = 0; done < canonicals.size() || done == 0;) {
+    NEXUS_CO_RETURN_IF_ERROR(co_await WaitForRoom());
+    // It may be gone after a turn.
+    auto at = state_->tenants.find(tenant.value);
+    if (at == state_->tenants.end()) {
+      co_return NotFound("tenant number {} does not exist", tenant.value);
+    }
+    const size_t end = std::min(canonicals.size(), done + kSeriesPerTurn);
+    for (; done < end; done++) {
+      NEXUS_CO_ASSIGN_OR_RETURN(SeriesId id,
+                                InternOne(at->second.get(), std::move(canonicals[done])));
+      if (id.value == 0) refused++;
+      interned.ids.push_back(id);
+    }
+    if (done == canonicals.size()) {
+      if (refused > 0) interned.refused = RefuseSeries(at->second.get(), refused);
+      break;
+    }
+    co_await state_->environment->executor()->Yield();
   }
-  co_return ids;
+  co_return interned;
 }
 
 std::span<const catalog::SeriesDefinition> Interner::undefined() const {
@@ -125,6 +178,7 @@ uint64_t Interner::undefined_bytes() const {
 void Interner::MarkDefined(size_t count) {
   auto& first = undefined_.front();
   first.erase(first.begin(), first.begin() + static_cast<ptrdiff_t>(count));
+  undefined_series_ -= count;
   if (first.empty()) undefined_.pop_front();
 }
 

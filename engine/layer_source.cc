@@ -14,8 +14,8 @@ class LayerSourceReader : public SourceReader {
  public:
   explicit LayerSourceReader(const layer::LayerReader* layer) : layer_(layer) {}
 
-  Status Chunks(SeriesId series, TimeRange range, std::vector<ChunkRef>* chunks) override {
-    NEXUS_ASSIGN_OR_RETURN(std::optional<uint32_t> found, layer_->FindSeries(series, &context_));
+  Status Chunks(const SeriesName& series, TimeRange range, std::vector<ChunkRef>* chunks) override {
+    NEXUS_ASSIGN_OR_RETURN(std::optional<uint32_t> found, layer_->FindSeries(series.id, &context_));
     if (!found) return OkStatus();
     found_.clear();
     NEXUS_RETURN_IF_ERROR(layer_->Chunks(*found, range, &context_, &found_));

@@ -67,7 +67,9 @@ class LayerEncoder {
       NEXUS_ASSIGN_OR_RETURN(plan_,
                              Plan(catalog, std::move(delta), tenant, *memtable_, &undefined_));
       for (const PlannedSeries& series : plan_) order_.push_back(series.id);
-      cursor_ = std::make_unique<FlushCursor>(memtable_.get(), order_);
+      FlushCursorOptions options;
+      options.labels = [this](size_t i) { return std::string_view(plan_[i].canonical); };
+      cursor_ = std::make_unique<FlushCursor>(memtable_.get(), order_, options);
     }
     while (builder_.pending_output_bytes() < kStepBytes) {
       FlushedSeries series;
@@ -118,16 +120,15 @@ class LayerEncoder {
   std::unique_ptr<FlushCursor> cursor_;
 };
 
-layer::LayerIdentity IdentityOf(const DatabaseState& state, const TenantState& tenant,
-                                const BranchState& branch, const SealedMemtable& sealed,
-                                uint64_t sequence) {
+layer::LayerIdentity IdentityOf(const DatabaseState& state, const catalog::TenantRecord& tenant,
+                                const SealedMemtable& sealed, uint64_t sequence) {
   layer::LayerIdentity identity;
-  identity.database = state.database;
-  identity.tenant = tenant.record.id;
-  identity.branch = branch.record.id;
-  identity.identity_seed = tenant.record.identity_seed;
-  identity.order_low.lsn = sealed.first;
-  identity.order_high.lsn = sealed.sealed;
+  identity.database = state.origin;
+  identity.tenant = tenant.id;
+  identity.branch = sealed.writer;
+  identity.identity_seed = tenant.identity_seed;
+  identity.order_low = {state.timeline, sealed.first};
+  identity.order_high = {state.timeline, sealed.sealed};
   identity.open_count = state.open_count;
   identity.sequence = sequence;
   return identity;
@@ -170,6 +171,7 @@ catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
   record.level = summary.identity.level;
   record.low = summary.identity.order_low;
   record.high = summary.identity.order_high;
+  record.deletes_applied = summary.identity.deletes_applied;
   record.series = summary.series;
   record.samples = summary.samples;
   record.file_bytes = summary.file_bytes;
@@ -197,9 +199,8 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
   }
   NEXUS_RETURN_IF_ERROR(file.status());
   layer::LayerExpectation expected;
-  expected.database = state.database;
+  expected.database = state.origin;
   expected.tenant = record.tenant;
-  expected.branch = record.branch;
   expected.key = layer::LayerKey{record.open_count, record.sequence};
   expected.footer_hash = record.footer_hash;
   return layer::LayerReader::Open(*std::move(file), cache, expected);
@@ -210,21 +211,20 @@ StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
                          io::OpenFileBlocking(state.environment->disk(), path));
   layer::LayerExpectation expected;
-  expected.database = state.database;
+  expected.database = state.origin;
   NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
   return reader->summary();
 }
 
 io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
-                                                           const TenantState* tenant,
-                                                           const BranchState* branch,
+                                                           catalog::TenantRecord tenant,
                                                            SealedMemtable sealed,
                                                            uint64_t sequence) {
   io::Disk* disk = state->environment->disk();
   std::string temporary = TemporaryLayerPath(*state, sequence);
-  LayerEncoder encoder(IdentityOf(*state, *tenant, *branch, sealed, sequence), sealed.memtable);
+  LayerEncoder encoder(IdentityOf(*state, tenant, sealed, sequence), sealed.memtable);
   if (state->pass_over_undefined_series) encoder.PassOverUndefined();
-  Status status = co_await WriteFile(state, &encoder, tenant->record.id, temporary);
+  Status status = co_await WriteFile(state, &encoder, tenant.id, temporary);
   state->undefined_series += encoder.undefined();
   if (!status.ok() || encoder.empty()) {
     // What cannot be unlinked now is unlinked by the next recovery.
@@ -233,7 +233,7 @@ io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
     co_return std::optional<WrittenLayer>();
   }
   WrittenLayer written;
-  written.series = {tenant->record.id, encoder.TakeSeries()};
+  written.series = {tenant.id, encoder.TakeSeries()};
   OpenLayer& layer = written.layer;
   layer.record = LayerRecordOf(encoder.summary());
   std::string path = io::JoinPath(state->folder.layers, layer.record.file_name);

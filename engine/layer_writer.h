@@ -28,8 +28,7 @@ struct WrittenLayer {
 // The layer; nullopt if the memtable held no sample (all rejected). `sequence` names it; see
 // layer::LayerKey.
 io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
-                                                           const TenantState* tenant,
-                                                           const BranchState* branch,
+                                                           catalog::TenantRecord tenant,
                                                            SealedMemtable sealed,
                                                            uint64_t sequence);
 
@@ -43,8 +42,10 @@ bool LogHolds(const wal::LogScan& log, const layer::LayerSummary& summary);
 // "layers/<open count in hex>-<sequence in hex>.tmp": where a layer is until it is whole.
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 
-// Opens a layer that the catalog lists, to be read through `cache` if that is not null. Blocks; any
-// thread but the loop's. Errors: DataLoss (missing, damaged), and those of the file system.
+// Opens a layer that the catalog lists, to be read through `cache` if that is not null. The file
+// names the branch that its samples were written to, which may be another than the record's: the
+// layer is shared. Blocks; any thread but the loop's. Errors: DataLoss (missing, damaged), and
+// those of the file system.
 StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
     const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache);
 

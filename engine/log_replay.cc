@@ -19,10 +19,17 @@ const char* KindOf(const Edit& edit) {
   struct Names {
     const char* operator()(const PublishLayers&) const { return "publish of layers"; }
     const char* operator()(const CreateTenant&) const { return "creation of a tenant"; }
+    const char* operator()(const SetTenant&) const { return "settings of a tenant"; }
+    const char* operator()(const DeleteTenant&) const { return "deletion of a tenant"; }
     const char* operator()(const CreateBranch&) const { return "creation of a branch"; }
     const char* operator()(const GarbageRemoved&) const { return "removal of garbage"; }
     const char* operator()(const OpenProducer&) const { return "opening of a producer"; }
     const char* operator()(const ForgetProducers&) const { return "forgetting of producers"; }
+    const char* operator()(const DeleteBranch&) const { return "deletion of a branch"; }
+    const char* operator()(const DeleteSamples&) const { return "delete"; }
+    const char* operator()(const TombstonesForgotten&) const { return "forgetting of deletes"; }
+    const char* operator()(const SetRetention&) const { return "setting of a retention"; }
+    const char* operator()(const AcceptClock&) const { return "step of the retention clock"; }
   };
   return std::visit(Names(), edit);
 }

@@ -33,8 +33,13 @@ class LogSurvey {
   // decoded.
   Status Take(RecordKind kind, Lsn begin, Bytes body);
 
-  // Publish edits in log order, each with where its record begins.
-  const std::vector<std::pair<Lsn, PublishLayers>>& publishes() const { return publishes_; }
+  // Edits that make tenants and branches, delete branches and publish layers, in log order, each
+  // with where its record begins.
+  const std::vector<std::pair<Lsn, Edit>>& shape() const { return shape_; }
+  // Of them the publish edits.
+  std::vector<const PublishLayers*> publishes() const;
+  // Branches whose creation the log holds: numbers -> name.
+  const std::map<BranchNumbers, std::string>& created_branches() const { return created_branches_; }
   // Tenants whose creation the log holds: number -> name.
   const std::map<uint32_t, std::string>& created() const { return created_; }
   // Branches that records of the log belong to.
@@ -50,7 +55,8 @@ class LogSurvey {
   Status TakeDefinitions(Bytes body);
   Status TakeEdits(Lsn begin, Bytes body);
 
-  std::vector<std::pair<Lsn, PublishLayers>> publishes_;
+  std::vector<std::pair<Lsn, Edit>> shape_;
+  std::map<BranchNumbers, std::string> created_branches_;
   std::map<uint32_t, std::string> created_;
   std::set<BranchNumbers> named_;
   uint64_t series_id_max_ = 0;
@@ -58,8 +64,8 @@ class LogSurvey {
   catalog::SeriesSet defined_;
 };
 
-// The live layers once the publish edits from contents.lsn on are applied to `contents`, by key.
-// The conditions are those of the applier.
+// The live layers once the edits from contents.lsn on are applied to `contents`, by key. The
+// conditions are those of the applier.
 std::map<catalog::LayerKey, catalog::LayerRecord> LiveLayers(const catalog::ImageContents& contents,
                                                              const LogSurvey& survey);
 

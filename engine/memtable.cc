@@ -54,6 +54,15 @@ void Memtable::Add(const BatchView& batch) {
   bytes_.store(arena_.bytes() + table_.bytes() + shapes_.bytes(), std::memory_order_relaxed);
 }
 
+void Memtable::Delete(std::shared_ptr<const Tombstone> tombstone) {
+  auto deletion = std::make_unique<Deletion>();
+  deletion->tombstone = std::move(tombstone);
+  deletion->ordinal = next_ordinal_++;
+  deletion->previous = last_deletion_.load(std::memory_order_relaxed);
+  last_deletion_.store(deletion.get(), std::memory_order_release);
+  deletions_.push_back(std::move(deletion));
+}
+
 void Memtable::Publish() {
   shapes_.FlushRows();
   limit_.store(next_ordinal_, std::memory_order_release);

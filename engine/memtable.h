@@ -9,14 +9,13 @@
 // Write order: of two samples of one series and timestamp the later one wins - later batch, then
 // later in its batch. Any timestamp and any bits of a value are kept as they are.
 // Versions: Publish raises limit() behind the batches added. A reader that passes a limit it has
-// read sees exactly the batches before it, whatever is added meanwhile. The limit also tells a
-// delete which samples came before it.
-// Bounds: none of its own; the caller admits batches while bytes() is within its budget (which must
-// be below 16 GiB, half of what an arena can name). A batch takes at most about twice its encoded
-// size, but for series that are alone in their stretch of ids (series_table.h).
-// Threading: Add and Publish from one thread at a time; everything else is lock-free and for any
-// thread.
-// How it fails: not at all; running out of memory ends the process, which is what budgets are for.
+// read sees exactly the batches and deletes before it, whatever is added meanwhile. A delete takes
+// an ordinal as a batch does, which tells what came before it from what came after. Bounds: none of
+// its own; the caller admits batches while bytes() is within its budget (which must be below 16
+// GiB, half of what an arena can name). A batch takes at most about twice its encoded size, but for
+// series that are alone in their stretch of ids (series_table.h). Threading: Add and Publish from
+// one thread at a time; everything else is lock-free and for any thread. How it fails: not at all;
+// running out of memory ends the process, which is what budgets are for.
 
 #ifndef NEXUS_ENGINE_MEMTABLE_H_
 #define NEXUS_ENGINE_MEMTABLE_H_
@@ -27,6 +26,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/types.h"
@@ -36,6 +37,7 @@
 #include "engine/query.h"
 #include "engine/series_table.h"
 #include "engine/shape_table.h"
+#include "engine/tombstone.h"
 
 namespace nexus::engine {
 
@@ -61,6 +63,9 @@ class Memtable {
   // to 10 for others.
   void Add(const BatchView& batch);
 
+  // Deletes samples that were added before; readers see it after the next Publish.
+  void Delete(std::shared_ptr<const Tombstone> tombstone);
+
   // Makes visible what was added: moves limit() behind it. Waits until wide rows have reached
   // memory, up to 0.3 us, so it is best called once for all batches of a commit round.
   void Publish();
@@ -73,20 +78,28 @@ class Memtable {
   // Readers that pass it see what was published so far.
   uint32_t limit() const { return limit_.load(std::memory_order_acquire); }
 
+  // True if a reader with this limit must ask DeletedRowsOf.
+  bool HasDeletes(uint32_t limit) const;
+  // What the deletes before `limit` take of the series with these labels.
+  std::vector<DeletedRows> DeletedRowsOf(std::string_view canonical, uint32_t limit) const;
+
   // Appends the samples of a series within `range`: timestamps strictly ascending, each with the
-  // value that was written last. `limit` is one that limit() has returned.
+  // value that was written last. `limit` is one that limit() has returned, `deleted` what
+  // DeletedRowsOf says of the series and that limit.
   void Read(SeriesId series, TimeRange range, uint32_t limit, std::vector<int64_t>* timestamps,
-            std::vector<double>* values) const;
+            std::vector<double>* values, std::span<const DeletedRows> deleted = {}) const;
 
   // The sample of a series with the greatest timestamp within `range`; nullopt if there is none.
-  // A few loads, unless `range` ends before the newest sample: then it costs a Read.
-  std::optional<Sample> Latest(SeriesId series, uint32_t limit, TimeRange range = {}) const;
+  // A few loads, unless `range` ends before the newest sample, or that is deleted: then it costs a
+  // Read.
+  std::optional<Sample> Latest(SeriesId series, uint32_t limit, TimeRange range = {},
+                               std::span<const DeletedRows> deleted = {}) const;
 
   // Appends the ids of all series that have samples, ascending; maybe also of some that get their
   // first sample meanwhile.
   void AppendSeriesIds(std::vector<SeriesId>* series) const { table_.AppendIds(series); }
 
-  // Samples taken in; one that was overwritten counts too.
+  // Samples taken in; one that was overwritten or deleted counts too.
   uint64_t samples() const { return samples_.load(std::memory_order_relaxed); }
   bool empty() const { return samples() == 0; }
   // Covers all timestamps; empty if there are none.
@@ -106,6 +119,13 @@ class Memtable {
     std::array<SeriesEntry*, kStageBatch> entries;
   };
 
+  // The deletes, each chained to the one before it.
+  struct Deletion {
+    std::shared_ptr<const Tombstone> tombstone;
+    uint32_t ordinal = 0;
+    const Deletion* previous = nullptr;
+  };
+
   void ApplyRow(const SectionView& section, size_t first, size_t count);
   void ApplyRowPiece(const SectionView& section, size_t first, size_t count);
   void LinkColumns(const Shape& shape);
@@ -119,9 +139,11 @@ class Memtable {
   Arena arena_;
   SeriesTable table_;
   ShapeTable shapes_;
+  std::vector<std::unique_ptr<const Deletion>> deletions_;
   uint32_t next_ordinal_ = 0;
 
   std::atomic<uint32_t> limit_{0};
+  std::atomic<const Deletion*> last_deletion_{nullptr};
   std::atomic<uint64_t> samples_{0};
   std::atomic<uint64_t> bytes_{0};
   std::atomic<int64_t> first_timestamp_;

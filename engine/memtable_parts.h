@@ -20,6 +20,7 @@
 #include <type_traits>
 
 #include "base/bytes.h"
+#include "base/types.h"
 #include "engine/arena.h"
 #include "engine/batch.h"
 #include "engine/format.h"
@@ -174,6 +175,18 @@ struct Run {
   void DescribeTimestamps();
 };
 static_assert(sizeof(Run) % 8 == 0 && std::is_trivial_v<Run>);
+
+// ---- Deletes: each takes an ordinal like a batch, so a limit says whether a reader sees it.
+
+// Of one series: its samples within `range` with ordinals before `below` are deleted.
+struct DeletedRows {
+  TimeRange range;
+  uint32_t below = 0;
+
+  bool Covers(int64_t timestamp, uint32_t ordinal) const {
+    return ordinal < below && range.Contains(timestamp);
+  }
+};
 
 // ---- The heads of a series' chains.
 

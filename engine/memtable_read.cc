@@ -1,7 +1,9 @@
 // Reading a memtable. See memtable.h, series_parts.h.
 
+#include <algorithm>
 #include <vector>
 
+#include "base/planted.h"
 #include "engine/memtable.h"
 #include "engine/series_parts.h"
 
@@ -84,16 +86,36 @@ void OfferColumn(const ColumnPlace& place, uint32_t limit, Newest* newest) {
 
 }  // namespace
 
+bool Memtable::HasDeletes(uint32_t limit) const {
+  const Deletion* at = last_deletion_.load(std::memory_order_acquire);
+  while (at != nullptr && at->ordinal >= limit) at = at->previous;
+  return at != nullptr;
+}
+
+std::vector<DeletedRows> Memtable::DeletedRowsOf(std::string_view canonical, uint32_t limit) const {
+  std::vector<DeletedRows> rows;
+  const Deletion* at = last_deletion_.load(std::memory_order_acquire);
+  for (; at != nullptr; at = at->previous) {
+    if (at->ordinal >= limit || !at->tombstone->Covers(canonical)) continue;
+    const uint32_t below = NEXUS_PLANTED("delete-hits-later-writes") ? limit : at->ordinal;
+    rows.push_back({at->tombstone->range(), below});
+  }
+  return rows;
+}
+
 void Memtable::Read(SeriesId series, TimeRange range, uint32_t limit,
-                    std::vector<int64_t>* timestamps, std::vector<double>* values) const {
+                    std::vector<int64_t>* timestamps, std::vector<double>* values,
+                    std::span<const DeletedRows> deleted) const {
   const SeriesEntry* entry = table_.Find(series);
   if (entry == nullptr) return;
   SeriesParts parts;
   parts.Collect(arena_, *entry, limit);
+  parts.Delete(deleted);
   parts.AppendTo(range, timestamps, values);
 }
 
-std::optional<Sample> Memtable::Latest(SeriesId series, uint32_t limit, TimeRange range) const {
+std::optional<Sample> Memtable::Latest(SeriesId series, uint32_t limit, TimeRange range,
+                                       std::span<const DeletedRows> deleted) const {
   const SeriesEntry* entry = table_.Find(series);
   if (entry == nullptr) return std::nullopt;
   Newest newest;
@@ -106,10 +128,15 @@ std::optional<Sample> Memtable::Latest(SeriesId series, uint32_t limit, TimeRang
     ref = place->previous;
   }
   if (!newest.found || newest.timestamp < range.first) return std::nullopt;
-  if (newest.timestamp <= range.last) return Sample{newest.timestamp, newest.value};
+  const bool is_deleted = std::any_of(
+      deleted.begin(), deleted.end(),
+      [&newest](const DeletedRows& rows) { return rows.Covers(newest.timestamp, newest.ordinal); });
+  if (newest.timestamp <= range.last && !is_deleted) {
+    return Sample{newest.timestamp, newest.value};
+  }
   std::vector<int64_t> timestamps;
   std::vector<double> values;
-  Read(series, range, limit, &timestamps, &values);
+  Read(series, range, limit, &timestamps, &values, deleted);
   if (timestamps.empty()) return std::nullopt;
   return Sample{timestamps.back(), values.back()};
 }

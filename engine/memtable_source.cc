@@ -40,12 +40,12 @@ uint64_t TypicalInterval(std::span<const int64_t> timestamps) {
 class MemtableSourceReader : public SourceReader {
  public:
   MemtableSourceReader(const Memtable* memtable, uint32_t limit)
-      : memtable_(memtable), limit_(limit) {}
+      : memtable_(memtable), limit_(limit), has_deletes_(memtable->HasDeletes(limit)) {}
 
-  Status Chunks(SeriesId series, TimeRange range, std::vector<ChunkRef>* chunks) override {
+  Status Chunks(const SeriesName& series, TimeRange range, std::vector<ChunkRef>* chunks) override {
     timestamps_.clear();
     values_.clear();
-    memtable_->Read(series, range, limit_, &timestamps_, &values_);
+    memtable_->Read(series.id, range, limit_, &timestamps_, &values_, DeletedOf(series));
     size_t begin = 0;
     for (size_t end : CutAtGaps(timestamps_)) {
       ChunkRef ref;
@@ -63,8 +63,8 @@ class MemtableSourceReader : public SourceReader {
         .Cut(range);
   }
 
-  StatusOr<std::optional<Sample>> Latest(SeriesId series, TimeRange range) override {
-    return memtable_->Latest(series, limit_, range);
+  StatusOr<std::optional<Sample>> Latest(const SeriesName& series, TimeRange range) override {
+    return memtable_->Latest(series.id, limit_, range, DeletedOf(series));
   }
 
   uint64_t held_bytes() const override {
@@ -72,8 +72,14 @@ class MemtableSourceReader : public SourceReader {
   }
 
  private:
+  std::vector<DeletedRows> DeletedOf(const SeriesName& series) const {
+    if (!has_deletes_) return {};
+    return memtable_->DeletedRowsOf(series.canonical, limit_);
+  }
+
   const Memtable* const memtable_;
   const uint32_t limit_;
+  const bool has_deletes_;
   // The series whose chunks were asked for last.
   std::vector<int64_t> timestamps_;
   std::vector<double> values_;

@@ -27,6 +27,7 @@ class MemtableSource : public SampleSource {
 
   Kind kind() const override { return Kind::kMemtable; }
   TimeRange range() const override { return range_; }
+  bool asks_labels() const override { return memtable_->HasDeletes(limit_); }
   std::unique_ptr<SourceReader> NewReader() const override;
 
  private:

@@ -35,7 +35,7 @@ SeriesReader::SeriesReader(std::vector<std::shared_ptr<const SampleSource>> sour
 
 SeriesReader::~SeriesReader() = default;
 
-Status SeriesReader::Open(SeriesId series) {
+Status SeriesReader::Open(const SeriesName& series) {
   entries_.clear();
   next_entry_ = 0;
   runs_.clear();

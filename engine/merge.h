@@ -45,7 +45,7 @@ class SeriesReader {
   SeriesReader& operator=(const SeriesReader&) = delete;
 
   // Starts on a series.
-  Status Open(SeriesId series);
+  Status Open(const SeriesName& series);
 
   // Gives the next piece, valid until the next call; false at the end of the series. A span has at
   // least one sample and at most those of a chunk. A chunk is given by its statistics only if it

@@ -9,8 +9,8 @@
 //   nexus::Status acked = (*db)->Append(std::move(batch));     // OK: it survives a power cut
 //
 // Data model: tenant -> branch -> series (metric name and labels) -> samples (int64 nanoseconds,
-// any 64-bit pattern of a double). Of two samples of one series and timestamp the later write wins.
-// Out of order and years late is normal input.
+// any 64-bit pattern of a double). A snapshot is a branch that takes no samples. Of two samples of
+// one series and timestamp the later write wins. Out of order and years late is normal input.
 //
 // Durability is chosen at the call (see Ack). What a query can read is durable.
 // Errors (DESIGN section 11): Unavailable retry with backoff; DataLoss a named place is damaged;
@@ -33,9 +33,13 @@
 #include "base/labels.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "engine/backup_report.h"
+#include "engine/cardinality.h"
 #include "engine/options.h"
 #include "engine/query.h"
+#include "engine/retention_rule.h"
 #include "engine/scrub_report.h"
+#include "engine/tenant.h"
 
 namespace nexus {
 
@@ -111,6 +115,27 @@ struct ProducerState {
 // sequence that would be taken. nullopt of any other status.
 std::optional<uint64_t> ExpectedSequence(const Status& status);
 
+// Of an append that was refused for its tenant's samples_per_second (ResourceExhausted): after how
+// long the next passes. nullopt of any other status.
+std::optional<uint64_t> RetryAfterMs(const Status& status);
+
+enum class BranchKind : uint8_t {
+  kBranch,
+  kSnapshot,  // read-only
+};
+
+// A branch or snapshot of a tenant.
+struct BranchInfo {
+  std::string name;
+  BranchKind kind = BranchKind::kBranch;
+  std::string parent;      // what it was made from; empty for main, and if that is deleted
+  int64_t created_ns = 0;  // by the wall clock, ns since the Unix epoch; 0 for main
+  Lsn created;             // it began with what its parent held there; 0 for main
+  uint64_t layers = 0;     // it names
+  uint64_t layer_bytes = 0;
+  uint64_t own_bytes = 0;  // of these, in files that no other names: what deleting it frees
+};
+
 using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 
 // Figures of a database at one moment.
@@ -140,7 +165,13 @@ struct Stats {
   uint64_t compacted_bytes = 0;  // of layers, by these
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
   double write_amplification = 0;
-  uint64_t garbage_layers = 0;   // retired, their files not yet deleted
+  uint64_t garbage_layers = 0;  // retired, their files not yet deleted
+  uint64_t layers_expired = 0;  // retired whole since open, for retention
+  // Where the retention clock stands, in RFC 3339; empty while no tenant has had a retention.
+  std::string retention_clock;
+  // How far the wall clock is ahead of it, if that is more than 7 days; else 0. Until it is
+  // accepted (AcceptRetentionClock) the retention clock goes on from where it stands.
+  uint64_t retention_waits_seconds = 0;
   std::string compaction_state;  // "idle", "running: ...", "paused", "off", "failed: ..."
   std::string io_backend;
   std::string io_fallback;  // why io_uring is not used although it could have been; or empty
@@ -175,7 +206,8 @@ class Database {
 
   // The id of a series, made if new; valid for this tenant as long as the database is open. Costs a
   // hash look-up if known (keep the id all the same), a hand-over to the database's thread if new.
-  // Errors: InvalidArgument names the offending label; NotFound unknown tenant.
+  // Errors: InvalidArgument names the offending label; NotFound unknown tenant; ResourceExhausted -
+  // the tenant's series_max.
   StatusOr<SeriesId> Series(std::string metric, std::vector<Label> labels,
                             std::string_view tenant = "default");
   StatusOr<SeriesId> Series(const Labels& labels, std::string_view tenant = "default");
@@ -184,9 +216,10 @@ class Database {
                                          std::string_view tenant = "default");
 
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
-  // is full, the message says which; Unavailable - the log failed, the outcome is unknown until
-  // reopened; InvalidArgument - empty or over-large batch, unknown series id; FailedPrecondition -
-  // of a numbered batch: unknown producer, fenced epoch, or a gap (ExpectedSequence).
+  // is full, or a quota of the tenant reached (RetryAfterMs), the message says which; Unavailable -
+  // the log failed, the outcome is unknown until reopened; InvalidArgument - empty or over-large
+  // batch, unknown series id; FailedPrecondition - of a numbered batch: unknown producer, fenced
+  // epoch, or a gap (ExpectedSequence).
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
   // The same without waiting: `done` is called exactly once, on the database's thread; it must be
   // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of
@@ -216,13 +249,24 @@ class Database {
   // opened again.
   void PauseCompaction();
   void ResumeCompaction();
+  // Deletes samples of a branch, durably: those of the series that the selector chooses, within the
+  // range, that were appended before - acknowledged ones and those this thread has handed over.
+  // What is appended afterwards stays, at the same timestamps too. Visible at once to queries that
+  // begin after it; those that run see what they saw. The disk is given back by the next compaction
+  // of the windows, and listings of labels and series may show a series without samples. A dry run
+  // counts what would go. Blocks on the catalog for counting, about 1 us a series. Errors:
+  // InvalidArgument - selector or range; NotFound; ResourceExhausted - too many deletes wait for a
+  // compaction, or the log has no room; Unavailable - the log failed, the outcome is unknown until
+  // reopened.
+  StatusOr<DeleteResult> Delete(const DeleteRequest& request);
 
   StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query);
   StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query);
   // The newest sample of each matching series within the range: chunks of one sample.
   StatusOr<std::unique_ptr<Cursor>> Latest(const SelectQuery& query);
   // The newest sample of one series; nullopt if it has none.
-  StatusOr<std::optional<Sample>> Latest(SeriesId series, std::string_view tenant = "default");
+  StatusOr<std::optional<Sample>> Latest(SeriesId series, std::string_view tenant = "default",
+                                         std::string_view branch = "main");
 
   // Sorted. `selector` may be empty: everything.
   StatusOr<std::vector<std::string>> LabelNames(std::string_view selector = {},
@@ -234,9 +278,58 @@ class Database {
   StatusOr<std::vector<Labels>> SeriesLabels(std::string_view selector, uint64_t limit = 1'000'000,
                                              std::string_view tenant = "default");
 
-  // Makes a tenant. AlreadyExists; InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64}.
-  Status CreateTenant(std::string_view name);
+  // Makes a tenant. AlreadyExists; InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64};
+  // ResourceExhausted - there are 65,536.
+  Status CreateTenant(std::string_view name, const QuotaChanges& quotas = {});
+  // Changes quotas of a tenant, durably. Errors, nothing changed then: FailedPrecondition - it has
+  // more series or bytes already than series_max or bytes_max would allow; InvalidArgument - no
+  // change; NotFound.
+  Status SetTenant(std::string_view name, const QuotaChanges& changes);
+  // Deletes a tenant with all that it has, durably. Open cursors read on; appends that are under
+  // way end NotFound or before it. Its files go in the background, the rows of its series in
+  // pieces, a few seconds a million. The name may be used again, for another tenant. Errors:
+  // FailedPrecondition - it is "default"; NotFound; Unavailable - the log failed.
+  Status DeleteTenant(std::string_view name);
   std::vector<std::string> Tenants();
+  // In the order in which they were made. Costs a walk over all layers.
+  StatusOr<std::vector<TenantInfo>> DescribeTenants();
+  // Which metrics, labels and label values the tenant's series come from, and which grow: the first
+  // `top`, at most 1,000, of each. Counts what is known now; about 2 us a label=value, in steps
+  // that hold up nobody, in memory for `top` entries. NotFound, InvalidArgument.
+  StatusOr<CardinalityReport> Cardinality(std::string_view tenant = "default", uint32_t top = 10);
+
+  // Makes a snapshot or branch that begins with what `from`, a branch or snapshot, holds now: every
+  // append that was acknowledged before the call, and none that is submitted after it returns.
+  // Takes a round of the log whatever the size, copies no samples. Producers are not inherited:
+  // whoever appends to the new branch under numbers opens an epoch there. Names are unique among a
+  // tenant's branches and snapshots. Errors: AlreadyExists; NotFound - `from`, tenant;
+  // InvalidArgument for a name outside [A-Za-z0-9_.-]{1,64}; ResourceExhausted - the tenant has
+  // 256; Unavailable - the log failed, ListBranches of the reopened database tells.
+  Status CreateBranch(std::string_view name, BranchKind kind = BranchKind::kBranch,
+                      std::string_view from = "main", std::string_view tenant = "default");
+  // In the order in which they were made, main first. NotFound.
+  StatusOr<std::vector<BranchInfo>> Branches(std::string_view tenant = "default");
+  // What only it names goes; cursors that are open read on. Those made from it stay as they are.
+  // Errors: FailedPrecondition - it is main, of the other kind, or appends to it are under way;
+  // NotFound; Unavailable.
+  Status DeleteBranch(std::string_view name, BranchKind kind = BranchKind::kBranch,
+                      std::string_view tenant = "default");
+
+  // For how long the tenant keeps samples. NotFound.
+  StatusOr<RetentionInfo> Retention(std::string_view tenant = "default");
+  // Replaces all rules of the tenant, durably; none keeps everything. Of the rules the first whose
+  // selector chooses a series decides. Samples of every branch, but not of snapshots, that are
+  // older than the retention clock less the rule's duration may disappear at any time from then on,
+  // and are gone after the next compaction (Compact). The clock runs from the first rule of the
+  // database on, beginning at the wall clock; it never goes back, and jumps of the wall clock do
+  // not reach it while the database is open: opening takes the wall clock if that is at most 7 days
+  // ahead. Errors: InvalidArgument, nothing is changed - a selector, a duration below
+  // RetentionInfo::head_window_ns, a rule that can never decide, more than 64; NotFound;
+  // Unavailable.
+  Status SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant = "default");
+  // Moves the retention clock of the database to the wall clock, however far that is ahead; what is
+  // expired by then is lost. FailedPrecondition: the clock does not run.
+  Status AcceptRetentionClock();
 
   StatusOr<Stats> GetStats();
   // The physical check, while the database serves: every checksum of layers, log, catalog and
@@ -245,6 +338,17 @@ class Database {
   // FailedPrecondition - another scrub of it is under way, or it is closing; Cancelled,
   // DeadlineExceeded. Of a stopped database: `nexus scrub --data DIR`.
   StatusOr<ScrubReport> Scrub(const ScrubOptions& options = {});
+  // Copies the database as it is now to another folder, while it serves: everything that was
+  // acknowledged before the call - all tenants, branches, snapshots, producers, deletes. A missing
+  // or empty folder is made a backup; one that holds an older backup of this database becomes the
+  // new one, and a crash or an error on the way leaves the older one whole. Layers that are there
+  // are kept; others are hard links where the file system can, copies where not (on the same disk a
+  // backup costs next to no space, and is lost with the disk). Moves what is in memory to layers.
+  // Replaced layers stay on the disk meanwhile. Blocks; a Close meanwhile ends it. Errors:
+  // FailedPrecondition - the folder is something else, or of another database, or in use, or a
+  // backup is under way; InvalidArgument - it lies in the database's own; ResourceExhausted;
+  // DataLoss - a layer is damaged (named); Cancelled; Unavailable.
+  StatusOr<BackupResult> Backup(std::string_view destination, const BackupOptions& options = {});
   const RecoveryReport& recovery() const;
 
   // Waits for appends in flight, makes everything durable, writes the closing mark, frees the
@@ -256,6 +360,15 @@ class Database {
   explicit Database(std::unique_ptr<Implementation> implementation);
   std::unique_ptr<Implementation> implementation_;
 };
+
+// Makes a new database of a backup, in a missing or empty folder; Database::Open opens it. Every
+// layer is read and checked; then it is a hard link where the file system can, else a copy. The new
+// database has an id of its own; what is written to it wins over what was restored. Producers go on
+// behind what the backup has of them. A crash leaves a folder that nothing opens and that may be
+// restored into again. Starts threads of its own; blocks. Errors: NotFound - no backup there;
+// DataLoss - it is damaged (the file is named); FailedPrecondition - the folder is not empty or in
+// use, or the first backup never ended; ResourceExhausted.
+StatusOr<RestoreResult> Restore(const RestoreOptions& options);
 
 // Library version, "0.1.0".
 std::string_view Version();

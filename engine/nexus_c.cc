@@ -236,6 +236,54 @@ int32_t nexus_flush(nexus_db* db, nexus_error* error) {
   return Guarded(error, [&] { return db->database->Flush(); });
 }
 
+int32_t nexus_delete(nexus_db* db, const nexus_delete_request* given, nexus_delete_result* result,
+                     nexus_error* error) {
+  if (result != nullptr) *result = {};
+  return Guarded(error, [&]() -> Status {
+    nexus_delete_request full = {};
+    NEXUS_RETURN_IF_ERROR(ReadSized(given, "nexus_delete_request", &full));
+    nexus::DeleteRequest request;
+    request.selector = ViewOf(full.selector);
+    request.range = {full.first, full.last};
+    request.tenant = TenantOf(full.tenant);
+    request.branch = BranchOf(full.branch);
+    request.dry_run = full.dry_run != 0;
+    request.everywhere = full.everywhere != 0;
+    NEXUS_ASSIGN_OR_RETURN(nexus::DeleteResult done, db->database->Delete(request));
+    if (result != nullptr) *result = {done.series, done.samples, done.series_with_samples};
+    return nexus::OkStatus();
+  });
+}
+
+int32_t nexus_backup(nexus_db* db, nexus_text destination, nexus_backup_result* result,
+                     nexus_error* error) {
+  if (result != nullptr) *result = {};
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::BackupResult made, db->database->Backup(ViewOf(destination)));
+    if (result != nullptr) {
+      *result = {made.lsn.value,   made.layers,        made.layer_bytes,
+                 made.placed.kept, made.placed.linked, made.placed.copied};
+    }
+    return nexus::OkStatus();
+  });
+}
+
+int32_t nexus_restore(nexus_text source, nexus_text directory, nexus_backup_result* result,
+                      nexus_error* error) {
+  if (result != nullptr) *result = {};
+  return Guarded(error, [&]() -> Status {
+    nexus::RestoreOptions options;
+    options.source = ViewOf(source);
+    options.directory = ViewOf(directory);
+    NEXUS_ASSIGN_OR_RETURN(nexus::RestoreResult made, nexus::Restore(options));
+    if (result != nullptr) {
+      *result = {made.lsn.value,   made.layers,        made.layer_bytes,
+                 made.placed.kept, made.placed.linked, made.placed.copied};
+    }
+    return nexus::OkStatus();
+  });
+}
+
 int32_t nexus_open_producer(nexus_db* db, nexus_producer producer, uint64_t epoch,
                             nexus_text tenant, nexus_text branch, nexus_producer_state* state,
                             nexus_error* error) {
@@ -270,6 +318,94 @@ int32_t nexus_create_tenant(nexus_db* db, nexus_text name, nexus_error* error) {
 int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error) {
   *list = nullptr;
   return Guarded(error, [&] { return GiveList(db->database->Tenants(), list); });
+}
+
+int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint64_t value,
+                        nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    nexus::QuotaChanges changes;
+    nexus::VisitQuotas(changes, [&](std::string_view name, std::optional<uint64_t>& change) {
+      if (name == ViewOf(quota)) change = value;
+    });
+    if (changes == nexus::QuotaChanges()) {
+      return nexus::InvalidArgument("\"{}\" is no quota", ViewOf(quota));
+    }
+    return db->database->SetTenant(TenantOf(tenant), changes);
+  });
+}
+
+int32_t nexus_delete_tenant(nexus_db* db, nexus_text name, nexus_error* error) {
+  return Guarded(error, [&] { return db->database->DeleteTenant(ViewOf(name)); });
+}
+
+int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<nexus::TenantInfo> tenants, db->database->DescribeTenants());
+    std::vector<std::string> texts;
+    for (const nexus::TenantInfo& tenant : tenants) texts.push_back(nexus::engine::ToJson(tenant));
+    return GiveList(std::move(texts), list);
+  });
+}
+
+namespace {
+
+StatusOr<nexus::BranchKind> KindOf(int32_t kind) {
+  if (kind == NEXUS_BRANCH) return nexus::BranchKind::kBranch;
+  if (kind == NEXUS_SNAPSHOT) return nexus::BranchKind::kSnapshot;
+  return nexus::InvalidArgument("kind {} is none of nexus_branch_kind", kind);
+}
+
+}  // namespace
+
+int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
+                            nexus_text tenant, nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::BranchKind made, KindOf(kind));
+    return db->database->CreateBranch(ViewOf(name), made, BranchOf(from), TenantOf(tenant));
+  });
+}
+
+int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
+                            nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::BranchKind deleted, KindOf(kind));
+    return db->database->DeleteBranch(ViewOf(name), deleted, TenantOf(tenant));
+  });
+}
+
+int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<nexus::BranchInfo> branches,
+                           db->database->Branches(TenantOf(tenant)));
+    std::vector<std::string> texts;
+    for (const nexus::BranchInfo& branch : branches) texts.push_back(nexus::engine::ToJson(branch));
+    return GiveList(std::move(texts), list);
+  });
+}
+
+int32_t nexus_retention(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(nexus::RetentionInfo info, db->database->Retention(TenantOf(tenant)));
+    return GiveList(nexus::engine::ToJsonTexts(info), list);
+  });
+}
+
+int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, size_t count,
+                            nexus_text tenant, nexus_error* error) {
+  return Guarded(error, [&]() -> Status {
+    std::vector<nexus::RetentionRule> given;
+    for (size_t i = 0; i < count; i++) {
+      given.push_back({std::string(ViewOf(rules[i].selector)), rules[i].duration_ns});
+    }
+    return db->database->SetRetention(given, TenantOf(tenant));
+  });
+}
+
+int32_t nexus_accept_retention_clock(nexus_db* db, nexus_error* error) {
+  return Guarded(error, [&] { return db->database->AcceptRetentionClock(); });
 }
 
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error) {

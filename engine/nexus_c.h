@@ -224,6 +224,58 @@ int32_t nexus_open_producer(nexus_db* db, nexus_producer producer, uint64_t epoc
                             nexus_text tenant, nexus_text branch, nexus_producer_state* state,
                             nexus_error* error);
 
+// All zero but `size`, `selector` and the range: tenant "default", branch "main".
+typedef struct nexus_delete_request {
+  size_t size;
+  nexus_text selector;  // as a query's, at most 4 KiB; {} chooses every series
+  int64_t first;        // timestamps, both included
+  int64_t last;
+  nexus_text tenant;
+  nexus_text branch;
+  int32_t dry_run;     // not 0: counts, and deletes nothing
+  int32_t everywhere;  // not 0: of every branch and snapshot of the tenant
+} nexus_delete_request;
+
+typedef struct nexus_delete_result {
+  uint64_t series;  // that the selector chooses
+  // Of a dry run: what would go, and of how many series.
+  uint64_t samples;
+  uint64_t series_with_samples;
+} nexus_delete_result;
+
+// Deletes samples, durably: those appended before, of the series that the selector chooses, within
+// the range. What is appended afterwards stays. Visible at once to queries that begin after it; the
+// disk is given back by a later compaction. `result` may be NULL. Errors: INVALID_ARGUMENT
+// (selector, range), NOT_FOUND (tenant, branch), RESOURCE_EXHAUSTED - too many deletes wait for a
+// compaction, or the log has no room; UNAVAILABLE - the outcome is unknown.
+int32_t nexus_delete(nexus_db* db, const nexus_delete_request* request, nexus_delete_result* result,
+                     nexus_error* error);
+
+// What a backup or a restore did.
+typedef struct nexus_backup_result {
+  uint64_t lsn;  // everything in the log below it is in the backup, nothing above
+  uint64_t layers;
+  uint64_t layer_bytes;
+  // Of the layers: were there, by an earlier backup; linked (the same file under a second name);
+  // copied.
+  uint64_t kept;
+  uint64_t linked;
+  uint64_t copied;
+} nexus_backup_result;
+
+// Copies the database as it is now, everything that was acknowledged before, to another folder,
+// while it serves: a missing or empty one, or one with an older backup of it, which stays whole
+// until the new one is. Blocks; nexus_close meanwhile ends it. `result` may be NULL. Errors:
+// FAILED_PRECONDITION - the folder is something else, in use, or of another database, or a backup
+// is under way; INVALID_ARGUMENT - it is the database's own; DATA_LOSS; RESOURCE_EXHAUSTED.
+int32_t nexus_backup(nexus_db* db, nexus_text destination, nexus_backup_result* result,
+                     nexus_error* error);
+// Makes a new database of a backup in a missing or empty folder; nexus_open opens it. What is
+// written to it wins over what was restored. `result` may be NULL. Errors: NOT_FOUND - no backup
+// there; DATA_LOSS - it is damaged; FAILED_PRECONDITION - the folder is not empty or in use.
+int32_t nexus_restore(nexus_text source, nexus_text directory, nexus_backup_result* result,
+                      nexus_error* error);
+
 // ---- Reading.
 
 enum nexus_function {
@@ -257,6 +309,7 @@ typedef struct nexus_query {
   int64_t step_ns;    // buckets are aligned to the epoch; 0: one bucket, the whole range
   const nexus_text* by;
   size_t by_count;
+  nexus_text as_of;  // a snapshot of the tenant, read instead of the branch; empty for none
 } nexus_query;
 
 // Samples of one series or group, in ascending time, unique timestamps; valid until the next call
@@ -303,9 +356,10 @@ void nexus_cursor_cancel(nexus_cursor* cursor);
 void nexus_cursor_statistics(const nexus_cursor* cursor, nexus_query_statistics* statistics);
 void nexus_cursor_free(nexus_cursor* cursor);
 
-// The newest sample of one series: 1 if it has one, 0 if not, -1 on an error (NOT_FOUND tenant).
-int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, int64_t* timestamp,
-                            double* value, nexus_error* error);
+// The newest sample of one series: 1 if it has one, 0 if not, -1 on an error (NOT_FOUND tenant or
+// branch).
+int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, nexus_text branch,
+                            int64_t* timestamp, double* value, nexus_error* error);
 
 // ---- What there is. Lists are freed by nexus_list_free; *list is NULL on an error.
 
@@ -317,6 +371,51 @@ int32_t nexus_label_values(nexus_db* db, nexus_text label, nexus_text selector, 
 int32_t nexus_create_tenant(nexus_db* db, nexus_text name, nexus_error* error);
 // Names of the tenants.
 int32_t nexus_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
+// Bounds what a tenant may use: `quota` is series_max, samples_per_second, bytes_max,
+// query_memory_bytes or concurrent_queries (engine/tenant.h), UINT64_MAX takes it away.
+// FAILED_PRECONDITION - it uses more already, nothing is changed; INVALID_ARGUMENT - no such quota;
+// NOT_FOUND.
+int32_t nexus_set_quota(nexus_db* db, nexus_text tenant, nexus_text quota, uint64_t value,
+                        nexus_error* error);
+// Deletes a tenant with all that it has. FAILED_PRECONDITION - it is "default"; NOT_FOUND.
+int32_t nexus_delete_tenant(nexus_db* db, nexus_text name, nexus_error* error);
+// The tenants in the order in which they were made: one text each, a JSON object with name, series,
+// samples, layers, layer_bytes, memory_bytes, queries, refused, and the quotas that it has.
+int32_t nexus_describe_tenants(nexus_db* db, nexus_list** list, nexus_error* error);
+
+enum nexus_branch_kind { NEXUS_BRANCH = 0, NEXUS_SNAPSHOT = 1 };
+
+// Makes a branch or snapshot of a tenant that begins with what `from`, a branch or snapshot, holds
+// now: every append acknowledged before the call. `from` of size 0: "main". It takes a round of the
+// log, whatever the size. ALREADY_EXISTS; NOT_FOUND - `from`, tenant; INVALID_ARGUMENT - the name,
+// as of a tenant's; RESOURCE_EXHAUSTED - 256 of the tenant.
+int32_t nexus_create_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text from,
+                            nexus_text tenant, nexus_error* error);
+// FAILED_PRECONDITION - it is main, of the other kind, or appends to it are under way; NOT_FOUND.
+int32_t nexus_delete_branch(nexus_db* db, nexus_text name, int32_t kind, nexus_text tenant,
+                            nexus_error* error);
+// The branches and snapshots of a tenant in the order in which they were made: one text each, a
+// JSON object with name, kind, parent, created_ns, created_lsn, layers, layer_bytes, own_bytes.
+int32_t nexus_branches(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
+
+// For how long samples of the series that the selector chooses are kept.
+typedef struct nexus_retention_rule {
+  nexus_text selector;
+  int64_t duration_ns;
+} nexus_retention_rule;
+
+// The retention of a tenant: one text, a JSON object about the clock (head_window_ns, clock_runs,
+// clock_ns, wall_ns, clock_waits); then one for each rule in their order (selector, duration_ns).
+int32_t nexus_retention(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
+// Replaces all rules of a tenant; none keeps everything. Of a series the first rule that chooses it
+// decides. INVALID_ARGUMENT, nothing is changed - a selector, a duration below head_window_ns, a
+// rule that can never decide, more than 64; NOT_FOUND.
+int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, size_t count,
+                            nexus_text tenant, nexus_error* error);
+// Moves the retention clock to the wall clock, however far that is ahead. FAILED_PRECONDITION: it
+// does not run.
+int32_t nexus_accept_retention_clock(nexus_db* db, nexus_error* error);
+
 // The figures of the database at this moment: one text, a JSON object with the names of
 // nexus::Stats in engine/nexus.h.
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error);

@@ -27,6 +27,7 @@ std::string Quoted(std::string_view text) {
 
 class JsonObject {
  public:
+  void Add(std::string_view name, int64_t value) { AddText(name, fmt::format("{}", value)); }
   void Add(std::string_view name, uint64_t value) { AddText(name, fmt::format("{}", value)); }
   void Add(std::string_view name, double value) { AddText(name, fmt::format("{}", value)); }
   void Add(std::string_view name, Lsn value) { Add(name, value.value); }
@@ -74,10 +75,60 @@ std::string ToJson(const Stats& stats) {
   json.Add("appended_samples", stats.appended_samples);
   json.Add("log_rounds", stats.log_rounds);
   json.Add("flushes", stats.flushes);
+  json.Add("layers_expired", stats.layers_expired);
+  json.Add("retention_clock", stats.retention_clock);
+  json.Add("retention_waits_seconds", stats.retention_waits_seconds);
   json.Add("io_backend", stats.io_backend);
   json.Add("io_fallback", stats.io_fallback);
   json.Add("write_state", stats.write_state);
   return json.Take();
+}
+
+std::string ToJson(const BranchInfo& branch) {
+  const bool is_snapshot = branch.kind == BranchKind::kSnapshot;
+  JsonObject json;
+  json.Add("name", branch.name);
+  json.Add("kind", std::string(is_snapshot ? "snapshot" : "branch"));
+  json.Add("parent", branch.parent);
+  json.Add("created_ns", branch.created_ns);
+  json.Add("created_lsn", branch.created);
+  json.Add("layers", branch.layers);
+  json.Add("layer_bytes", branch.layer_bytes);
+  json.Add("own_bytes", branch.own_bytes);
+  return json.Take();
+}
+
+std::string ToJson(const TenantInfo& tenant) {
+  JsonObject json;
+  json.Add("name", tenant.name);
+  json.Add("series", tenant.series);
+  json.Add("samples", tenant.samples);
+  json.Add("layers", tenant.layers);
+  json.Add("layer_bytes", tenant.layer_bytes);
+  json.Add("memory_bytes", tenant.memory_bytes);
+  json.Add("queries", tenant.queries);
+  json.Add("refused", tenant.refused);
+  VisitQuotas(tenant.quotas, [&](std::string_view name, uint64_t quota) {
+    if (quota != kNoQuota) json.Add(name, quota);
+  });
+  return json.Take();
+}
+
+std::vector<std::string> ToJsonTexts(const RetentionInfo& info) {
+  JsonObject clock;
+  clock.Add("head_window_ns", info.head_window_ns);
+  clock.Add("clock_runs", info.clock_runs);
+  clock.Add("clock_ns", info.clock_ns);
+  clock.Add("wall_ns", info.wall_ns);
+  clock.Add("clock_waits", info.clock_waits);
+  std::vector<std::string> texts = {clock.Take()};
+  for (const RetentionRule& rule : info.rules) {
+    JsonObject json;
+    json.Add("selector", rule.selector);
+    json.Add("duration_ns", rule.duration_ns);
+    texts.push_back(json.Take());
+  }
+  return texts;
 }
 
 std::string ToJson(const RecoveryReport& report) {

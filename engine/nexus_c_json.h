@@ -7,6 +7,7 @@
 #define NEXUS_ENGINE_NEXUS_C_JSON_H_
 
 #include <string>
+#include <vector>
 
 #include "engine/nexus.h"
 
@@ -15,6 +16,10 @@ namespace nexus::engine {
 // One JSON object on one line, without a newline.
 std::string ToJson(const Stats& stats);
 std::string ToJson(const RecoveryReport& report);
+std::string ToJson(const BranchInfo& branch);
+std::string ToJson(const TenantInfo& tenant);
+// One about the clock, then one for each rule.
+std::vector<std::string> ToJsonTexts(const RetentionInfo& info);
 
 }  // namespace nexus::engine
 

@@ -34,6 +34,7 @@ nexus::SelectQuery SelectOf(const nexus_query& query, const std::atomic<bool>* c
   select.range = {query.first, query.last};
   select.tenant = TenantOf(query.tenant);
   select.branch = BranchOf(query.branch);
+  select.as_of = ViewOf(query.as_of);
   if (query.deadline_ms != 0) {
     select.limits.deadline_ms = std::max<int64_t>(query.deadline_ms, 0);  // 0: none
   }
@@ -160,12 +161,13 @@ void nexus_cursor_statistics(const nexus_cursor* cursor, nexus_query_statistics*
 
 void nexus_cursor_free(nexus_cursor* cursor) { delete cursor; }
 
-int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, int64_t* timestamp,
-                            double* value, nexus_error* error) {
+int32_t nexus_latest_sample(nexus_db* db, uint64_t series, nexus_text tenant, nexus_text branch,
+                            int64_t* timestamp, double* value, nexus_error* error) {
   bool found = false;
   int32_t code = Guarded(error, [&]() -> Status {
-    NEXUS_ASSIGN_OR_RETURN(std::optional<nexus::Sample> sample,
-                           db->database->Latest(nexus::SeriesId{series}, TenantOf(tenant)));
+    NEXUS_ASSIGN_OR_RETURN(
+        std::optional<nexus::Sample> sample,
+        db->database->Latest(nexus::SeriesId{series}, TenantOf(tenant), BranchOf(branch)));
     found = sample.has_value();
     if (!found) return nexus::OkStatus();
     *timestamp = sample->timestamp;

@@ -153,6 +153,21 @@ void ProducerTable::TakeChanged(TenantId tenant, BranchId branch,
   changed_.clear();
 }
 
+void ProducerTable::AppendAll(TenantId tenant, BranchId branch,
+                              std::vector<catalog::ProducerRecord>* out) const {
+  const size_t first = out->size();
+  for (const auto& [id, producer] : producers_) {  // order-free: sorted below
+    if (producer.applied.epoch == 0) continue;     // not opened yet
+    out->push_back(producer.applied);
+    out->back().tenant = tenant;
+    out->back().branch = branch;
+  }
+  auto by_id = [](const catalog::ProducerRecord& a, const catalog::ProducerRecord& b) {
+    return a.id < b.id;
+  };
+  std::sort(out->begin() + static_cast<ptrdiff_t>(first), out->end(), by_id);
+}
+
 void ProducerTable::MarkChanged(ProducerId id) {
   if (producers_.contains(id)) Change(id);
 }

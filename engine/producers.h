@@ -76,6 +76,8 @@ class ProducerTable {
   void Load(const catalog::ProducerRecord& record);
   // Appends the records that changed since the last call.
   void TakeChanged(TenantId tenant, BranchId branch, std::vector<catalog::ProducerRecord>* out);
+  // Appends the records of all, by rising id.
+  void AppendAll(TenantId tenant, BranchId branch, std::vector<catalog::ProducerRecord>* out) const;
   // A record of TakeChanged was not committed.
   void MarkChanged(ProducerId id);
 

@@ -42,7 +42,30 @@ struct SelectQuery {
   TimeRange range;       // closed
   std::string tenant = "default";
   std::string branch = "main";
+  std::string as_of;  // a snapshot of the tenant, read instead of the branch; empty for none
   QueryLimits limits;
+};
+
+// What to delete: samples of the series that the selector chooses, within the range, as far as they
+// were written before.
+struct DeleteRequest {
+  std::string selector;  // as a query's, at most 4 KiB; {} chooses every series
+  TimeRange range;       // closed
+  std::string tenant = "default";
+  std::string branch = "main";
+  // Of every branch and snapshot of the tenant, whatever `branch` says: nothing of it is left once
+  // they are compacted.
+  bool everywhere = false;
+  bool dry_run = false;  // counts, and deletes nothing
+  QueryLimits limits;    // of the counting
+};
+
+struct DeleteResult {
+  uint64_t series = 0;  // that the selector chooses
+  // Of a dry run: what would go, and of how many series; everywhere, of all branches together, and
+  // of the one that has most.
+  uint64_t samples = 0;
+  uint64_t series_with_samples = 0;
 };
 
 enum class AggregateFunction : uint8_t {

@@ -5,7 +5,6 @@
 #define NEXUS_ENGINE_QUERY_BASE_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -24,8 +23,8 @@ namespace nexus::engine {
 // class repeats it.
 class QueryBase : public Cursor {
  public:
-  QueryBase(const QueryLimits& limits, std::function<int64_t()> monotonic_nanos)
-      : guard_(limits, std::move(monotonic_nanos)) {}
+  QueryBase(const QueryLimits& limits, const ReadView& view)
+      : guard_(limits, view.monotonic_nanos, view.permit) {}
 
   // Resolves the selector. Errors: those of Selector::Parse and ResolveSelector; InvalidArgument
   // for an empty range.
@@ -64,6 +63,7 @@ class QueryBase : public Cursor {
     return taken;
   }
 
+  SeriesName NameOf(size_t series) const { return {series_.id(series), series_.canonical(series)}; }
   // Counts a series (or group) whose first chunk is about to be given.
   void Show(std::string_view canonical) {
     shown_.Set(canonical);

@@ -1,4 +1,5 @@
-// QueryGuard: holds one query to its limits - deadline, cancellation, memory.
+// QueryGuard: holds one query to its limits - deadline, cancellation, memory - and its tenant's
+// queries to theirs.
 //
 // Whatever reads or allocates on behalf of a query asks here first. Failure: DeadlineExceeded,
 // Cancelled, ResourceExhausted; they are not latched, the cursor that gets one ends.
@@ -11,18 +12,22 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "base/status.h"
 #include "engine/query.h"
+#include "engine/query_budget.h"
 
 namespace nexus::engine {
 
 class QueryGuard {
  public:
-  // The deadline counts from here. Without a clock there is none.
-  QueryGuard(const QueryLimits& limits, std::function<int64_t()> monotonic_nanos)
-      : limits_(limits), monotonic_nanos_(std::move(monotonic_nanos)) {
+  // The deadline counts from here. Without a clock there is none. `permit`: that of the query among
+  // its tenant's, kept while the guard lives; null: the tenant has no say.
+  QueryGuard(const QueryLimits& limits, std::function<int64_t()> monotonic_nanos,
+             std::shared_ptr<QueryPermit> permit = nullptr)
+      : limits_(limits), monotonic_nanos_(std::move(monotonic_nanos)), permit_(std::move(permit)) {
     // Longer than 292 years is for ever.
     constexpr int64_t kNanosPerMilli = 1'000'000;
     constexpr int64_t kMillisMax = std::numeric_limits<int64_t>::max() / kNanosPerMilli;
@@ -54,15 +59,20 @@ class QueryGuard {
           "selector or the range, widen the step, or raise memory_bytes",
           bytes, what, reserved_bytes_, limits_.memory_bytes);
     }
+    if (permit_ != nullptr) NEXUS_RETURN_IF_ERROR(permit_->Reserve(bytes));
     reserved_bytes_ += bytes;
     return OkStatus();
   }
   // REQUIRES: so much was reserved.
-  void Release(uint64_t bytes) { reserved_bytes_ -= bytes; }
+  void Release(uint64_t bytes) {
+    if (permit_ != nullptr) permit_->Release(bytes);
+    reserved_bytes_ -= bytes;
+  }
 
  private:
   const QueryLimits limits_;
   const std::function<int64_t()> monotonic_nanos_;
+  const std::shared_ptr<QueryPermit> permit_;
   bool timed_ = false;
   int64_t started_ns_ = 0;
   int64_t allowed_ns_ = 0;

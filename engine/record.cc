@@ -2,6 +2,7 @@
 
 #include "engine/record.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -51,7 +52,7 @@ catalog::LayerKey ReadKey(ByteReader* in) {
   return key;
 }
 
-constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 4 * 8;
+constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 8 + 4 * 8;
 
 void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   WriteKey(out, layer.key());
@@ -61,6 +62,7 @@ void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   out->U32(layer.level);
   WriteOrderTo(out, layer.low);
   WriteOrderTo(out, layer.high);
+  out->U64(layer.deletes_applied.value);
   out->U64(layer.series);
   out->U64(layer.samples);
   out->U64(layer.file_bytes);
@@ -79,6 +81,7 @@ catalog::LayerRecord ReadLayer(ByteReader* in) {
   layer.level = in->U32();
   layer.low = ReadOrder(in);
   layer.high = ReadOrder(in);
+  layer.deletes_applied.value = in->U64();
   layer.series = in->U64();
   layer.samples = in->U64();
   layer.file_bytes = in->U64();
@@ -113,6 +116,13 @@ EditKind KindOf(const CreateBranch&) { return EditKind::kCreateBranch; }
 EditKind KindOf(const GarbageRemoved&) { return EditKind::kGarbageRemoved; }
 EditKind KindOf(const OpenProducer&) { return EditKind::kOpenProducer; }
 EditKind KindOf(const ForgetProducers&) { return EditKind::kForgetProducers; }
+EditKind KindOf(const DeleteSamples&) { return EditKind::kDeleteSamples; }
+EditKind KindOf(const TombstonesForgotten&) { return EditKind::kTombstonesForgotten; }
+EditKind KindOf(const DeleteBranch&) { return EditKind::kDeleteBranch; }
+EditKind KindOf(const SetTenant&) { return EditKind::kSetTenant; }
+EditKind KindOf(const DeleteTenant&) { return EditKind::kDeleteTenant; }
+EditKind KindOf(const SetRetention&) { return EditKind::kSetRetention; }
+EditKind KindOf(const AcceptClock&) { return EditKind::kAcceptClock; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -151,10 +161,42 @@ Edit ReadCreateTenant(ByteReader* in) {
   return edit;
 }
 
+// A setting takes at least the lengths of its name and value.
+constexpr size_t kSettingBytesMin = 1 + 1;
+
+void WriteBody(ByteWriter* out, const SetTenant& edit) {
+  NEXUS_CHECK(edit.settings.size() <= catalog::kSettingsMax);
+  out->U32(edit.id.value);
+  out->U32(static_cast<uint32_t>(edit.settings.size()));
+  for (const catalog::Setting& setting : edit.settings) {
+    NEXUS_CHECK(!setting.name.empty());
+    NEXUS_CHECK(setting.value.size() <= catalog::kSettingValueBytesMax);
+    WriteName(out, setting.name);
+    out->LengthPrefixed(setting.value);
+  }
+}
+Edit ReadSetTenant(ByteReader* in) {
+  SetTenant edit;
+  edit.id.value = in->U32();
+  edit.settings.resize(ReadCount(in, kSettingBytesMin));
+  for (catalog::Setting& setting : edit.settings) {
+    setting.name = ReadName(in);
+    setting.value = in->LengthPrefixed(catalog::kSettingValueBytesMax);
+    if (setting.name.empty()) in->Fail();
+  }
+  if (edit.settings.size() > catalog::kSettingsMax) in->Fail();
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const DeleteTenant& edit) { out->U32(edit.id.value); }
+Edit ReadDeleteTenant(ByteReader* in) { return DeleteTenant{TenantId{in->U32()}}; }
+
 void WriteBody(ByteWriter* out, const CreateBranch& edit) {
   out->U32(edit.tenant.value);
   out->U32(edit.id.value);
   out->U32(edit.parent.value);
+  out->U8(static_cast<uint8_t>(edit.kind));
+  out->I64(edit.wall_ns);
   WriteName(out, edit.name);
 }
 Edit ReadCreateBranch(ByteReader* in) {
@@ -162,7 +204,22 @@ Edit ReadCreateBranch(ByteReader* in) {
   edit.tenant.value = in->U32();
   edit.id.value = in->U32();
   edit.parent.value = in->U32();
+  uint8_t kind = in->U8();
+  if (kind > static_cast<uint8_t>(catalog::BranchKind::kSnapshot)) in->Fail();
+  edit.kind = static_cast<catalog::BranchKind>(kind);
+  edit.wall_ns = in->I64();
   edit.name = ReadName(in);
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const DeleteBranch& edit) {
+  out->U32(edit.tenant.value);
+  out->U32(edit.id.value);
+}
+Edit ReadDeleteBranch(ByteReader* in) {
+  DeleteBranch edit;
+  edit.tenant.value = in->U32();
+  edit.id.value = in->U32();
   return edit;
 }
 
@@ -221,6 +278,83 @@ Edit ReadForgetProducers(ByteReader* in) {
   return edit;
 }
 
+void WriteBody(ByteWriter* out, const DeleteSamples& edit) {
+  NEXUS_CHECK(!edit.selector.empty());
+  NEXUS_CHECK(edit.selector.size() <= catalog::kTombstoneSelectorBytesMax);
+  NEXUS_CHECK(!edit.range.empty());
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  out->I64(edit.range.first);
+  out->I64(edit.range.last);
+  out->LengthPrefixed(edit.selector);
+}
+Edit ReadDeleteSamples(ByteReader* in) {
+  DeleteSamples edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.range.first = in->I64();
+  edit.range.last = in->I64();
+  edit.selector = in->LengthPrefixed(catalog::kTombstoneSelectorBytesMax);
+  if (edit.selector.empty() || edit.range.empty()) in->Fail();
+  return edit;
+}
+
+constexpr size_t kOrderBytes = 4 + 8;
+
+void WriteBody(ByteWriter* out, const TombstonesForgotten& edit) {
+  NEXUS_CHECK(edit.tombstones.size() <= std::numeric_limits<uint32_t>::max());
+  out->U32(edit.tenant.value);
+  out->U32(edit.branch.value);
+  out->U32(static_cast<uint32_t>(edit.tombstones.size()));
+  for (const WriteOrder& order : edit.tombstones) WriteOrderTo(out, order);
+}
+Edit ReadTombstonesForgotten(ByteReader* in) {
+  TombstonesForgotten edit;
+  edit.tenant.value = in->U32();
+  edit.branch.value = in->U32();
+  edit.tombstones.resize(ReadCount(in, kOrderBytes));
+  for (WriteOrder& order : edit.tombstones) order = ReadOrder(in);
+  return edit;
+}
+
+// A duration, and the length of a selector of at least a byte.
+constexpr size_t kRuleBytesMin = 8 + 1 + 1;
+
+void WriteBody(ByteWriter* out, const SetRetention& edit) {
+  NEXUS_CHECK(edit.rules.size() <= kRulesOfRecordMax);
+  out->U32(edit.tenant.value);
+  out->I64(edit.clock_ns);
+  out->U32(static_cast<uint32_t>(edit.rules.size()));
+  for (const RetentionRule& rule : edit.rules) {
+    NEXUS_CHECK(!rule.selector.empty());
+    NEXUS_CHECK(rule.selector.size() <= catalog::kTombstoneSelectorBytesMax);
+    out->I64(rule.duration_ns);
+    out->LengthPrefixed(rule.selector);
+  }
+}
+Edit ReadSetRetention(ByteReader* in) {
+  SetRetention edit;
+  edit.tenant.value = in->U32();
+  edit.clock_ns = in->I64();
+  edit.rules.resize(ReadCount(in, kRuleBytesMin));
+  if (edit.rules.size() > kRulesOfRecordMax) in->Fail();
+  for (RetentionRule& rule : edit.rules) {
+    rule.duration_ns = in->I64();
+    rule.selector = in->LengthPrefixed(catalog::kTombstoneSelectorBytesMax);
+    if (rule.selector.empty()) in->Fail();
+  }
+  return edit;
+}
+
+void WriteBody(ByteWriter* out, const AcceptClock& edit) { out->I64(edit.clock_ns); }
+Edit ReadAcceptClock(ByteReader* in) { return AcceptClock{in->I64()}; }
+
+size_t DeletesIn(std::span<const Edit> edits) {
+  return static_cast<size_t>(std::count_if(edits.begin(), edits.end(), [](const Edit& edit) {
+    return std::holds_alternative<DeleteSamples>(edit);
+  }));
+}
+
 StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
   ByteReader in(body);
   Edit edit;
@@ -242,6 +376,27 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kForgetProducers:
       edit = ReadForgetProducers(&in);
+      break;
+    case EditKind::kDeleteSamples:
+      edit = ReadDeleteSamples(&in);
+      break;
+    case EditKind::kTombstonesForgotten:
+      edit = ReadTombstonesForgotten(&in);
+      break;
+    case EditKind::kDeleteBranch:
+      edit = ReadDeleteBranch(&in);
+      break;
+    case EditKind::kSetTenant:
+      edit = ReadSetTenant(&in);
+      break;
+    case EditKind::kDeleteTenant:
+      edit = ReadDeleteTenant(&in);
+      break;
+    case EditKind::kSetRetention:
+      edit = ReadSetRetention(&in);
+      break;
+    case EditKind::kAcceptClock:
+      edit = ReadAcceptClock(&in);
       break;
     default:
       return FailedPrecondition(
@@ -294,6 +449,7 @@ StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body) {
 
 std::string EncodeEdits(std::span<const Edit> edits) {
   NEXUS_CHECK(edits.size() <= std::numeric_limits<uint32_t>::max());
+  NEXUS_CHECK(DeletesIn(edits) <= kDeletesOfRecordMax);
   std::string record;
   ByteWriter out(&record);
   out.U32(static_cast<uint32_t>(edits.size()));
@@ -326,6 +482,7 @@ StatusOr<std::vector<Edit>> DecodeEdits(Bytes body) {
     edits.push_back(std::move(edit));
   }
   if (!in.done()) return Malformed("edit", in.position(), "trailing bytes");
+  if (DeletesIn(edits) > kDeletesOfRecordMax) return Malformed("edit", 0, "more than one delete");
   return edits;
 }
 

@@ -24,20 +24,27 @@
 #include "base/types.h"
 #include "catalog/records.h"
 #include "engine/format.h"
+#include "engine/retention_rule.h"
 
 namespace nexus::engine {
 
 std::string EncodeDefinitions(std::span<const catalog::SeriesDefinition> definitions);
 StatusOr<std::vector<catalog::SeriesDefinition>> DecodeDefinitions(Bytes body);
 
-// Layers come to live, others retire, in one step. A flush adds layers that hold every sample of
-// the branch below `sealed`; a compaction retires its inputs and leaves `sealed` at 0.
-// Expects: the branch exists, retired layers are live, added ones are not listed.
+// Layers come to live, others retire, in one step.
+//
+// A compaction retires its inputs and leaves `sealed` at 0: it concerns `branch` alone. A flush
+// adds layers that hold every record that was written to `branch` since the last one and lies below
+// `sealed`. They become layers of every branch and snapshot of which these records are a part
+// (branches.h) - which is not listed, because it follows from the edits before, and a branch may be
+// made after this edit was written and before it is applied. `branch` itself may be gone.
+// Expects: of a flush, some branch that has not got these records in its layers; of a compaction,
+// that the branch exists, retired layers are live, added ones are not listed.
 struct PublishLayers {
   TenantId tenant;
   BranchId branch;
   Lsn sealed;
-  std::vector<catalog::LayerRecord> layers;  // live ones; each names its own branch
+  std::vector<catalog::LayerRecord> layers;  // live ones of `branch`
   std::vector<catalog::LayerKey> retired;
   bool operator==(const PublishLayers&) const = default;
 };
@@ -50,14 +57,40 @@ struct CreateTenant {
   bool operator==(const CreateTenant&) const = default;
 };
 
-// Begins with what `parent` holds at the LSN of this edit.
-// Expects: the parent exists, neither number nor name is taken.
+// Changes settings of a tenant: one with an empty value is taken away.
+// Expects: the tenant exists, and has no more than catalog::kSettingsMax settings then.
+struct SetTenant {
+  TenantId id;
+  std::vector<catalog::Setting> settings;
+  bool operator==(const SetTenant&) const = default;
+};
+
+// A tenant goes, with all its branches. Its layers retire; its number is never used again, its name
+// may be. Expects: the tenant exists and is not the first one.
+struct DeleteTenant {
+  TenantId id;
+  bool operator==(const DeleteTenant&) const = default;
+};
+
+// A branch or snapshot that begins with what `parent` holds where this edit begins.
+// Expects: the parent exists, the name is free, the number was never taken, the tenant has fewer
+// than catalog::kBranchesMax branches, the parent inherits from fewer than catalog::kInheritedMax.
 struct CreateBranch {
   TenantId tenant;
   BranchId id;
   std::string name;
   BranchId parent;
+  catalog::BranchKind kind = catalog::BranchKind::kBranch;
+  int64_t wall_ns = 0;  // when
   bool operator==(const CreateBranch&) const = default;
+};
+
+// Its layers retire; files that other branches have records of stay. Expects: the branch exists and
+// is not main.
+struct DeleteBranch {
+  TenantId tenant;
+  BranchId id;
+  bool operator==(const DeleteBranch&) const = default;
 };
 
 // The files of these retired layers are unlinked for good. Expects nothing: unlisted ones are
@@ -93,11 +126,51 @@ struct ForgetProducers {
   bool operator==(const ForgetProducers&) const = default;
 };
 
+// Deletes the samples of a branch within `range`, of the series that the selector chooses, as far
+// as they were written before this edit. A record holds one at most: where it begins names it.
+// Expects: the branch exists.
+struct DeleteSamples {
+  TenantId tenant;
+  BranchId branch;
+  TimeRange range;
+  std::string selector;
+  bool operator==(const DeleteSamples&) const = default;
+};
+
+// Forgets deletes that are carried out wherever they concern anything. Expects of each that no
+// live layer of the branch still needs it; those that one needs are kept.
+struct TombstonesForgotten {
+  TenantId tenant;
+  BranchId branch;
+  std::vector<WriteOrder> tombstones;
+  bool operator==(const TombstonesForgotten&) const = default;
+};
+
+// The tenant keeps samples by these rules from now on, and the retention clock is at least there.
+// Expects: the tenant exists.
+struct SetRetention {
+  TenantId tenant;
+  int64_t clock_ns = 0;
+  std::vector<RetentionRule> rules;
+  bool operator==(const SetRetention&) const = default;
+};
+
+// The retention clock of the database is at least there: time has passed, or somebody has said so.
+// Expects nothing; a clock that is further stays.
+struct AcceptClock {
+  int64_t clock_ns = 0;
+  bool operator==(const AcceptClock&) const = default;
+};
+
 using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
-                          ForgetProducers>;
+                          ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch,
+                          SetTenant, DeleteTenant, SetRetention, AcceptClock>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
-// catalog::kNameBytesMax bytes.
+// catalog::kNameBytesMax bytes, settings within the bounds of catalog/records.h, at most
+// kDeletesOfRecordMax deletes, each with a selector of 1 to catalog::kTombstoneSelectorBytesMax
+// bytes and a range that is not empty; of a retention at most kRulesOfRecordMax rules, each with a
+// selector of so many bytes.
 std::string EncodeEdits(std::span<const Edit> edits);
 StatusOr<std::vector<Edit>> DecodeEdits(Bytes body);
 

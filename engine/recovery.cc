@@ -3,13 +3,18 @@
 #include "engine/recovery.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include "base/planted.h"
 #include "catalog/catalog.h"
+#include "engine/branches.h"
 #include "engine/catalog_folder.h"
+#include "engine/delete_edits.h"
 #include "engine/image_files.h"
 #include "engine/layer_writer.h"
+#include "engine/retention_keeper.h"
 #include "io/file_util.h"
 #include "wal/folder_lock.h"
 
@@ -82,6 +87,8 @@ io::Task<Status> Recovery::ReadFolder() {
       OpenedFolder opened,
       co_await OpenFolder(state_->environment, state_->folder, state_->options.create));
   state_->database = opened.identity.database;
+  state_->origin = opened.identity.layers();
+  state_->timeline = opened.identity.timeline;
   state_->created_wall_ns = opened.identity.created_wall_ns;
   created_ = opened.created;
   co_return co_await ReadImages();
@@ -93,7 +100,12 @@ io::Task<Status> Recovery::ReadImages() {
   io::Disk* disk = state_->environment->disk();
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, state_->folder.root));
   for (const io::DirectoryEntry& entry : entries) {
-    if (!entry.name.ends_with(".image.tmp") && entry.name != "IDENTITY.tmp") continue;
+    const bool is_mark = entry.name == kRestoreMarkName;
+    const bool is_unfinished = entry.name.ends_with(".image.tmp") || entry.name == "IDENTITY.tmp";
+    if (!is_mark && !is_unfinished) continue;
+    // A restore that was killed at its last step may have left the identity's name to the mercy of
+    // the next power cut.
+    if (is_mark) NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, state_->folder.root));
     std::string leftover = io::JoinPath(state_->folder.root, entry.name);
     NEXUS_CO_RETURN_IF_ERROR(co_await io::Unlink(disk, leftover));
   }
@@ -257,6 +269,8 @@ io::Task<Status> Recovery::LoadCatalog() {
     std::vector<catalog::BranchRecord> branches;
     std::vector<catalog::LayerRecord> layers;
     std::vector<catalog::ProducerRecord> producers;
+    std::vector<catalog::TombstoneRecord> tombstones;
+    std::vector<catalog::Setting> settings;
   };
   auto load = [catalog = state_->catalog.get()]() -> StatusOr<Loaded> {
     NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
@@ -265,11 +279,19 @@ io::Task<Status> Recovery::LoadCatalog() {
     NEXUS_ASSIGN_OR_RETURN(loaded.branches, reader.Branches());
     NEXUS_ASSIGN_OR_RETURN(loaded.layers, reader.Layers());
     NEXUS_ASSIGN_OR_RETURN(loaded.producers, reader.Producers());
+    NEXUS_ASSIGN_OR_RETURN(loaded.tombstones, reader.Tombstones());
+    NEXUS_ASSIGN_OR_RETURN(loaded.settings, reader.Settings());
     return loaded;
   };
   auto loaded = co_await state_->environment->executor()->Run(io::Lane::kWorker, load);
   NEXUS_CO_RETURN_IF_ERROR(loaded.status());
-  for (const catalog::TenantRecord& tenant : loaded->tenants) state_->AddTenant(tenant);
+  for (const catalog::TenantRecord& tenant : loaded->tenants) {
+    if (tenant.deleted == Lsn{}) {
+      state_->AddTenant(tenant);
+    } else {
+      state_->AddDeletedTenant(tenant.id, tenant.deleted);
+    }
+  }
   for (const catalog::BranchRecord& branch : loaded->branches) {
     auto tenant = state_->tenants.find(branch.tenant.value);
     if (tenant == state_->tenants.end()) {
@@ -292,6 +314,8 @@ io::Task<Status> Recovery::LoadCatalog() {
     BranchState* branch = state_->FindBranch(producer.tenant, producer.branch);
     if (branch != nullptr) branch->producers.Load(producer);
   }
+  NEXUS_CO_RETURN_IF_ERROR(LoadTombstones(state_, std::move(loaded->tombstones)));
+  NEXUS_CO_RETURN_IF_ERROR(LoadRetention(state_, loaded->settings));
   state_->next_series_id = std::max(state_->next_series_id, state_->catalog->meta().next_series_id);
   state_->applied = state_->catalog->meta().applied;
   co_return OkStatus();
@@ -328,17 +352,19 @@ io::Task<Status> Recovery::Replay(wal::CursorOptions options) {
 // edit gave its branch. What opens and forgets producers goes with their batches.
 io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
   const bool batches = pass == Pass::kBatches;
+  std::optional<BranchReplay> branches;
+  if (batches) branches.emplace(state_);
   wal::LogCursor cursor(state_->environment, scan_, options);
   while (true) {
     auto records = co_await cursor.Next();
     NEXUS_CO_RETURN_IF_ERROR(records.status());
-    if (records->empty()) co_return OkStatus();
+    if (records->empty()) break;
     for (const wal::RecordView& record : *records) {
+      if (batches) branches->Advance(record.begin);
       auto kind = static_cast<RecordKind>(record.kind);
       if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
-      Status status =
-          applier_->Replay(kind, record.begin, record.end, record.body,
-                           batches ? Applier::Edits::kProducers : Applier::Edits::kShape);
+      Status status = applier_->Replay(kind, record.begin, record.end, record.body,
+                                       batches ? Applier::Edits::kInPlace : Applier::Edits::kShape);
       if (options.skip_damaged && absl::IsDataLoss(status)) {
         state_->unusable_records++;
         continue;
@@ -357,19 +383,25 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
     if (!batches && state_->delta.full()) NEXUS_CO_RETURN_IF_ERROR(co_await keeper_->Commit());
     if (batches) ReportProgress("replaying the log", cursor.bytes_done(), cursor.bytes_total());
   }
+  if (batches) branches->Finish();
+  co_return OkStatus();
 }
 
+// Branches share the open files of the layers that they share.
 io::Task<Status> Recovery::OpenLayers() {
+  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> readers;
   for (auto& [number, tenant] : state_->tenants) {
     for (auto& [branch_number, branch] : tenant->branches) {
       for (OpenLayer& layer : branch->layers) {
+        auto& shared = readers[{layer.record.open_count, layer.record.sequence}];
+        if (shared != nullptr) layer.reader = shared;
         if (layer.reader != nullptr) continue;
         auto open = [state = state_, record = &layer.record] {
           return OpenLayerFile(*state, *record, state->pages.get());
         };
         auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
         NEXUS_CO_RETURN_IF_ERROR(reader.status());
-        layer.reader = std::move(*reader);
+        shared = layer.reader = std::move(*reader);
         layer.added_ns = state_->environment->MonotonicNanos();
       }
       branch->SortLayers();

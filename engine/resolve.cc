@@ -30,6 +30,20 @@ class Resolution {
   }
 
   StatusOr<SeriesList> Run() {
+    NEXUS_RETURN_IF_ERROR(Narrow());
+    return FetchLabels();
+  }
+
+  StatusOr<uint64_t> Count() {
+    NEXUS_RETURN_IF_ERROR(Narrow());
+    if (matchers_.empty()) return candidates_->size();
+    NEXUS_ASSIGN_OR_RETURN(SeriesList list, FetchLabels());
+    return uint64_t{list.size()};
+  }
+
+ private:
+  // Leaves candidates, and the matchers that are to be tried on their labels.
+  Status Narrow() {
     NEXUS_RETURN_IF_ERROR(guard_->Check());
     NEXUS_RETURN_IF_ERROR(IntersectSpelledOut());
     // Those that keep few series first: what must be present, then what must not.
@@ -40,11 +54,9 @@ class Resolution {
       NEXUS_RETURN_IF_ERROR(Apply(*matchers_.front()));
       matchers_.erase(matchers_.begin());
     }
-    NEXUS_RETURN_IF_ERROR(NeedCandidates());
-    return FetchLabels();
+    return NeedCandidates();
   }
 
- private:
   static bool MatchesEverything(const Matcher& matcher) {
     return matcher.op() == MatchOperator::kRegex && matcher.text() == ".*";
   }
@@ -191,6 +203,11 @@ void SeriesList::Sort() {
 StatusOr<SeriesList> ResolveSelector(SeriesIndex* index, const Selector& selector,
                                      QueryGuard* guard, const ResolveOptions& options) {
   return Resolution(index, selector, guard, options).Run();
+}
+
+StatusOr<uint64_t> CountSeries(SeriesIndex* index, const Selector& selector, QueryGuard* guard,
+                               const ResolveOptions& options) {
+  return Resolution(index, selector, guard, options).Count();
 }
 
 }  // namespace nexus::engine

@@ -62,6 +62,10 @@ struct ResolveOptions {
 StatusOr<SeriesList> ResolveSelector(SeriesIndex* index, const Selector& selector,
                                      QueryGuard* guard, const ResolveOptions& options = {});
 
+// How many series it selects. Reads no labels where the matchers can all be looked up.
+StatusOr<uint64_t> CountSeries(SeriesIndex* index, const Selector& selector, QueryGuard* guard,
+                               const ResolveOptions& options = {});
+
 }  // namespace nexus::engine
 
 #endif  // NEXUS_ENGINE_RESOLVE_H_

@@ -24,7 +24,7 @@ SampleSpan SampleSpan::Cut(TimeRange range) const {
   return From(static_cast<size_t>(first - timestamps)).First(static_cast<size_t>(last - first));
 }
 
-StatusOr<std::optional<Sample>> SourceReader::Latest(SeriesId series, TimeRange range) {
+StatusOr<std::optional<Sample>> SourceReader::Latest(const SeriesName& series, TimeRange range) {
   std::vector<ChunkRef> chunks;
   NEXUS_RETURN_IF_ERROR(Chunks(series, range, &chunks));
   SampleBuffer buffer;

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -25,6 +26,14 @@
 #include "layer/statistics.h"
 
 namespace nexus::engine {
+
+// A series as a source is asked for it.
+struct SeriesName {
+  SeriesId id;
+  // Its labels in canonical form, by which deletes choose it. May be empty where no source
+  // asks_labels().
+  std::string_view canonical;
+};
 
 // A run of samples of one series in one source: `count` of them, the first at range.first, the last
 // at range.last.
@@ -88,7 +97,8 @@ class SourceReader {
 
   // Appends the chunks of a series that may hold samples within `range`, in ascending time. A
   // chunk that reaches beyond the range is given whole.
-  virtual Status Chunks(SeriesId series, TimeRange range, std::vector<ChunkRef>* chunks) = 0;
+  virtual Status Chunks(const SeriesName& series, TimeRange range,
+                        std::vector<ChunkRef>* chunks) = 0;
 
   // The samples of a chunk that lie within `range`, maybe none. They lie in `buffer` or in the
   // source itself: valid until `buffer` is next used and while the source lives.
@@ -97,7 +107,7 @@ class SourceReader {
                                     SampleBuffer* buffer) = 0;
 
   // The newest sample of a series within `range`. The default looks at the last chunk.
-  virtual StatusOr<std::optional<Sample>> Latest(SeriesId series, TimeRange range);
+  virtual StatusOr<std::optional<Sample>> Latest(const SeriesName& series, TimeRange range);
 
   // Memory that the reader keeps for the series whose chunks it was asked for last, unless that is
   // bounded by a constant.
@@ -112,6 +122,8 @@ class SampleSource {
   virtual Kind kind() const = 0;
   // Covers all its samples; empty if there are none. Queries skip sources outside their range.
   virtual TimeRange range() const = 0;
+  // Whether some of its samples are deleted by selectors.
+  virtual bool asks_labels() const { return false; }
   // The reader refers to this source, which must outlive it.
   virtual std::unique_ptr<SourceReader> NewReader() const = 0;
 };

@@ -122,6 +122,8 @@ class LiveScrub {
     for (const catalog::LayerRecord& layer : listed->layers) {
       if (layer.state == catalog::LayerState::kGarbage) {
         garbage_.insert(layer.file_name);
+      } else if (state_->FindBranch(layer.tenant, layer.branch) == nullptr) {
+        // Deleted, and the catalog has not come as far.
       } else if (!state_->garbage.contains(layer.key()) &&
                  std::find(live.begin(), live.end(), layer) == live.end()) {
         AddLayerDisagreement(layer, "the catalog lists a layer that is not live");
@@ -183,6 +185,7 @@ class LiveScrub {
     for (const auto& [number, tenant] : state_->tenants) {
       for (const auto& [branch_number, branch] : tenant->branches) {
         for (const OpenLayer& open : branch->layers) {
+          if (!pass_.IsFirstOfFile(open.record)) continue;
           ScrubLayer& layer = layers.emplace_back();
           layer.record = open.record;
           layer.identity_seed = tenant->record.identity_seed;
@@ -191,7 +194,7 @@ class LiveScrub {
     }
     for (const ScrubLayer& layer : layers) {
       if (!state_->ListsLayerFile(layer.record.file_name)) continue;
-      NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(state_->database, layer, labels_));
+      NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(state_->origin, layer, labels_));
     }
     co_return OkStatus();
   }

@@ -58,6 +58,7 @@ class FolderScrub {
     StatusOr<OpenedFolder> opened = co_await OpenFolder(environment_, state_.folder, false);
     if (opened.ok()) {
       database_ = state_.database = opened->identity.database;
+      origin_ = state_.origin = opened->identity.layers();
       co_return OkStatus();
     }
     bool damaged = absl::IsDataLoss(opened.status());
@@ -169,7 +170,9 @@ class FolderScrub {
       known_ = true;
     }
     applied_ = state_.applied = tables.applied;
-    for (const catalog::TenantRecord& tenant : tables.tenants) state_.AddTenant(tenant);
+    for (const catalog::TenantRecord& tenant : tables.tenants) {
+      if (tenant.deleted == Lsn{}) state_.AddTenant(tenant);
+    }
     for (const catalog::BranchRecord& branch : tables.branches) {
       auto tenant = state_.tenants.find(branch.tenant.value);
       if (tenant != state_.tenants.end()) state_.AddBranch(tenant->second.get(), branch);
@@ -290,7 +293,8 @@ class FolderScrub {
           ScrubLayer layer;
           layer.record = open.record;
           layer.identity_seed = tenant->record.identity_seed;
-          NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(database_, layer, labels_));
+          if (!pass_.IsFirstOfFile(layer.record)) continue;
+          NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckLayer(origin_, layer, labels_));
         }
       }
     }
@@ -311,7 +315,7 @@ class FolderScrub {
             fmt::format("{}: checked by itself: neither catalog nor image tells what it "
                         "must be",
                         path));
-        NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckStrangeLayer(database_, path));
+        NEXUS_CO_RETURN_IF_ERROR(co_await pass_.CheckStrangeLayer(origin_, path));
         continue;
       }
       auto read = [this, path] { return ReadLayerSummary(state_, path); };
@@ -341,6 +345,7 @@ class FolderScrub {
   ScrubPass pass_;
 
   std::optional<DatabaseId> database_;
+  std::optional<DatabaseId> origin_;
   std::vector<Lsn> images_;
   std::optional<catalog::ImageContents> newest_image_;
   bool missing_ = false;  // the catalog

@@ -32,6 +32,7 @@ std::string Disagreement(const ScrubLayer& listed, const layer::LayerSummary& fi
   compare("level", record.level, file.identity.level);
   compare("lowest LSN", record.low, file.identity.order_low);
   compare("highest LSN", record.high, file.identity.order_high);
+  compare("deletes applied", record.deletes_applied, file.identity.deletes_applied);
   compare("series", record.series, file.series);
   compare("samples", record.samples, file.samples);
   compare("identity seed", listed.identity_seed, file.identity.identity_seed);
@@ -50,7 +51,6 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> ScrubPass::OpenLayer(
   if (listed != nullptr) {
     const catalog::LayerRecord& record = listed->record;
     expected.tenant = record.tenant;
-    expected.branch = record.branch;
     expected.key = layer::LayerKey{record.open_count, record.sequence};
     expected.footer_hash = record.footer_hash;
     const int64_t bytes = file->Size();
@@ -60,6 +60,20 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> ScrubPass::OpenLayer(
     }
   }
   return layer::LayerReader::Open(std::move(file), &pages_, expected);
+}
+
+bool ScrubPass::IsFirstOfFile(const catalog::LayerRecord& record) {
+  auto [first, added] = listed_.emplace(record.file_name, record);
+  if (added) return true;
+  catalog::LayerRecord same = record;
+  same.branch = first->second.branch;
+  if (same != first->second) {
+    AddFile(io::JoinPath(folder_.layers, record.file_name),
+            fmt::format("branches {} and {} tell different things of it", same.branch.value,
+                        record.branch.value),
+            RebuildCatalog());
+  }
+  return false;
 }
 
 io::Task<Status> ScrubPass::CheckLayer(std::optional<DatabaseId> database, ScrubLayer layer,

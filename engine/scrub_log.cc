@@ -63,6 +63,17 @@ io::Task<StatusOr<std::vector<wal::Damage>>> ScrubPass::CheckLog(
   co_return std::move(sink.found);
 }
 
+namespace {
+
+StatusOr<bool> IsDeleted(catalog::Reader* reader, TenantId tenant) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<catalog::TenantRecord> tenants, reader->Tenants());
+  return std::any_of(tenants.begin(), tenants.end(), [tenant](const catalog::TenantRecord& record) {
+    return record.id == tenant && record.deleted != Lsn{};
+  });
+}
+
+}  // namespace
+
 // What recovery would make of the record; ids are remembered for CheckLogSeries.
 Status ScrubPass::CheckRecord(const wal::RecordView& record) {
   switch (static_cast<RecordKind>(record.kind)) {
@@ -108,6 +119,9 @@ io::Task<Status> ScrubPass::CheckLogSeries(ScrubLabels labels) {
     auto undefined = [&labels, tenant, named,
                       delta = labels.delta()]() -> StatusOr<catalog::SeriesSet> {
       NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, labels.catalog->BeginRead());
+      // The rows of a deleted tenant go while the log still names it.
+      NEXUS_ASSIGN_OR_RETURN(const bool deleted, IsDeleted(&reader, tenant));
+      if (deleted) return catalog::SeriesSet();
       catalog::LabelIndex index(std::move(reader), delta);
       NEXUS_ASSIGN_OR_RETURN(catalog::SeriesSet all, index.AllSeries(tenant));
       catalog::SeriesSet missing = *named;

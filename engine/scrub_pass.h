@@ -98,6 +98,9 @@ class ScrubPass {
 
   // ---- Layers.
 
+  // Branches share files: false for a record of a file that an earlier record listed. The two must
+  // say the same of it.
+  bool IsFirstOfFile(const catalog::LayerRecord& record);
   io::Task<Status> CheckLayer(std::optional<DatabaseId> database, ScrubLayer layer,
                               ScrubLabels labels);
   // A file of which nothing is known but its name.
@@ -136,6 +139,8 @@ class ScrubPass {
   ScrubReport report_;
   // The findings that are listed: (file, offset, what) -> index.
   std::map<std::tuple<std::string, uint64_t, std::string>, size_t> places_;
+  // What lists each file of a layer, the first of its records.
+  std::map<std::string, catalog::LayerRecord> listed_;
   // Ids that the log's batches name, by tenant.
   std::map<uint32_t, catalog::SeriesSet> named_;
   // The pages of the layer being walked.

@@ -18,7 +18,7 @@ constexpr size_t kDeliveredInPlaceMin = 1024;
 class SelectCursor : public QueryBase {
  public:
   SelectCursor(ReadView* view, const SelectQuery& query)
-      : QueryBase(query.limits, view->monotonic_nanos),
+      : QueryBase(query.limits, *view),
         reader_(TakeSources(view, query.range), query.range, &guard_, &statistics_) {
     collected_.Reserve(kDeliveredSamplesMax);
   }
@@ -57,7 +57,7 @@ class SelectCursor : public QueryBase {
  private:
   StatusOr<bool> NextSeries() {
     if (next_series_ == series_.size()) return false;
-    NEXUS_RETURN_IF_ERROR(reader_.Open(series_.id(next_series_++)));
+    NEXUS_RETURN_IF_ERROR(reader_.Open(NameOf(next_series_++)));
     open_ = true;
     shown_ = false;
     return true;
@@ -102,7 +102,7 @@ class LatestReader {
     }
   }
 
-  StatusOr<std::optional<Sample>> Find(SeriesId series) {
+  StatusOr<std::optional<Sample>> Find(const SeriesName& series) {
     std::optional<Sample> best;
     for (const Source& source : sources_) {
       // An older source must be newer in time to win.
@@ -125,15 +125,14 @@ class LatestReader {
 class LatestCursor : public QueryBase {
  public:
   LatestCursor(ReadView* view, const SelectQuery& query)
-      : QueryBase(query.limits, view->monotonic_nanos),
-        reader_(TakeSources(view, query.range), query.range) {}
+      : QueryBase(query.limits, *view), reader_(TakeSources(view, query.range), query.range) {}
 
  protected:
   StatusOr<bool> Advance(SeriesChunk* chunk) override {
     while (next_series_ < series_.size()) {
       NEXUS_RETURN_IF_ERROR(guard_.Check());
       size_t at = next_series_++;
-      NEXUS_ASSIGN_OR_RETURN(std::optional<Sample> latest, reader_.Find(series_.id(at)));
+      NEXUS_ASSIGN_OR_RETURN(std::optional<Sample> latest, reader_.Find(NameOf(at)));
       if (!latest) continue;
       latest_ = *latest;
       statistics_.series++;
@@ -168,7 +167,7 @@ StatusOr<std::unique_ptr<Cursor>> MakeLatestCursor(ReadView view, const SelectQu
 }
 
 StatusOr<std::optional<Sample>> LatestSample(
-    const std::vector<std::shared_ptr<const SampleSource>>& sources, SeriesId series,
+    const std::vector<std::shared_ptr<const SampleSource>>& sources, const SeriesName& series,
     TimeRange range) {
   return LatestReader(sources, range).Find(series);
 }

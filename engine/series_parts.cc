@@ -48,6 +48,13 @@ void VisitBlocks(const SeriesParts::Column& column, Visit&& visit) {
   }
 }
 
+// Covers the visible rows, maybe more.
+TimeRange RangeOf(const SeriesParts::Column& column) {
+  if (!column.rows.ascending) return {};
+  const size_t last = column.rows.count - 1 - column.rows.last->first_row;
+  return {column.shape->first_block->timestamps()[0], column.rows.last->timestamps()[last]};
+}
+
 void AppendColumn(const SeriesParts::Column& column, TimeRange range,
                   std::vector<int64_t>* timestamps, std::vector<double>* values) {
   VisitBlocks(column, [&](const RowBlock& block, size_t rows) {
@@ -87,6 +94,7 @@ void Run::DescribeTimestamps() {
 
 void SeriesParts::Collect(const Arena& arena, const SeriesEntry& entry, uint32_t limit) {
   staged.clear();
+  deleted_.clear();
   for (ArenaRef ref = entry.staged.load(std::memory_order_acquire); ref != 0;) {
     const auto* sample = arena.At<StagedSample>(ref);
     if (sample->ordinal() < limit) staged.push_back(*sample);
@@ -98,6 +106,7 @@ void SeriesParts::Collect(const Arena& arena, const SeriesEntry& entry, uint32_t
 
 void SeriesParts::CollectColumnsAndRuns(const Arena& arena, const SeriesEntry& entry,
                                         uint32_t limit) {
+  deleted_.clear();
   columns.clear();
   for (ArenaRef ref = entry.columns.load(std::memory_order_acquire); ref != 0;) {
     const auto* place = arena.At<ColumnPlace>(ref);
@@ -113,6 +122,36 @@ void SeriesParts::CollectColumnsAndRuns(const Arena& arena, const SeriesEntry& e
     ref = run->previous;
   }
   std::reverse(runs.begin(), runs.end());
+}
+
+void SeriesParts::Delete(std::span<const DeletedRows> deleted) {
+  for (const DeletedRows& rows : deleted) {
+    bool cuts = false;
+    std::erase_if(staged, [&rows](const StagedSample& sample) {
+      return rows.Covers(sample.timestamp, sample.ordinal());
+    });
+    auto takes = [&rows, &cuts](TimeRange range, uint32_t first_ordinal, uint32_t last_ordinal) {
+      if (first_ordinal >= rows.below || !rows.range.Overlaps(range)) return false;
+      const bool whole = last_ordinal < rows.below && rows.range.Contains(range);
+      cuts = cuts || !whole;
+      return whole;
+    };
+    auto is_column_gone = [&](const Column& column) {
+      return takes(RangeOf(column), column.shape->first_block->ordinals()[0],
+                   column.rows.last_ordinal);
+    };
+    columns.erase(std::remove_if(columns.begin(), columns.end(), is_column_gone), columns.end());
+    auto is_run_gone = [&](const Run* run) {
+      return takes({run->first, run->last}, run->ordinal, run->ordinal);
+    };
+    runs.erase(std::remove_if(runs.begin(), runs.end(), is_run_gone), runs.end());
+    if (cuts) deleted_.push_back(rows);
+  }
+}
+
+bool SeriesParts::IsDeleted(int64_t timestamp, uint32_t ordinal) const {
+  return std::any_of(deleted_.begin(), deleted_.end(),
+                     [&](const DeletedRows& rows) { return rows.Covers(timestamp, ordinal); });
 }
 
 SeriesParts::Order SeriesParts::InTimeOrder() const {
@@ -137,7 +176,8 @@ SeriesParts::Order SeriesParts::InTimeOrder() const {
 void SeriesParts::AppendTo(TimeRange range, std::vector<int64_t>* timestamps,
                            std::vector<double>* values) const {
   if (empty() || range.empty()) return;
-  if (!AppendEndToEnd(range, timestamps, values)) AppendSorted(range, timestamps, values);
+  if (!cut() && AppendEndToEnd(range, timestamps, values)) return;
+  AppendSorted(range, timestamps, values);
 }
 
 // False, with nothing appended, if the parts overlap or do not ascend.
@@ -189,6 +229,7 @@ void SeriesParts::AppendSorted(TimeRange range, std::vector<int64_t>* timestamps
       RowBlock::Column from = block.column(column.column);
       for (size_t i = 0; i < rows; i++) {
         if (!range.Contains(block.timestamps()[i])) continue;
+        if (IsDeleted(block.timestamps()[i], block.ordinals()[i])) continue;
         all.push_back({block.timestamps()[i], from.first[i * from.pitch], block.ordinals()[i]});
       }
     });
@@ -196,12 +237,17 @@ void SeriesParts::AppendSorted(TimeRange range, std::vector<int64_t>* timestamps
   for (const Run* run : runs) {
     for (uint32_t i = 0; i < run->count; i++) {
       if (!range.Contains(run->timestamps()[i])) continue;
+      if (IsDeleted(run->timestamps()[i], run->ordinal)) continue;
       all.push_back({run->timestamps()[i], run->values()[i], run->ordinal});
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) {
+  auto before = [](const Found& a, const Found& b) {
     return a.timestamp != b.timestamp ? a.timestamp < b.timestamp : a.ordinal < b.ordinal;
-  });
+  };
+  // Parts that a delete cuts may be in order for all that.
+  if (!std::is_sorted(all.begin(), all.end(), before)) {
+    std::stable_sort(all.begin(), all.end(), before);
+  }
   for (size_t i = 0; i < all.size(); i++) {
     if (i + 1 < all.size() && all[i + 1].timestamp == all[i].timestamp) continue;
     timestamps->push_back(all[i].timestamp);

@@ -2,13 +2,15 @@
 //
 // A series may be in staging, in several shapes and in runs at once. If these lie end to end in
 // time they are copied one after the other; otherwise samples are sorted by (timestamp, ordinal)
-// and of equal timestamps the last written stays.
+// and of equal timestamps the last written stays. Parts that a delete leaves nothing of are dropped
+// whole; where one is cut by a delete, samples are looked at one by one.
 // Threading: a value of one thread; what it points to lives as long as the memtable.
 
 #ifndef NEXUS_ENGINE_SERIES_PARTS_H_
 #define NEXUS_ENGINE_SERIES_PARTS_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -44,9 +46,16 @@ class SeriesParts {
   // The same but for `staged`, which is left alone.
   void CollectColumnsAndRuns(const Arena& arena, const SeriesEntry& entry, uint32_t limit);
 
+  // Takes away what is deleted. REQUIRES: everything was collected.
+  void Delete(std::span<const DeletedRows> deleted);
+
   bool empty() const { return staged.empty() && columns.empty() && runs.empty(); }
+  // A delete takes some rows of a column, or samples of a run, and leaves others: only AppendTo
+  // knows which.
+  bool cut() const { return !deleted_.empty(); }
 
   // The parts by their first timestamps, if each is strictly ascending in itself; none otherwise.
+  // REQUIRES: !cut().
   Order InTimeOrder() const;
 
   // Appends the samples within `range`, strictly ascending, of equal timestamps the last written.
@@ -58,6 +67,9 @@ class SeriesParts {
                       std::vector<double>* values) const;
   void AppendSorted(TimeRange range, std::vector<int64_t>* timestamps,
                     std::vector<double>* values) const;
+  bool IsDeleted(int64_t timestamp, uint32_t ordinal) const;
+
+  std::vector<DeletedRows> deleted_;  // those that cut a part
 };
 
 }  // namespace nexus::engine

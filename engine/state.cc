@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/deleted_source.h"
 #include "engine/layer_source.h"
 #include "engine/memtable_source.h"
 
@@ -27,6 +28,7 @@ std::string NamesOf(const Map& map) {
 void TenantState::AddIds(SeriesIdRange added) {
   // The usual case: the next id of the counter.
   if (!ids.empty() && ids.back().last + 1 == added.first) {
+    series += added.last - added.first + 1;
     ids.back().last = added.last;
     return;
   }
@@ -36,9 +38,11 @@ void TenantState::AddIds(SeriesIdRange added) {
   auto from = std::lower_bound(ids.begin(), ids.end(), added, touches);
   auto to = from;
   for (; to != ids.end() && to->first <= added.last + 1; ++to) {
+    series -= to->last - to->first + 1;
     added.first = std::min(added.first, to->first);
     added.last = std::max(added.last, to->last);
   }
+  series += added.last - added.first + 1;
   ids.insert(ids.erase(from, to), added);
 }
 
@@ -47,6 +51,14 @@ bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
       ids.begin(), ids.end(), lowest,
       [](const SeriesIdRange& range, uint64_t value) { return range.last < value; });
   return at != ids.end() && at->first <= lowest && highest <= at->last;
+}
+
+uint64_t TenantState::SeriesFrom(SeriesId first) const {
+  uint64_t count = 0;
+  for (auto range = ids.rbegin(); range != ids.rend() && range->last >= first.value; ++range) {
+    count += range->last - std::max(range->first, first.value) + 1;
+  }
+  return count;
 }
 
 void BranchState::SortLayers() {
@@ -76,8 +88,17 @@ StatusOr<PublishedState::Found> PublishedState::Find(std::string_view tenant,
   }
   // A batch that is visible here came after its series, which SetDelta published under the mutex.
   const std::shared_ptr<const BranchView>& view = found->second.view;
-  return Found{at->second.id, found->second.id, at->second.identity_seed,
-               view,          delta_,           view->active->limit()};
+  return Found{at->second.id,         found->second.id,   at->second.identity_seed, view, delta_,
+               view->active->limit(), found->second.kind, at->second.query_budget};
+}
+
+StatusOr<PublishedState::Found> PublishedState::FindWritable(std::string_view tenant,
+                                                             std::string_view branch) const {
+  NEXUS_ASSIGN_OR_RETURN(Found found, Find(tenant, branch));
+  if (found.kind == catalog::BranchKind::kBranch) return found;
+  return FailedPrecondition(
+      "snapshot {} is read-only; make a branch from it: nexus branch create NAME --from {}", branch,
+      branch);
 }
 
 std::vector<std::string> PublishedState::TenantNames() const {
@@ -94,18 +115,32 @@ std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
 
 void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
   auto view = std::make_shared<BranchView>();
-  for (const OpenLayer& open : branch.layers)
-    view->settled.push_back(std::make_shared<LayerSource>(open.reader));
+  for (const OpenLayer& open : branch.layers) {
+    view->settled.push_back(WithoutDeleted(std::make_shared<LayerSource>(open.reader),
+                                           branch.tombstones, MarkOf(open.record)));
+  }
   for (const SealedMemtable& sealed : branch.sealed) {
-    view->settled.push_back(
-        std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit()));
+    auto source = std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit());
+    view->settled.push_back(WithoutDeleted(std::move(source), branch.tombstones, MarkOf(sealed)));
   }
   view->active = branch.active;
   MutexLock lock(&mutex_);
+  // A delete is in the memtable and in the tombstones: queries see both or neither.
+  branch.active->Publish();
   Tenant& published = tenants_[tenant.record.name];
   published.id = tenant.record.id;
   published.identity_seed = tenant.record.identity_seed;
-  published.branches[branch.record.name] = {branch.record.id, std::move(view)};
+  published.query_budget = tenant.query_budget;
+  published.branches[branch.record.name] = {branch.record.id, branch.record.kind, std::move(view)};
+}
+
+void PublishedState::RemoveBranch(const TenantState& tenant, const BranchState& branch) {
+  MutexLock lock(&mutex_);
+  auto at = tenants_.find(tenant.record.name);
+  if (at == tenants_.end()) return;
+  at->second.branches.erase(branch.record.name);
+  // The last one goes with its tenant.
+  if (at->second.branches.empty()) tenants_.erase(at);
 }
 
 void PublishedState::SetDelta(std::shared_ptr<const catalog::DeltaView> delta) {
@@ -168,9 +203,15 @@ bool DatabaseState::Lists(const std::vector<layer::LayerKey>& layers) const {
 
 TenantState* DatabaseState::AddTenant(const catalog::TenantRecord& record) {
   auto& tenant = tenants[record.id.value];
-  if (tenant == nullptr) tenant = std::make_unique<TenantState>();
-  tenant->record = record;
+  if (tenant == nullptr) tenant = std::make_unique<TenantState>(record);
+  next_tenant = std::max(next_tenant, record.id.value + 1);
   return tenant.get();
+}
+
+void DatabaseState::AddDeletedTenant(TenantId tenant, Lsn at) {
+  tenants.erase(tenant.value);
+  deleted_tenants[tenant.value] = {at};
+  next_tenant = std::max(next_tenant, tenant.value + 1);
 }
 
 BranchState* DatabaseState::AddBranch(TenantState* tenant, const catalog::BranchRecord& record) {
@@ -182,6 +223,53 @@ BranchState* DatabaseState::AddBranch(TenantState* tenant, const catalog::Branch
   branch->record = record;
   Publish(*tenant, *branch);
   return branch.get();
+}
+
+BranchState* DatabaseState::AddStandIn(TenantState* tenant, const catalog::BranchRecord& record) {
+  auto& branch = tenant->branches[record.id.value];
+  branch = std::make_unique<BranchState>();
+  branch->record = record;
+  branch->stands_in = true;
+  branch->active = NewMemtable(nullptr);
+  return branch.get();
+}
+
+void DatabaseState::RemoveBranch(TenantState* tenant, BranchId branch) {
+  auto at = tenant->branches.find(branch.value);
+  const std::unique_ptr<BranchState> removed = std::move(at->second);
+  tenant->branches.erase(at);
+  if (!removed->stands_in) published.RemoveBranch(*tenant, *removed);
+  ReleaseMemtable(*tenant, removed->active.get());
+  for (const SealedMemtable& sealed : removed->sealed) {
+    ReleaseMemtable(*tenant, sealed.memtable.get());
+  }
+}
+
+void DatabaseState::Seal(TenantState* tenant, BranchState* branch, Lsn at) {
+  if (!branch->active_first.has_value()) return;
+  branch->sealed.push_back(
+      {branch->active, *branch->active_first, at, branch->record.id, timeline});
+  branch->active = NewMemtable(branch->active.get());
+  branch->active_first.reset();
+  Publish(*tenant, *branch);
+}
+
+void DatabaseState::ReleaseMemtable(const TenantState& tenant, const Memtable* memtable) {
+  for (const auto& [number, branch] : tenant.branches) {
+    for (const SealedMemtable& sealed : branch->sealed) {
+      if (sealed.memtable.get() == memtable) return;
+    }
+  }
+  memtable_bytes -= memtable->bytes();
+}
+
+bool DatabaseState::SettleInherited(BranchState* branch) {
+  catalog::BranchRecord& record = branch->record;
+  if (record.inherited.empty() || layers_unpublished) return false;
+  auto is_inherited = [&](const SealedMemtable& sealed) { return sealed.writer != record.id; };
+  if (std::any_of(branch->sealed.begin(), branch->sealed.end(), is_inherited)) return false;
+  record.RaiseSealed(record.inherited.back().until);
+  return true;
 }
 
 std::shared_ptr<Memtable> DatabaseState::NewMemtable(const Memtable* predecessor) {
@@ -199,6 +287,7 @@ void DatabaseState::TakeChangedProducers(std::vector<catalog::ProducerRecord>* o
 }
 
 void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
+  if (branch.stands_in) return;
   published.SetBranch(tenant, branch);
 }
 

@@ -11,6 +11,7 @@
 #define NEXUS_ENGINE_STATE_H_
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,13 +30,19 @@
 #include "engine/memtable.h"
 #include "engine/options.h"
 #include "engine/producers.h"
+#include "engine/query_budget.h"
+#include "engine/quota.h"
+#include "engine/retention.h"
 #include "engine/sample_source.h"
+#include "engine/tombstone.h"
 #include "io/environment.h"
 #include "layer/layer.h"
 #include "layer/layer_reader.h"
 #include "layer/page_cache.h"
 
 namespace nexus::engine {
+
+struct PublishLayers;
 
 // A live layer: its catalog record and its open file.
 struct OpenLayer {
@@ -49,7 +56,14 @@ struct SealedMemtable {
   std::shared_ptr<Memtable> memtable;
   Lsn first;   // where its oldest record begins
   Lsn sealed;  // S: every record of the branch below it is here or in a layer
+  // To which branch its records were written. Branches made from that one since share it.
+  BranchId writer;
+  uint32_t timeline = 0;  // the database's
 };
+
+inline DeleteMark MarkOf(const SealedMemtable& sealed) {
+  return {{sealed.timeline, sealed.sealed}, Lsn{}};
+}
 
 using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 
@@ -67,13 +81,18 @@ struct BranchView {
 struct BranchState {
   catalog::BranchRecord record;   // record.sealed: the highest S published
   std::vector<OpenLayer> layers;  // in write order, oldest first
-  uint64_t layer_edits = 0;       // rises whenever `layers` changes
+  uint64_t layer_edits = 0;       // rises whenever `layers`, or what is deleted in them, changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
+  std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
+  size_t deletes_in_flight = 0;    // on their way to become tombstones
+  bool flushed_in_replay = false;  // to a layer that is not published yet
   ProducerTable producers;
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
   int64_t active_since_ns = 0;      // monotonic: when that record was applied
+  // It is deleted; its records are replayed for those that were made from it (branches.h).
+  bool stands_in = false;
 
   // The begin of the oldest record that is in no layer; nullopt if all are.
   std::optional<Lsn> OldestUnflushed() const {
@@ -91,11 +110,35 @@ struct SeriesIdRange {
 };
 
 struct TenantState {
+  explicit TenantState(const catalog::TenantRecord& from)
+      : record(from), query_budget(std::make_shared<QueryBudget>(from.name)) {
+    TakeSettings();
+  }
+
   catalog::TenantRecord record;
   std::map<uint32_t, std::unique_ptr<BranchState>> branches;  // by number
   std::vector<SeriesIdRange> ids;                             // ascending, not adjacent
+  std::shared_ptr<const RetentionRules> retention = std::make_shared<RetentionRules>();
+  uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
+  uint64_t series = 0;                // ids in `ids`
+  TenantQuotas quotas;                // as the record's settings say
+  RateMeter rate;                     // of samples_per_second
+  uint64_t refused = 0;               // appends and new series since opening, for a quota
+  std::shared_ptr<QueryBudget> query_budget;
+  // Of the layers as of DatabaseState::layer_edits `of_edit`; see BytesOf.
+  struct LayerBytes {
+    uint64_t bytes = 0;
+    uint64_t of_edit = UINT64_MAX;
+  } layer_bytes;
 
+  // The record's settings have changed.
+  void TakeSettings() {
+    quotas = QuotasOf(record.settings);
+    query_budget->SetLimits(quotas);
+  }
   void AddIds(SeriesIdRange added);
+  // How many of its ids are not below `first`.
+  uint64_t SeriesFrom(SeriesId first) const;
   // True if every id in [lowest, highest] is a series of this tenant.
   bool HasIds(uint64_t lowest, uint64_t highest) const;
 };
@@ -112,24 +155,31 @@ class PublishedState {
     // Of the view's active memtable, at the instant of `delta`: the series of every batch before it
     // are in the delta or in the catalog.
     uint32_t limit = 0;
+    catalog::BranchKind kind = catalog::BranchKind::kBranch;
+    std::shared_ptr<QueryBudget> query_budget;
 
     Sources sources() const { return view->At(limit); }
   };
   // Any thread. NotFound names the tenant or branch and lists what there is.
   StatusOr<Found> Find(std::string_view tenant, std::string_view branch) const;
+  // The same for who will append. FailedPrecondition for a snapshot.
+  StatusOr<Found> FindWritable(std::string_view tenant, std::string_view branch) const;
   std::vector<std::string> TenantNames() const;
   std::shared_ptr<const catalog::DeltaView> Delta() const;
 
   // Loop.
   void SetBranch(const TenantState& tenant, const BranchState& branch);
+  void RemoveBranch(const TenantState& tenant, const BranchState& branch);
   void SetDelta(std::shared_ptr<const catalog::DeltaView> delta);
 
  private:
   struct Tenant {
     TenantId id;
     uint64_t identity_seed = 0;
+    std::shared_ptr<QueryBudget> query_budget;
     struct Branch {
       BranchId id;
+      catalog::BranchKind kind;
       std::shared_ptr<const BranchView> view;
     };
     std::map<std::string, Branch, std::less<>> branches;
@@ -148,12 +198,22 @@ struct DatabaseState {
   const Options options;
   const Folder folder;
   DatabaseId database;
+  DatabaseId origin;      // the id that stands in the layers (identity.h)
+  uint32_t timeline = 0;  // of everything that is written
   int64_t created_wall_ns = 0;
   uint64_t open_count = 0;
   std::unique_ptr<catalog::Catalog> catalog;  // reads: any thread; writes: the catalog lane
   std::unique_ptr<layer::PageCache> pages;
 
   std::map<uint32_t, std::unique_ptr<TenantState>> tenants;  // by number
+  // Those that were deleted and that the log may still name, with where in it that was; the
+  // catalog's keeper purges and forgets them.
+  struct DeletedTenant {
+    Lsn at;
+    bool purged = false;
+  };
+  std::map<uint32_t, DeletedTenant> deleted_tenants;
+  uint32_t next_tenant = 0;  // above the number of every tenant that is known, deleted ones too
   std::shared_ptr<MemtablePool> memtable_pool = std::make_shared<MemtablePool>();
   uint64_t memtable_bytes = 0;  // active and sealed of all branches
   Lsn applied;                  // every record below it is applied
@@ -164,7 +224,8 @@ struct DatabaseState {
   catalog::CatalogDelta delta;
   uint64_t next_series_id = 1;
   uint64_t next_layer_sequence = 1;
-  uint64_t layer_edits = 0;  // rises whenever a branch's layers change
+  uint64_t layer_edits = 0;  // rises whenever that of a branch does
+  RetentionClock retention_clock;
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.
@@ -172,11 +233,16 @@ struct DatabaseState {
   uint64_t undefined_series = 0;
   uint64_t unusable_records = 0;  // of tenants or branches whose creation was in the damage
 
+  // Replay wrote memtables to layers, and their publish edits are not applied yet.
+  bool layers_unpublished = false;
   // Retired layers whose files may still be there, with their names: no query that begins now
   // reads them, and nothing may unlink them before the catalog that retires them is persistent.
   std::map<catalog::LayerKey, std::string> garbage;
   // Who reads files by their names (a scrub): garbage stays while there is one.
   int garbage_holders = 0;
+
+  // Told each publish of layers in the step that applies it; empty: nobody wants to know.
+  std::function<void(const PublishLayers&)> on_published;
 
   // How the last flush and the last commit of the catalog went: why memory does not become free.
   Status flush_status;
@@ -196,7 +262,21 @@ struct DatabaseState {
   bool Lists(const std::vector<layer::LayerKey>& layers) const;
   // A branch with an empty memtable, published.
   BranchState* AddBranch(TenantState* tenant, const catalog::BranchRecord& record);
+  // A branch that no query sees, for BranchReplay.
+  BranchState* AddStandIn(TenantState* tenant, const catalog::BranchRecord& record);
+  // With its memtables, but for those that others share.
+  void RemoveBranch(TenantState* tenant, BranchId branch);
+  // REQUIRES: it is not deleted.
   TenantState* AddTenant(const catalog::TenantRecord& record);
+  // Of a tenant that no record may name from now on; its branches are gone.
+  void AddDeletedTenant(TenantId tenant, Lsn at);
+  // Takes the active memtable out of use, as that of all records below `at`: a pointer swap.
+  void Seal(TenantState* tenant, BranchState* branch, Lsn at);
+  // A memtable has left a branch: gives its memory back once no branch has it.
+  void ReleaseMemtable(const TenantState& tenant, const Memtable* memtable);
+  // Takes what was inherited for flushed if no memtable with it is left; true if that changed the
+  // record. Of a database that is open, or has replayed everything.
+  bool SettleInherited(BranchState* branch);
   // `predecessor`: the one it follows, or null.
   std::shared_ptr<Memtable> NewMemtable(const Memtable* predecessor);
   // Appends the records of producers that changed since the last call.

@@ -138,6 +138,9 @@ class Disk {
   // below.
   virtual Task<int> Rename(std::string from, std::string to) = 0;
   virtual Task<int> Unlink(std::string path) = 0;
+  // Gives a file a second name, which must be free (-EEXIST) and in the same file system (-EXDEV).
+  // -EPERM, -EMLINK, -EOPNOTSUPP: the file system does not do that, or not once more.
+  virtual Task<int> Link(std::string from, std::string to) = 0;
   virtual Task<int> MakeDirectory(std::string path) = 0;
   virtual Task<int> RemoveDirectory(std::string path) = 0;
   virtual Task<int> SyncDirectory(std::string path) = 0;

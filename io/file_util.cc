@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -191,6 +192,24 @@ Task<Status> Unlink(Disk* disk, std::string path) {
   co_return OkStatus();
 }
 
+namespace {
+
+// EINVAL is the answer of a kernel whose io_uring has no such operation.
+bool HasNoLinks(int error) {
+  constexpr int kRefusals[] = {EXDEV, EPERM, EMLINK, EOPNOTSUPP, EINVAL, ENOSYS};
+  return std::any_of(std::begin(kRefusals), std::end(kRefusals),
+                     [error](int refusal) { return error == -refusal; });
+}
+
+}  // namespace
+
+Task<StatusOr<bool>> Link(Disk* disk, std::string from, std::string to) {
+  int error = co_await disk->Link(from, to);
+  if (HasNoLinks(error)) co_return false;
+  if (error != 0) co_return ErrnoStatus(-error, "link", fmt::format("{} to {}", from, to));
+  co_return true;
+}
+
 Task<Status> MakeDirectories(Disk* disk, std::string path) {
   // A parent is synced before anything is made below it, so a folder that exists sits in folders
   // that are durable - but for itself, whose parent is synced here in any case.
@@ -278,6 +297,26 @@ std::string JoinPath(std::string_view directory, std::string_view name) {
   std::string path(directory);
   if (!path.empty() && path.back() != '/') path += '/';
   return path.append(name);
+}
+
+std::optional<std::string> PlainPath(std::string_view path) {
+  std::string plain = path.starts_with('/') ? "/" : "";
+  while (!path.empty()) {
+    const size_t slash = std::min(path.find('/'), path.size());
+    const std::string_view part = path.substr(0, slash);
+    if (part == "..") return std::nullopt;
+    if (!part.empty() && part != ".") plain += std::string(part) + "/";
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return plain;
+}
+
+bool PathsOverlap(std::string_view a, std::string_view b) {
+  if (a.starts_with('/') != b.starts_with('/')) return false;
+  const std::optional<std::string> plain_a = PlainPath(a);
+  const std::optional<std::string> plain_b = PlainPath(b);
+  if (!plain_a.has_value() || !plain_b.has_value()) return false;
+  return plain_a->starts_with(*plain_b) || plain_b->starts_with(*plain_a);
 }
 
 std::string ParentPath(std::string_view path) {

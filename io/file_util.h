@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -33,6 +35,9 @@ Task<Status> SyncFile(File* file);
 Task<Status> SyncDirectory(Disk* disk, std::string path);
 Task<Status> Rename(Disk* disk, std::string from, std::string to);
 Task<Status> Unlink(Disk* disk, std::string path);
+// A second name for a file: see Disk::Link. False where there can be none: in another file system,
+// or one without such names; for a file that is not ours, or has as many as it may have.
+Task<StatusOr<bool>> Link(Disk* disk, std::string from, std::string to);
 // Makes a directory and its missing parents and syncs each parent. An existing one is fine.
 Task<Status> MakeDirectories(Disk* disk, std::string path);
 Task<StatusOr<std::vector<DirectoryEntry>>> List(Disk* disk, std::string path);
@@ -48,6 +53,11 @@ StatusOr<std::string> ReadWholeFileBlocking(Disk* disk, const std::string& path,
 // "<directory>/<name>"; the folder of a path.
 std::string JoinPath(std::string_view directory, std::string_view name);
 std::string ParentPath(std::string_view path);
+// A path without "." and empty parts, with a slash behind each part, so that one lies below another
+// if it begins with it; nullopt if it has "..", which only the file system understands.
+std::optional<std::string> PlainPath(std::string_view path);
+// True if one of two paths is the other, or lies below it, as far as their names tell.
+bool PathsOverlap(std::string_view a, std::string_view b);
 
 // Sector-aligned memory for direct I/O, zero-filled.
 class AlignedBuffer {

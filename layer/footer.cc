@@ -113,6 +113,7 @@ std::string EncodeFooter(const Footer& footer) {
   writer.U32(summary.identity.level);
   WriteOrder(summary.identity.order_low, &writer);
   WriteOrder(summary.identity.order_high, &writer);
+  writer.U64(summary.identity.deletes_applied.value);
   writer.I64(summary.range.first);
   writer.I64(summary.range.last);
   writer.U64(summary.series);
@@ -143,6 +144,7 @@ StatusOr<Footer> ParseFooter(Bytes bytes, const FileHeader& header, const FileTa
   identity.level = reader.U32();
   identity.order_low = ReadOrder(&reader);
   identity.order_high = ReadOrder(&reader);
+  identity.deletes_applied.value = reader.U64();
   summary.range.first = reader.I64();
   summary.range.last = reader.I64();
   summary.series = reader.U64();

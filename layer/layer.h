@@ -37,6 +37,10 @@ struct LayerIdentity {
   // The lowest and the highest write order of what the layer holds.
   WriteOrder order_low;
   WriteOrder order_high;
+  // Every delete of the branch whose record begins below it is carried out in what the layer holds:
+  // of a compaction's output, whose inputs were filtered by them. A flush needs none, for it holds
+  // what was left of everything below order_high.
+  Lsn deletes_applied;
   uint64_t open_count = 0;
   uint64_t sequence = 0;
 

@@ -7,11 +7,17 @@
 
 #include "base/labels.h"
 #include "base/planted.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/scrub.h"
+#include "engine/backup.h"
 #include "engine/scrub.h"
 #include "server/scrub_output.h"
 #include "server/stats_figures.h"
+#include "server/wire_backup.h"
+#include "server/wire_branches.h"
+#include "server/wire_retention.h"
 #include "wal/log.h"
 
 namespace nexus::server {
@@ -26,10 +32,18 @@ using protocol::Opcode;
 constexpr uint32_t kRequestsMax = 1024;
 // What a refused client should wait before it tries again.
 constexpr uint32_t kRetryAfterMs = 100;
+// What the counting of a delete may take at most, whatever the client asks: what follows on the
+// connection waits for it.
+constexpr uint32_t kDeleteDeadlineMsMax = 600'000;
 // Often enough for a progress bar, rare enough to cost nothing.
 constexpr int64_t kProgressPauseNs = 200'000'000;
 
 std::string_view RequestName(Opcode opcode) { return protocol::NameOf(opcode); }
+
+uint32_t RetryAfterOf(const Status& status) {
+  constexpr uint64_t kMost = 60'000;
+  return static_cast<uint32_t>(std::min(RetryAfterMs(status).value_or(kRetryAfterMs), kMost));
+}
 
 }  // namespace
 
@@ -117,8 +131,8 @@ void BinarySession::OnBytes(Bytes bytes) {
 }
 
 bool BinarySession::MustWait() const {
-  return registering_ || batch_bytes_ > kSessionBytesMax || requests_ >= kRequestsMax ||
-         transport_->queued_bytes() > kOutputBytesMax;
+  return registering_ || deleting_ || batch_bytes_ > kSessionBytesMax ||
+         requests_ >= kRequestsMax || transport_->queued_bytes() > kOutputBytesMax;
 }
 
 void BinarySession::Process(Bytes input) {
@@ -241,6 +255,18 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleScrub(frame);
     case Opcode::kCompact:
       return HandleCompact(frame);
+    case Opcode::kBackup:
+      return HandleBackup(frame);
+    case Opcode::kDelete:
+      return HandleDelete(frame);
+    case Opcode::kBranches:
+      return HandleBranches(frame);
+    case Opcode::kTenants:
+      return HandleTenants(frame);
+    case Opcode::kCardinality:
+      return HandleCardinality(frame);
+    case Opcode::kRetention:
+      return HandleRetention(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -296,6 +322,7 @@ StatusOr<BinarySession::Target*> BinarySession::FindTarget(Target* target) {
   target->tenant_id = found->tenant;
   target->branch_id = found->branch;
   target->identity_seed = found->identity_seed;
+  target->read_only = found->kind == catalog::BranchKind::kSnapshot;
   return target;
 }
 
@@ -324,8 +351,19 @@ StatusOr<BinarySession::Target*> BinarySession::TargetOf(uint32_t number) {
   if (found == targets_.end()) {
     return InvalidArgument("target {} was not opened on this connection", number);
   }
-  NEXUS_RETURN_IF_ERROR(found->second.status);
-  return &found->second;
+  Target* target = &found->second;
+  NEXUS_RETURN_IF_ERROR(target->status);
+  engine::DatabaseState* state = service_->core()->state();
+  if (state->FindBranch(target->tenant_id, target->branch_id) != nullptr) return target;
+  // Deleted since. Its name may have been given again; series are the tenant's.
+  NEXUS_ASSIGN_OR_RETURN(auto again, state->published.Find(target->tenant, target->branch));
+  if (again.tenant != target->tenant_id) {
+    return FailedPrecondition("tenant \"{}\" is another one by now; open the target again",
+                              target->tenant);
+  }
+  target->branch_id = again.branch;
+  target->read_only = again.kind == catalog::BranchKind::kSnapshot;
+  return target;
 }
 
 // ---- Series.
@@ -342,63 +380,63 @@ void BinarySession::HandleRegister(const Frame& frame) {
                                    protocol::ConnectionLimits().series_max),
                  "registration");
   }
+  // Empty: not to be registered.
   std::vector<std::string> canonicals;
-  protocol::Ranges refused;
   std::string canonical;
-  for (uint32_t i = 0;; i++) {
+  for (;;) {
     StatusOr<bool> more = reader->Next(&canonical);
     if (!more.ok()) return Fatal(more.status(), "registration");
     if (!*more) break;
-    if (Labels::FromCanonical(canonical).ok()) {
-      canonicals.push_back(canonical);
-      continue;
-    }
-    canonicals.emplace_back();
-    refused.push_back({reader->first_number() + i, 1});
+    canonicals.push_back(Labels::FromCanonical(canonical).ok() ? canonical : std::string());
   }
   BeginRequest();
   registering_ = true;
-  service_->Spawn(Register(this, service_, ticket_, id, (*target)->tenant_id, *target,
-                           std::move(canonicals), std::move(refused)));
+  service_->Spawn(
+      Register(this, service_, ticket_, id, (*target)->tenant_id, *target, std::move(canonicals)));
 }
 
 io::Task<void> BinarySession::Register(BinarySession* session, Service* service, Ticket ticket,
                                        uint64_t request_id, TenantId tenant, Target* target,
-                                       std::vector<std::string> canonicals,
-                                       protocol::Ranges refused) {
+                                       std::vector<std::string> canonicals) {
   std::vector<std::string> good;
   for (const std::string& canonical : canonicals) {
     if (!canonical.empty()) good.push_back(canonical);
   }
   engine::Interner* interner = service->core()->interner();
-  StatusOr<std::vector<SeriesId>> ids = co_await interner->Intern(tenant, std::move(good));
+  auto interned = co_await interner->InternWithinQuota(tenant, std::move(good));
   if (!ticket.alive()) co_return;
-  session->FinishRegister(request_id, target, canonicals, ids, refused);
+  session->FinishRegister(request_id, target, canonicals, interned);
 }
 
 void BinarySession::FinishRegister(uint64_t request_id, Target* target,
                                    const std::vector<std::string>& canonicals,
-                                   const StatusOr<std::vector<SeriesId>>& ids,
-                                   const protocol::Ranges& refused) {
+                                   const StatusOr<engine::Interner::WithinQuota>& interned) {
   registering_ = false;
-  if (!ids.ok()) {
+  if (!interned.ok()) {
     // The numbers were not given: batches that follow would mean other series.
     requests_--;
-    return Fatal(ids.status(), "registration");
+    return Fatal(interned.status(), "registration");
   }
+  protocol::Ranges refused;
   size_t next = 0;
   for (const std::string& canonical : canonicals) {
-    target->series.Add(canonical.empty() ? SeriesId{} : (*ids)[next++]);
+    const SeriesId id = canonical.empty() ? SeriesId{} : interned->ids[next++];
+    if (id.value == 0) refused.push_back({target->series.next(), 1});
+    target->series.Add(id);
   }
   if (refused.empty()) {
     Finish(Opcode::kDone, request_id, {});
   } else {
-    ErrorReply error =
-        protocol::ToErrorReply(InvalidArgument("{} series were not registered: labels must be "
-                                               "valid UTF-8 within their limits, names unique "
-                                               "and not empty (docs/format/protocol.md)",
-                                               refused.size()));
-    error.rejected = refused;
+    target->refused_series.Update(interned->refused);
+    Status status = interned->refused;
+    status.Update(
+        InvalidArgument("{} series were not registered: labels must be valid UTF-8 within their "
+                        "limits, names unique and not empty (docs/format/protocol.md)",
+                        refused.size()));
+    ErrorReply error = protocol::ToErrorReply(status);
+    // The others are registered, and these numbers are used: it is not to be sent again.
+    error.error_class = protocol::ErrorClass::kFix;
+    error.rejected = std::move(refused);
     requests_--;
     SendError(request_id, error);
   }
@@ -415,6 +453,10 @@ void BinarySession::HandleBatch(const Frame& frame) {
   }
   StatusOr<Target*> target = TargetOf(frame.header.target);
   Status status = target.status();
+  if (status.ok() && (*target)->read_only) {
+    const auto& published = service_->core()->state()->published;
+    status = published.FindWritable((*target)->tenant, (*target)->branch).status();
+  }
   if (status.ok()) {
     request->tenant = (*target)->tenant_id;
     request->branch = (*target)->branch_id;
@@ -422,8 +464,9 @@ void BinarySession::HandleBatch(const Frame& frame) {
         (*target)->series.MapInPlace(request->buffer.bytes(), request->tenant, request->branch);
     status = mapped.status();
     if (mapped.ok() && mapped->rejected_samples == mapped->samples) {
-      status = InvalidArgument("WRITE_BATCH: none of its {} samples is of a registered series",
-                               mapped->samples);
+      status = (*target)->refused_series;
+      status.Update(InvalidArgument("WRITE_BATCH: none of its {} samples is of a registered series",
+                                    mapped->samples));
     }
     if (status.ok()) request->TakeMapped(*std::move(mapped));
     if (status.ok() && request->body.size() > wal::kRecordBytesMax) {
@@ -435,7 +478,10 @@ void BinarySession::HandleBatch(const Frame& frame) {
   if (!status.ok()) {
     request->GiveBack();
     service_->metrics()->CountParseError("batch");
-    return SendError(frame.header.request_id, protocol::ToErrorReply(status));
+    ErrorReply error = protocol::ToErrorReply(status);
+    // The same again would be refused again: series get no id on this connection any more.
+    error.error_class = protocol::ErrorClass::kFix;
+    return SendError(frame.header.request_id, error);
   }
   request->buffered = (frame.header.flags & protocol::kFlagBuffered) != 0;
   if (NEXUS_PLANTED("server-acks-buffered")) request->buffered = true;
@@ -461,7 +507,10 @@ void BinarySession::BatchDone(BatchRequest* request, const Status& status) {
     rejected = 0;
     engine::BranchState* branch =
         service_->core()->state()->FindBranch(request->tenant, request->branch);
-    for (const catalog::SampleRange& range : branch->producers.RejectedOf(*request->once)) {
+    // None if it was deleted since.
+    std::span<const catalog::SampleRange> ranges;
+    if (branch != nullptr) ranges = branch->producers.RejectedOf(*request->once);
+    for (const catalog::SampleRange& range : ranges) {
       ack.rejected.push_back({range.first, range.count});
       rejected += range.count;
     }
@@ -479,7 +528,9 @@ void BinarySession::BatchReleased(uint64_t bytes) {
 
 ErrorReply BinarySession::ErrorOf(const BatchRequest& request, const Status& status) {
   ErrorReply error = protocol::ToErrorReply(status);
-  if (error.error_class == protocol::ErrorClass::kRetry) error.retry_after_ms = kRetryAfterMs;
+  if (error.error_class == protocol::ErrorClass::kRetry) {
+    error.retry_after_ms = RetryAfterOf(status);
+  }
   if (!request.once.has_value()) return error;
   if (std::optional<uint64_t> expected = ExpectedSequence(status)) {
     error.reason = protocol::ErrorReason::kSequenceGap;
@@ -625,6 +676,84 @@ ProgressCallback BinarySession::ProgressOf(BinarySession* session, Service* serv
   };
 }
 
+void BinarySession::HandleBranches(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::Branches> asked = protocol::DecodeBranches(frame.body);
+  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+  StatusOr<Target*> target = TargetOf(frame.header.target);
+  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+  BeginRequest();
+  if (asked->action == protocol::BranchAction::kList) {
+    return service_->Spawn(ListBranches(this, service_, ticket_, id, (*target)->tenant));
+  }
+  service_->Spawn(
+      ChangeBranches(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
+}
+
+io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* service, Ticket ticket,
+                                           uint64_t request_id, std::string tenant) {
+  StatusOr<std::vector<BranchInfo>> branches =
+      co_await service->core()->Branches(std::move(tenant));
+  if (!ticket.alive()) co_return;
+  if (!branches.ok()) {
+    session->FinishError(request_id, branches.status());
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(WireBranches(*branches), &body);
+  session->Finish(Opcode::kBranchList, request_id, body);
+}
+
+io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
+                                             Ticket ticket, uint64_t request_id, std::string tenant,
+                                             protocol::Branches asked) {
+  const BranchKind kind = EngineKind(asked.kind);
+  Status status;
+  if (asked.action == protocol::BranchAction::kCreate) {
+    status = co_await service->core()->CreateBranch(asked.name, kind, asked.from, tenant);
+  } else {
+    status = co_await service->core()->DeleteBranch(asked.name, kind, tenant);
+  }
+  if (!ticket.alive()) co_return;
+  if (!status.ok()) {
+    session->FinishError(request_id, status);
+    co_return;
+  }
+  session->Finish(Opcode::kDone, request_id, {});
+}
+
+void BinarySession::HandleRetention(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::Retention> asked = protocol::DecodeRetention(frame.body);
+  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+  StatusOr<Target*> target = TargetOf(frame.header.target);
+  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+  BeginRequest();
+  service_->Spawn(Retention(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
+}
+
+io::Task<void> BinarySession::Retention(BinarySession* session, Service* service, Ticket ticket,
+                                        uint64_t request_id, std::string tenant,
+                                        protocol::Retention asked) {
+  engine::DatabaseCore* core = service->core();
+  Status status;
+  if (asked.action == protocol::RetentionAction::kSet) {
+    status = co_await core->SetRetention(EngineRules(asked.rules), tenant);
+  } else if (asked.action == protocol::RetentionAction::kAcceptClock) {
+    status = co_await core->AcceptRetentionClock();
+  }
+  if (!ticket.alive()) co_return;
+  StatusOr<RetentionInfo> info = core->Retention(tenant);
+  if (status.ok()) status = info.status();
+  if (!status.ok()) {
+    session->FinishError(request_id, status);
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(WireRetention(*info), &body);
+  session->Finish(Opcode::kRetentionList, request_id, body);
+}
+
 void BinarySession::HandleCompact(const Frame& frame) {
   const uint64_t id = frame.header.request_id;
   StatusOr<protocol::CompactAction> action = protocol::DecodeCompact(frame.body);
@@ -655,6 +784,42 @@ io::Task<void> BinarySession::Compact(BinarySession* session, Service* service, 
   session->Finish(Opcode::kDone, request_id, {});
 }
 
+void BinarySession::HandleDelete(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<Target*> target = TargetOf(frame.header.target);
+  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+  StatusOr<protocol::Delete> asked = protocol::DecodeDelete(frame.body);
+  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+  DeleteRequest request;
+  request.selector = asked->selector;
+  request.range = asked->range;
+  request.tenant = (*target)->tenant;
+  request.branch = (*target)->branch;
+  request.dry_run = asked->dry_run;
+  request.everywhere = asked->everywhere;
+  if (asked->deadline_ms > 0) {
+    request.limits.deadline_ms = std::min(asked->deadline_ms, kDeleteDeadlineMsMax);
+  }
+  BeginRequest();
+  deleting_ = true;
+  service_->Spawn(Delete(this, service_, ticket_, id, std::move(request)));
+}
+
+io::Task<void> BinarySession::Delete(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, DeleteRequest request) {
+  StatusOr<DeleteResult> result = co_await service->core()->Delete(std::move(request));
+  if (!ticket.alive()) co_return;
+  session->deleting_ = false;
+  if (result.ok()) {
+    std::string body;
+    const protocol::Count count{result->series, result->samples, result->series_with_samples};
+    protocol::Encode(count, &body);
+    session->Finish(Opcode::kCount, request_id, body);
+  } else {
+    session->FinishError(request_id, result.status());
+  }
+}
+
 void BinarySession::HandleScrub(const Frame& frame) {
   const uint64_t id = frame.header.request_id;
   auto cancel = std::make_shared<std::atomic<bool>>(false);
@@ -666,6 +831,38 @@ void BinarySession::HandleScrub(const Frame& frame) {
 // Who asked is gone: nobody wants to know.
 void BinarySession::CancelScrubs() {
   for (auto& [id, cancel] : scrubs_) cancel->store(true);
+}
+
+void BinarySession::HandleBackup(const Frame& frame) {
+  const uint64_t id = frame.header.request_id;
+  StatusOr<protocol::Backup> asked = protocol::DecodeBackup(frame.body);
+  Status allowed = asked.status();
+  if (asked.ok()) allowed = CheckDestination(service_->backup_policy(), asked->destination);
+  if (!allowed.ok()) return SendError(id, protocol::ToErrorReply(allowed));
+  auto cancel = std::make_shared<std::atomic<bool>>(false);
+  scrubs_[id] = cancel;
+  BeginRequest();
+  service_->Spawn(
+      Backup(this, service_, ticket_, id, std::move(asked->destination), std::move(cancel)));
+}
+
+io::Task<void> BinarySession::Backup(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, std::string destination,
+                                     std::shared_ptr<std::atomic<bool>> cancel) {
+  BackupOptions options;
+  options.cancel = cancel.get();
+  options.progress = ProgressOf(session, service, ticket, request_id);
+  StatusOr<BackupResult> made =
+      co_await engine::Backup(service->core(), std::move(destination), options);
+  if (!ticket.alive()) co_return;
+  session->scrubs_.erase(request_id);
+  if (!made.ok()) {
+    session->FinishError(request_id, made.status());
+    co_return;
+  }
+  std::string body;
+  protocol::Encode(WireBackup(*made), &body);
+  session->Finish(Opcode::kBackupReply, request_id, body);
 }
 
 io::Task<void> BinarySession::Scrub(BinarySession* session, Service* service, Ticket ticket,

@@ -2,7 +2,8 @@
 //
 // Frames are handled in the order they come; batches are appended in that order, and everything
 // else may answer when it is done. A registration of new series holds up what follows it on the
-// connection, since batches behind it use its numbers. Bodies of 16 KiB and more are received
+// connection, since batches behind it use its numbers; so does a delete, which must not take what
+// comes behind it. Bodies of 16 KiB and more are received
 // straight into the buffer that the log is written from. Bounds: kSessionBytesMax of batches and
 // kRequestsMax requests unanswered - then it stops reading. Failure: an error frame by name; the
 // connection ends only when framing, or the numbering of series, is lost. Threading: loop.
@@ -18,9 +19,12 @@
 #include <string_view>
 #include <vector>
 
+#include "client/protocol/branches.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "server/body_buffer.h"
 #include "server/query_job.h"
@@ -50,7 +54,9 @@ class BinarySession : public Session {
     TenantId tenant_id;
     BranchId branch_id;
     uint64_t identity_seed = 0;
-    Status status;  // why it cannot be used
+    bool read_only = false;  // a snapshot
+    Status status;           // why it cannot be used
+    Status refused_series;   // why some of its numbers stand for no series, if by a quota
     SeriesNumbers series;
   };
 
@@ -65,13 +71,15 @@ class BinarySession : public Session {
   void HandleCancel(const protocol::Frame& frame);
   void HandleCredit(const protocol::Frame& frame);
   void HandleScrub(const protocol::Frame& frame);
+  void HandleBackup(const protocol::Frame& frame);
+  void HandleDelete(const protocol::Frame& frame);
   void CancelScrubs();
 
   // The session is theirs to touch only while the ticket is alive; they start later, so also at
   // once.
   static io::Task<void> Register(BinarySession* session, Service* service, Ticket ticket,
                                  uint64_t request_id, TenantId tenant, Target* target,
-                                 std::vector<std::string> canonicals, protocol::Ranges refused);
+                                 std::vector<std::string> canonicals);
   static io::Task<void> OpenProducer(BinarySession* session, Service* service, Ticket ticket,
                                      uint64_t request_id, protocol::OpenProducer open,
                                      std::string tenant, std::string branch);
@@ -79,6 +87,25 @@ class BinarySession : public Session {
                                   uint64_t request_id);
   static io::Task<void> Flush(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id);
+  void HandleBranches(const protocol::Frame& frame);
+  static io::Task<void> ChangeBranches(BinarySession* session, Service* service, Ticket ticket,
+                                       uint64_t request_id, std::string tenant,
+                                       protocol::Branches asked);
+  static io::Task<void> ListBranches(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, std::string tenant);
+  // These: binary_tenants.cc.
+  void HandleTenants(const protocol::Frame& frame);
+  static io::Task<void> ListTenants(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id);
+  static io::Task<void> ChangeTenant(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, protocol::Tenants asked);
+  void HandleCardinality(const protocol::Frame& frame);
+  static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id, std::string tenant, uint32_t top);
+  void HandleRetention(const protocol::Frame& frame);
+  static io::Task<void> Retention(BinarySession* session, Service* service, Ticket ticket,
+                                  uint64_t request_id, std::string tenant,
+                                  protocol::Retention asked);
   void HandleCompact(const protocol::Frame& frame);
   static io::Task<void> Compact(BinarySession* session, Service* service, Ticket ticket,
                                 uint64_t request_id);
@@ -87,9 +114,14 @@ class BinarySession : public Session {
                                      uint64_t request_id);
   static io::Task<void> Scrub(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id, std::shared_ptr<std::atomic<bool>> cancel);
+  static io::Task<void> Backup(BinarySession* session, Service* service, Ticket ticket,
+                               uint64_t request_id, std::string destination,
+                               std::shared_ptr<std::atomic<bool>> cancel);
+  static io::Task<void> Delete(BinarySession* session, Service* service, Ticket ticket,
+                               uint64_t request_id, DeleteRequest request);
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
-                      const StatusOr<std::vector<SeriesId>>& ids, const protocol::Ranges& refused);
+                      const StatusOr<engine::Interner::WithinQuota>& interned);
 
   // OK if the target can be used.
   StatusOr<Target*> TargetOf(uint32_t number);
@@ -119,12 +151,13 @@ class BinarySession : public Session {
   bool closing_ = false;      // nothing more is read
   bool ended_ = false;        // by the peer, or the server is stopping
   bool registering_ = false;  // what follows waits
+  bool deleting_ = false;     // likewise
   bool paused_ = false;
   std::string waiting_;  // input that came while it had to wait
 
   std::map<uint32_t, Target> targets_;
   std::map<uint64_t, std::shared_ptr<QueryJob>> queries_;  // by request id
-  // What stops the scrubs of this connection, by request id.
+  // What stops the scrubs and backups of this connection, by request id.
   std::map<uint64_t, std::shared_ptr<std::atomic<bool>>> scrubs_;
   std::unique_ptr<BatchRequest> receiving_;  // its body is on the way
   uint64_t batch_bytes_ = 0;                 // in the database

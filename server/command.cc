@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "base/time_text.h"
 #include "server/served_address.h"
 
 namespace nexus::server {
@@ -30,6 +31,22 @@ void AddReportFormat(CLI::App* command, std::string* format) {
   command->add_option("--format", *format, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
+}
+
+StatusOr<TimeRange> RangeOf(const std::string& from, const std::string& to) {
+  TimeRange range;
+  const int64_t now = io::RealWallNanos();
+  if (!from.empty()) {
+    NEXUS_ASSIGN_OR_RETURN(range.first, ParseTime(from, now));
+  }
+  if (!to.empty()) {
+    NEXUS_ASSIGN_OR_RETURN(range.last, ParseTime(to, now));
+  }
+  if (range.empty()) {
+    return InvalidArgument("--from {} lies behind --to {}", FormatTime(range.first),
+                           FormatTime(range.last));
+  }
+  return range;
 }
 
 int Fail(const Status& status) {

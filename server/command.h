@@ -41,6 +41,9 @@ void AddWhere(CLI::App* command, Where* where);
 // --format table|json; table unless told.
 void AddReportFormat(CLI::App* command, std::string* format);
 
+// The time that --from and --to say; empty: without end. InvalidArgument names what is no time.
+StatusOr<TimeRange> RangeOf(const std::string& from, const std::string& to);
+
 // Writes the error for people and gives the exit status it means.
 int Fail(const Status& status);
 // kExitDone, or kExitDamaged if opening found damage that it could mend: named on standard error.
@@ -64,6 +67,13 @@ void AddServeCommand(CLI::App* app, Invocation* invocation);
 void AddStatsCommand(CLI::App* app, Invocation* invocation);
 void AddFlushCommand(CLI::App* app, Invocation* invocation);
 void AddCompactCommand(CLI::App* app, Invocation* invocation);
+// `nexus branch` and `nexus snapshot`.
+void AddBranchCommands(CLI::App* app, Invocation* invocation);
+void AddTenantCommand(CLI::App* app, Invocation* invocation);
+void AddRetentionCommand(CLI::App* app, Invocation* invocation);
+void AddDeleteCommand(CLI::App* app, Invocation* invocation);
+// `nexus backup` and `nexus restore`.
+void AddBackupCommands(CLI::App* app, Invocation* invocation);
 void AddScrubCommand(CLI::App* app, Invocation* invocation);
 void AddHealthCheckCommand(CLI::App* app, Invocation* invocation);
 void AddWalCommand(CLI::App* app, Invocation* invocation);

@@ -22,6 +22,7 @@ struct QueryArguments {
   std::string to;
   std::string step;
   std::string aggregate;
+  std::string as_of;
   std::vector<std::string> by;
   bool grouped = false;
   std::string format = "table";
@@ -31,22 +32,6 @@ struct QueryArguments {
 // Bounds what --plot holds in memory: 16 bytes each.
 constexpr uint64_t kPlottedSamplesMax = 4'000'000;
 
-StatusOr<TimeRange> RangeOf(const QueryArguments& arguments) {
-  TimeRange range;
-  const int64_t now = io::RealWallNanos();
-  if (!arguments.from.empty()) {
-    NEXUS_ASSIGN_OR_RETURN(range.first, ParseTime(arguments.from, now));
-  }
-  if (!arguments.to.empty()) {
-    NEXUS_ASSIGN_OR_RETURN(range.last, ParseTime(arguments.to, now));
-  }
-  if (range.empty()) {
-    return InvalidArgument("--from {} lies behind --to {}", FormatTime(range.first),
-                           FormatTime(range.last));
-  }
-  return range;
-}
-
 // What is asked, as far as it can be told without the database. Raw samples are asked for by the
 // `select` of it alone.
 StatusOr<AggregateQuery> QueryOf(const QueryArguments& arguments) {
@@ -54,7 +39,8 @@ StatusOr<AggregateQuery> QueryOf(const QueryArguments& arguments) {
   query.select.selector = arguments.selector;
   query.select.tenant = arguments.where.tenant;
   query.select.branch = arguments.where.branch;
-  NEXUS_ASSIGN_OR_RETURN(query.select.range, RangeOf(arguments));
+  query.select.as_of = arguments.as_of;
+  NEXUS_ASSIGN_OR_RETURN(query.select.range, RangeOf(arguments.from, arguments.to));
   if (arguments.aggregate.empty()) {
     if (!arguments.step.empty())
       return InvalidArgument("--step needs --agg: say how to join the samples of a step");
@@ -156,6 +142,8 @@ void AddQueryCommand(CLI::App* app, Invocation* invocation) {
                                      "labels to group series by, with commas; \"\" for one group")
                         ->delimiter(',')
                         ->type_name("LABELS");
+  command->add_option("--as-of", arguments->as_of, "a snapshot: read what it holds")
+      ->type_name("SNAPSHOT");
   command->add_option("--format", arguments->format, "table, json or csv")
       ->check(CLI::IsMember({"table", "json", "csv"}))
       ->capture_default_str();

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "engine/core.h"
+#include "io/address.h"
 #include "io/file_util.h"
 #include "io/real.h"
+#include "server/backup_policy.h"
 #include "server/command.h"
 #include "server/host_metrics.h"
 #include "server/logger.h"
@@ -68,6 +70,11 @@ Options EngineOptions(const Settings& settings) {
 io::RealBackend BackendOf(const std::string& io) {
   if (io == "uring") return io::RealBackend::kUring;
   return io == "posix" ? io::RealBackend::kPosix : io::RealBackend::kAutomatic;
+}
+
+BackupPolicy BackupPolicyOf(const Settings& settings) {
+  const auto address = io::ParseHostPort(settings.listen);
+  return {settings.backup_directory, !address.ok() || !io::IsLoopback(address->host)};
 }
 
 // A server from start to stop. On the main thread; the loop has threads of its own.
@@ -157,6 +164,7 @@ Status Serving::Listen() {
   environment_->RunOnLoop([&] {
     service_ = std::make_unique<Service>(core_.get(), environment_.get());
     service_->set_logger(logger_);
+    service_->set_backup_policy(BackupPolicyOf(loaded_.settings));
     server_ = std::make_unique<Server>(service_.get(), options, log);
   });
   const int64_t deadline = io::RealMonotonicNanos() + kPortWaitNs;
@@ -275,6 +283,7 @@ int RunServe(const ServeArguments& arguments) {
     Fail(listen);
     return kExitUsage;
   }
+  if (status.ok()) status = CheckBackupDirectory(loaded->settings);
   if (!status.ok()) return Fail(status);
   Logger logger(*ParseLogFormat(loaded->settings.log_format),
                 *ParseLogLevel(loaded->settings.log_level));

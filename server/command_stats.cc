@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "server/cardinality_output.h"
 #include "server/command.h"
 #include "server/command_target.h"
 #include "server/query_output.h"
@@ -21,6 +22,16 @@ std::string CompactionText(const Stats& stats) {
   }
   if (stats.garbage_layers > 0) {
     text += fmt::format("; {} retired layers to delete", stats.garbage_layers);
+  }
+  return text;
+}
+
+std::string RetentionText(const Stats& stats) {
+  std::string text = "its clock stands at " + stats.retention_clock;
+  if (stats.retention_waits_seconds > 0) {
+    text += fmt::format(
+        "; the wall clock is {} days ahead, which waits for: nexus retention accept-clock",
+        stats.retention_waits_seconds / 86'400);
   }
   return text;
 }
@@ -43,6 +54,7 @@ std::string StatsTable(const Stats& stats) {
                          stats.durable_lsn.value));
   row("memory", fmt::format("{} of samples not yet in layers", FormatBytes(stats.memtable_bytes)));
   row("compaction", CompactionText(stats));
+  if (!stats.retention_clock.empty()) row("retention", RetentionText(stats));
   row("opened", fmt::format("{} times", stats.open_count));
   row("I/O", stats.io_backend);
   if (!stats.io_fallback.empty()) row("I/O fallback", stats.io_fallback);
@@ -56,6 +68,25 @@ int RunStats(const Where& where, const std::string& format) {
   StatusOr<Stats> stats = (*target)->GetStats();
   if (stats.ok()) WriteOutput(format == "json" ? StatsJson(*stats) : StatsTable(*stats));
   return CloseTarget(stats.status(), target->get());
+}
+
+struct StatsArguments {
+  Where where;
+  std::string format = "table";
+  bool cardinality = false;
+  uint32_t top = 10;
+};
+
+int RunCardinality(const StatsArguments& arguments) {
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
+  if (!target.ok()) return Fail(target.status());
+  StatusOr<CardinalityReport> report = (*target)->Cardinality(arguments.top);
+  if (report.ok()) {
+    const std::string& tenant = arguments.where.tenant;
+    WriteOutput(arguments.format == "json" ? CardinalityJson(tenant, *report)
+                                           : CardinalityTable(tenant, *report));
+  }
+  return CloseTarget(report.status(), target->get());
 }
 
 int RunFlush(const Where& where) {
@@ -76,12 +107,21 @@ int RunFlush(const Where& where) {
 
 void AddStatsCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command = app->add_subcommand("stats", "Print what is stored and what it takes");
-  auto where = std::make_shared<Where>();
-  auto format = std::make_shared<std::string>();
-  AddWhere(command, where.get());
-  AddReportFormat(command, format.get());
-  command->callback([invocation, where, format] {
-    invocation->run = [where, format] { return RunStats(*where, *format); };
+  auto arguments = std::make_shared<StatsArguments>();
+  AddWhere(command, &arguments->where);
+  AddReportFormat(command, &arguments->format);
+  auto* cardinality =
+      command->add_flag("--cardinality", arguments->cardinality,
+                        "print which metrics and labels the tenant's series come from, and grow");
+  command->add_option("--top", arguments->top, "entries of each list of --cardinality")
+      ->check(CLI::Range(1u, kCardinalityTopMax))
+      ->needs(cardinality)
+      ->capture_default_str();
+  command->callback([invocation, arguments] {
+    invocation->run = [arguments] {
+      return arguments->cardinality ? RunCardinality(*arguments)
+                                    : RunStats(arguments->where, arguments->format);
+    };
   });
 }
 

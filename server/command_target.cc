@@ -6,7 +6,12 @@
 
 #include "io/address.h"
 #include "server/stats_figures.h"
+#include "server/wire_backup.h"
+#include "server/wire_branches.h"
+#include "server/wire_cardinality.h"
 #include "server/wire_function.h"
+#include "server/wire_retention.h"
+#include "server/wire_tenants.h"
 
 namespace nexus::server {
 namespace {
@@ -15,14 +20,16 @@ constexpr int64_t kConnectTimeoutMs = 5'000;
 // For work that waits for others: a server that restarts behind an import reads its whole log
 // first, at some 20 M samples a second; a flush writes all that is in memory.
 constexpr int64_t kPatienceMs = 600'000;
-// A compaction of everything may write all there is: at 100 MB/s a day is 8 TB. The connection's
-// pings tell whether the server lives.
+// A compaction of everything, or a backup, may write all there is: at 100 MB/s a day is 8 TB. The
+// connection's pings tell whether the server lives.
 constexpr int64_t kCompactTimeoutMs = 24 * 3'600'000;
 
 class LocalTarget : public CommandTarget {
  public:
   LocalTarget(OpenedDatabase opened, const Where& where)
-      : opened_(std::move(opened)), sink_(opened_.database.get(), where.tenant, where.branch) {}
+      : opened_(std::move(opened)),
+        tenant_(where.tenant),
+        sink_(opened_.database.get(), where.tenant, where.branch) {}
 
   StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) override {
     return opened_.database->Select(query);
@@ -31,20 +38,59 @@ class LocalTarget : public CommandTarget {
     return opened_.database->Aggregate(query);
   }
   StatusOr<Stats> GetStats() override { return opened_.database->GetStats(); }
+  StatusOr<DeleteResult> Delete(const DeleteRequest& request) override {
+    return opened_.database->Delete(request);
+  }
   Status Flush() override { return opened_.database->Flush(); }
   Status Compact(const ProgressCallback& progress) override {
     return opened_.database->Compact(progress);
+  }
+  StatusOr<BackupResult> Backup(const std::string& destination,
+                                const ProgressCallback& progress) override {
+    BackupOptions options;
+    options.progress = progress;
+    return opened_.database->Backup(destination, options);
   }
   Status PauseCompaction(bool) override {
     return FailedPrecondition(
         "a folder that no server has open has no compactor to pause; give --connect HOST:PORT");
   }
+  Status CreateBranch(const std::string& name, BranchKind kind, const std::string& from) override {
+    return opened_.database->CreateBranch(name, kind, from, tenant_);
+  }
+  Status DeleteBranch(const std::string& name, BranchKind kind) override {
+    return opened_.database->DeleteBranch(name, kind, tenant_);
+  }
+  StatusOr<std::vector<BranchInfo>> Branches() override {
+    return opened_.database->Branches(tenant_);
+  }
+  Status CreateTenant(const std::string& name, const QuotaChanges& quotas) override {
+    return opened_.database->CreateTenant(name, quotas);
+  }
+  Status SetTenant(const std::string& name, const QuotaChanges& changes) override {
+    return opened_.database->SetTenant(name, changes);
+  }
+  Status DeleteTenant(const std::string& name) override {
+    return opened_.database->DeleteTenant(name);
+  }
+  StatusOr<std::vector<TenantInfo>> Tenants() override {
+    return opened_.database->DescribeTenants();
+  }
+  StatusOr<CardinalityReport> Cardinality(uint32_t top) override {
+    return opened_.database->Cardinality(tenant_, top);
+  }
+  StatusOr<RetentionInfo> Retention() override { return opened_.database->Retention(tenant_); }
+  Status SetRetention(const std::vector<RetentionRule>& rules) override {
+    return opened_.database->SetRetention(rules, tenant_);
+  }
+  Status AcceptRetentionClock() override { return opened_.database->AcceptRetentionClock(); }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
   int exit_status() const override { return Finish(*opened_.database); }
 
  private:
   OpenedDatabase opened_;
+  const std::string tenant_;
   DatabaseSink sink_;
 };
 
@@ -75,7 +121,10 @@ StatusOr<std::unique_ptr<Cursor>> Adapt(StatusOr<std::unique_ptr<client::Cursor>
 }
 
 client::SelectQuery WireQuery(const SelectQuery& query) {
-  return {query.selector, query.range, {query.tenant, query.branch, query.limits.deadline_ms}};
+  return {query.selector,
+          query.range,
+          {query.tenant, query.branch, query.limits.deadline_ms},
+          query.as_of};
 }
 
 class RemoteTarget : public CommandTarget {
@@ -97,6 +146,12 @@ class RemoteTarget : public CommandTarget {
     NEXUS_ASSIGN_OR_RETURN(std::vector<protocol::Stat> figures, client_->GetStats(scope_));
     return StatsFrom(figures);
   }
+  StatusOr<DeleteResult> Delete(const DeleteRequest& request) override {
+    NEXUS_ASSIGN_OR_RETURN(protocol::Count count,
+                           client_->Delete({request.selector, request.range, scope_,
+                                            request.dry_run, request.everywhere}));
+    return DeleteResult{count.series, count.samples, count.series_with_samples};
+  }
   Status Flush() override { return client_->Flush(scope_); }
   Status Compact(const ProgressCallback& progress) override {
     client::Scope scope = scope_;
@@ -106,10 +161,58 @@ class RemoteTarget : public CommandTarget {
     };
     return client_->Compact(protocol::CompactAction::kEverything, tell, scope);
   }
+  StatusOr<BackupResult> Backup(const std::string& destination,
+                                const ProgressCallback& progress) override {
+    client::Scope scope = scope_;
+    scope.timeout_ms = kCompactTimeoutMs;
+    auto tell = [&progress](const protocol::Progress& at) {
+      progress({at.activity, at.done, at.total});
+    };
+    NEXUS_ASSIGN_OR_RETURN(protocol::BackupReply made, client_->Backup(destination, tell, scope));
+    return EngineBackup(made);
+  }
   Status PauseCompaction(bool paused) override {
     using Action = protocol::CompactAction;
     return client_->Compact(paused ? Action::kPause : Action::kResume, nullptr, scope_);
   }
+  Status CreateBranch(const std::string& name, BranchKind kind, const std::string& from) override {
+    client::Scope scope = scope_;
+    scope.branch = from;
+    return client_->CreateBranch(name, WireKind(kind), scope);
+  }
+  Status DeleteBranch(const std::string& name, BranchKind kind) override {
+    return client_->DeleteBranch(name, WireKind(kind), scope_);
+  }
+  StatusOr<std::vector<BranchInfo>> Branches() override {
+    NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Branches(scope_));
+    return EngineBranches(entries);
+  }
+  Status CreateTenant(const std::string& name, const QuotaChanges& quotas) override {
+    return client_->ChangeTenant(WireTenants(protocol::TenantAction::kCreate, name, quotas),
+                                 scope_);
+  }
+  Status SetTenant(const std::string& name, const QuotaChanges& changes) override {
+    return client_->ChangeTenant(WireTenants(protocol::TenantAction::kSet, name, changes), scope_);
+  }
+  Status DeleteTenant(const std::string& name) override {
+    return client_->ChangeTenant(WireTenants(protocol::TenantAction::kDelete, name, {}), scope_);
+  }
+  StatusOr<std::vector<TenantInfo>> Tenants() override {
+    NEXUS_ASSIGN_OR_RETURN(auto entries, client_->Tenants(scope_));
+    return EngineTenants(entries);
+  }
+  StatusOr<CardinalityReport> Cardinality(uint32_t top) override {
+    NEXUS_ASSIGN_OR_RETURN(auto reply, client_->Cardinality(top, scope_));
+    return EngineCardinality(reply);
+  }
+  StatusOr<RetentionInfo> Retention() override {
+    NEXUS_ASSIGN_OR_RETURN(auto list, client_->Retention(scope_));
+    return EngineRetention(list);
+  }
+  Status SetRetention(const std::vector<RetentionRule>& rules) override {
+    return client_->SetRetention(WireRules(rules), scope_);
+  }
+  Status AcceptRetentionClock() override { return client_->AcceptRetentionClock(scope_); }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }
   int exit_status() const override { return kExitDone; }

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "client/client.h"
@@ -27,12 +28,30 @@ class CommandTarget {
   virtual StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query) = 0;
   virtual StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query) = 0;
   virtual StatusOr<Stats> GetStats() = 0;
+  virtual StatusOr<DeleteResult> Delete(const DeleteRequest& request) = 0;
   // Moves all samples in memory to layers.
   virtual Status Flush() = 0;
   // Compacts everything; `progress` is told how far it is.
   virtual Status Compact(const ProgressCallback& progress) = 0;
+  // Of a server: `destination` is a path of its machine.
+  virtual StatusOr<BackupResult> Backup(const std::string& destination,
+                                        const ProgressCallback& progress) = 0;
   // Stops the compactor of a running server, or lets it go on. FailedPrecondition for a folder.
   virtual Status PauseCompaction(bool paused) = 0;
+  // Of the tenant of Where. See engine/nexus.h.
+  virtual Status CreateBranch(const std::string& name, BranchKind kind,
+                              const std::string& from) = 0;
+  virtual Status DeleteBranch(const std::string& name, BranchKind kind) = 0;
+  virtual StatusOr<std::vector<BranchInfo>> Branches() = 0;
+  virtual Status CreateTenant(const std::string& name, const QuotaChanges& quotas) = 0;
+  virtual Status SetTenant(const std::string& name, const QuotaChanges& changes) = 0;
+  virtual Status DeleteTenant(const std::string& name) = 0;
+  virtual StatusOr<std::vector<TenantInfo>> Tenants() = 0;
+  // Of the tenant of Where.
+  virtual StatusOr<CardinalityReport> Cardinality(uint32_t top) = 0;
+  virtual StatusOr<RetentionInfo> Retention() = 0;
+  virtual Status SetRetention(const std::vector<RetentionRule>& rules) = 0;
+  virtual Status AcceptRetentionClock() = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "server/metrics.h"
 #include "server/process_figures.h"
@@ -207,7 +208,9 @@ void HttpSession::OnRequest() {
 io::Task<void> HttpSession::Look(HttpSession* session, Ticket ticket, Service* service, bool page) {
   StatusOr<Stats> stats = co_await service->GetStats();
   ProcessFigures figures = FiguresOf(service);
+  std::vector<TenantInfo> tenants;
   if (page) {
+    tenants = co_await service->core()->DescribeTenants();
     auto read = [disk = service->environment()->disk(), figures]() mutable {
       ReadProcessFigures(disk, &figures);
       return figures;
@@ -217,7 +220,8 @@ io::Task<void> HttpSession::Look(HttpSession* session, Ticket ticket, Service* s
   if (!ticket.alive()) co_return;
   HttpResponse answer = session->ReadyAnswer(stats);
   if (page && stats.ok()) {
-    answer = TextResponse(200, RenderMetrics(*service->metrics(), *stats, figures));
+    answer =
+        TextResponse(200, RenderMetrics(*service->metrics(), *stats, figures, std::move(tenants)));
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
   }
   session->Respond(std::move(answer));

@@ -123,7 +123,7 @@ StatusOr<HttpWrite::Settings> HttpWrite::ReadHeader(Service* service,
   settings.branch = QueryParameter(header.target, "branch");
   if (settings.tenant.empty()) settings.tenant = "default";
   if (settings.branch.empty()) settings.branch = "main";
-  NEXUS_ASSIGN_OR_RETURN(settings.ingest.target, service->core()->state()->published.Find(
+  NEXUS_ASSIGN_OR_RETURN(settings.ingest.target, service->core()->state()->published.FindWritable(
                                                      settings.tenant, settings.branch));
   settings.gzip = header.content_encoding == "gzip";
   if (!settings.gzip && !header.content_encoding.empty() && header.content_encoding != "identity") {
@@ -253,8 +253,12 @@ HttpResponse HttpWrite::RefusedAnswer(const Status& status) const {
   if (std::optional<uint64_t> expected = ExpectedSequence(status); expected.has_value()) {
     members += fmt::format(",\"expected_sequence\":{}", *expected);
   }
-  return ErrorResponse(HttpStatusOf(status, settings_.ingest.once.has_value()),
-                       FromAbsl(status.message()), members);
+  HttpResponse response = ErrorResponse(HttpStatusOf(status, settings_.ingest.once.has_value()),
+                                        FromAbsl(status.message()), members);
+  if (std::optional<uint64_t> wait_ms = RetryAfterMs(status); wait_ms.has_value()) {
+    response.headers.back().second = fmt::format("{}", (*wait_ms + 999) / 1000);
+  }
+  return response;
 }
 
 HttpResponse HttpWrite::BadLinesAnswer() const {
@@ -264,9 +268,14 @@ HttpResponse HttpWrite::BadLinesAnswer() const {
     if (!lines.empty()) lines += ',';
     lines += fmt::format("{{\"line\":{},\"reason\":{}}}", bad.number, Shown(bad.reason));
   }
-  return ErrorResponse(400,
-                       fmt::format("{} of {} lines could not be read; the others were stored",
-                                   rejected, rejected + ingest_.accepted_lines()),
+  // A quota is no mistake of the lines: they may come again when there is room.
+  const Status& refused = ingest_.refused_series();
+  const std::string why = refused.ok()
+                              ? std::string("could not be read")
+                              : fmt::format("were refused ({})", FromAbsl(refused.message()));
+  return ErrorResponse(refused.ok() ? 400 : 429,
+                       fmt::format("{} of {} lines {}; the others were stored", rejected,
+                                   rejected + ingest_.accepted_lines(), why),
                        fmt::format("\"accepted\":{},\"rejected\":{},\"lines\":[{}]",
                                    ingest_.accepted_lines(), rejected, lines));
 }

@@ -117,11 +117,13 @@ size_t LineIngest::AddRestOfLine(std::string_view text) {
 }
 
 void LineIngest::Reject(std::string_view reason, std::string message) {
+  Reject(reason, line_number_, std::move(message));
+}
+
+void LineIngest::Reject(std::string_view reason, uint64_t line, std::string message) {
   service_->metrics()->CountParseError(reason);
   rejected_lines_++;
-  if (bad_lines_.size() < kIngestBadLinesKept) {
-    bad_lines_.push_back({line_number_, std::move(message)});
-  }
+  if (bad_lines_.size() < kIngestBadLinesKept) bad_lines_.push_back({line, std::move(message)});
 }
 
 void LineIngest::RejectStatsd() {
@@ -146,7 +148,7 @@ void LineIngest::TakeLine(std::string_view text) {
   // All of it first: a line is taken whole or not.
   if (!ReadTimestamp(&timestamp_ns) || !NameSeries()) return;
   // A line of strings alone has nothing to store: whether it was read with others must not show.
-  if (!line_series_.empty()) lines_++;
+  if (!line_series_.empty()) lines_.push_back({line_number_, line_series_.size()});
   for (size_t i = 0; i < line_series_.size(); i++) {
     samples_.push_back({line_series_[i], timestamp_ns, line_.fields[i].value});
   }
@@ -250,30 +252,57 @@ void LineIngest::Commit() {
 
 io::Task<void> LineIngest::InternNew(LineIngest* ingest, Ticket ticket, Service* service,
                                      TenantId tenant, std::vector<std::string> canonicals) {
-  StatusOr<std::vector<SeriesId>> ids =
-      co_await service->core()->interner()->Intern(tenant, std::move(canonicals));
-  if (ticket.alive()) ingest->OnInterned(std::move(ids));
+  auto interned =
+      co_await service->core()->interner()->InternWithinQuota(tenant, std::move(canonicals));
+  if (ticket.alive()) ingest->OnInterned(std::move(interned));
 }
 
-void LineIngest::OnInterned(StatusOr<std::vector<SeriesId>> ids) {
+void LineIngest::OnInterned(StatusOr<engine::Interner::WithinQuota> interned) {
   interning_ = false;
-  if (ids.ok()) {
+  Status status = interned.status();
+  // What is one batch is taken whole.
+  if (status.ok() && options_.once.has_value()) status = interned->refused;
+  if (status.ok()) {
+    const std::vector<SeriesId>& ids = interned->ids;
     for (batch::SeriesSample& sample : samples_) {
       if ((sample.series.value & kNewSeriesBit) == 0) continue;
-      sample.series = (*ids)[sample.series.value & ~kNewSeriesBit];
+      sample.series = ids[sample.series.value & ~kNewSeriesBit];
     }
     for (size_t i = 0; i < new_keys_.size(); i++) {
       // The cache may have been emptied meanwhile.
-      if (SeriesId* known = cache_->Find(new_keys_[i]); known != nullptr) *known = (*ids)[i];
+      if (SeriesId* known = cache_->Find(new_keys_[i]); known != nullptr) *known = ids[i];
+      if (ids[i].value == 0) cache_->Erase(new_keys_[i]);
     }
     new_keys_.clear();
     new_series_bytes_ = 0;
+    if (!interned->refused.ok()) DropRefused(interned->refused);
     Submit();
     Proceed();
   } else {
-    Refuse(ids.status());
+    Refuse(status);
   }
   owner_->OnIngestChange();
+}
+
+void LineIngest::DropRefused(const Status& refused) {
+  refused_series_.Update(refused);
+  std::vector<batch::SeriesSample> kept;
+  std::vector<Line> kept_lines;
+  auto line = samples_.begin();
+  for (const Line& from : lines_) {
+    const auto end = line + static_cast<std::ptrdiff_t>(from.samples);
+    const bool whole = std::all_of(
+        line, end, [](const batch::SeriesSample& sample) { return sample.series.value != 0; });
+    if (whole) {
+      kept.insert(kept.end(), line, end);
+      kept_lines.push_back(from);
+    } else {
+      Reject("series_quota", from.number, std::string(FromAbsl(refused.message())));
+    }
+    line = end;
+  }
+  samples_ = std::move(kept);
+  lines_ = std::move(kept_lines);
 }
 
 std::unique_ptr<LineIngest::Request> LineIngest::NewRequest() {
@@ -284,6 +313,7 @@ std::unique_ptr<LineIngest::Request> LineIngest::NewRequest() {
 }
 
 void LineIngest::Submit() {
+  if (samples_.empty()) return;
   std::unique_ptr<Request> request = NewRequest();
   batch::BatchEncoder* encoder = request->encoder();
   encoder->Reset(options_.target.tenant, options_.target.branch);
@@ -303,7 +333,8 @@ void LineIngest::Submit() {
   request->duplicate = false;
   request->ingest = this;
   request->ticket = ticket_;
-  request->lines = std::exchange(lines_, 0);
+  request->lines = lines_.size();
+  lines_.clear();
   request->samples = samples_.size();
   samples_.clear();
   in_flight_++;
@@ -329,7 +360,7 @@ void LineIngest::OnReleased(std::unique_ptr<Request> request) {
 void LineIngest::Refuse(Status status) {
   status_.Update(std::move(status));
   samples_.clear();
-  lines_ = 0;
+  lines_.clear();
   new_series_.clear();
   new_keys_.clear();
   new_series_bytes_ = 0;

@@ -60,6 +60,7 @@ class SeriesCache {
   SeriesId* Find(const Hash128& key);
   // What is there already stays. Empties itself first when it is full.
   void Insert(const Hash128& key, SeriesId id);
+  void Erase(const Hash128& key) { ids_.erase(key); }
   void Clear() { ids_.clear(); }
 
  private:
@@ -115,8 +116,10 @@ class LineIngest {
   const Status& status() const { return status_; }
   // Lines whose samples are stored; blank lines, comments and lines of strings alone are none.
   uint64_t accepted_lines() const { return accepted_lines_; }
-  // Lines that could not be read.
+  // Lines that could not be read, or name series beyond the tenant's quota.
   uint64_t rejected_lines() const { return rejected_lines_; }
+  // Why the latter were rejected; OK if there are none.
+  const Status& refused_series() const { return refused_series_; }
   // The first of them.
   const std::vector<BadLine>& bad_lines() const { return bad_lines_; }
   // Behind the last stored batch.
@@ -129,13 +132,16 @@ class LineIngest {
 
   static io::Task<void> InternNew(LineIngest* ingest, Ticket ticket, Service* service,
                                   TenantId tenant, std::vector<std::string> canonicals);
-  void OnInterned(StatusOr<std::vector<SeriesId>> ids);
+  void OnInterned(StatusOr<engine::Interner::WithinQuota> interned);
+  // Takes lines out again whose series are beyond the tenant's quota.
+  void DropRefused(const Status& refused);
   void OnReleased(std::unique_ptr<Request> request);
 
   size_t AddRestOfLine(std::string_view text);
   void TakeLine(std::string_view text);
   void CommitIfFull();
   void Reject(std::string_view reason, std::string message);
+  void Reject(std::string_view reason, uint64_t line, std::string message);
   void RejectStatsd();
   bool ReadTimestamp(int64_t* timestamp_ns);
   bool NameSeries();
@@ -174,7 +180,11 @@ class LineIngest {
 
   // The batch being collected.
   std::vector<batch::SeriesSample> samples_;
-  uint64_t lines_ = 0;
+  struct Line {
+    uint64_t number;
+    size_t samples;
+  };
+  std::vector<Line> lines_;              // what samples_ came from, in order
   std::vector<std::string> new_series_;  // canonical forms of series without an id
   std::vector<Hash128> new_keys_;        // theirs in the cache
   uint64_t new_series_bytes_ = 0;
@@ -186,6 +196,7 @@ class LineIngest {
   std::vector<std::unique_ptr<Request>> free_requests_;
 
   Status status_;
+  Status refused_series_;
   uint64_t accepted_lines_ = 0;
   uint64_t rejected_lines_ = 0;
   std::vector<BadLine> bad_lines_;

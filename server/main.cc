@@ -74,6 +74,11 @@ int Main(int argc, char** argv) {
   AddStatsCommand(&app, &invocation);
   AddFlushCommand(&app, &invocation);
   AddCompactCommand(&app, &invocation);
+  AddBranchCommands(&app, &invocation);
+  AddTenantCommand(&app, &invocation);
+  AddRetentionCommand(&app, &invocation);
+  AddDeleteCommand(&app, &invocation);
+  AddBackupCommands(&app, &invocation);
   AddScrubCommand(&app, &invocation);
   AddHealthCheckCommand(&app, &invocation);
   AddWalCommand(&app, &invocation);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace nexus::server {
 namespace {
@@ -131,11 +132,59 @@ void AddStorage(const Stats& stats, Page* page) {
   page->Gauge("nexus_layers", "Live layer files.", stats.layers);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);
   page->Gauge("nexus_layer_samples", "Samples in layers.", stats.layer_samples);
+  page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",
+                stats.layers_expired);
+  page->Gauge(
+      "nexus_retention_waits_seconds",
+      "How far the wall clock is ahead of the retention clock, if that waits to be accepted.",
+      stats.retention_waits_seconds);
   page->Gauge("nexus_catalog_bytes", "Catalog pages in use.", stats.catalog_bytes);
   page->Gauge("nexus_catalog_lsn", "The catalog holds everything below this log position.",
               stats.catalog_lsn.value);
   page->Gauge("nexus_bytes_per_sample", "Layers and catalog over samples.", stats.bytes_per_sample);
   page->Gauge("nexus_open_count", "How often the database was opened.", stats.open_count);
+}
+
+// At most `most` of them: those with the most bytes, and the sum of the others.
+void KeepLargest(size_t most, std::vector<TenantInfo>* tenants) {
+  if (tenants->size() <= most) return;
+  std::stable_sort(tenants->begin(), tenants->end(),
+                   [](const TenantInfo& a, const TenantInfo& b) { return a.bytes() > b.bytes(); });
+  TenantInfo others;
+  others.name = "(others)";
+  for (auto tenant = tenants->begin() + static_cast<std::ptrdiff_t>(most); tenant != tenants->end();
+       ++tenant) {
+    others.series += tenant->series;
+    others.samples += tenant->samples;
+    others.layer_bytes += tenant->layer_bytes;
+    others.memory_bytes += tenant->memory_bytes;
+    others.queries += tenant->queries;
+    others.refused += tenant->refused;
+  }
+  tenants->resize(most);
+  tenants->push_back(std::move(others));
+}
+
+void AddTenants(std::vector<TenantInfo> tenants, Page* page) {
+  KeepLargest(kTenantsShown, &tenants);
+  auto family = [&](std::string_view name, std::string_view type, std::string_view help,
+                    auto figure) {
+    page->Family(name, type, help);
+    for (const TenantInfo& tenant : tenants) {
+      page->Sample(LabelText("tenant", tenant.name), figure(tenant));
+    }
+  };
+  family("nexus_tenant_series", "gauge", "Series of the tenant.",
+         [](const TenantInfo& tenant) { return tenant.series; });
+  family("nexus_tenant_samples", "gauge", "Samples of the tenant in layers and memtables.",
+         [](const TenantInfo& tenant) { return tenant.samples; });
+  family("nexus_tenant_bytes", "gauge", "Bytes of the tenant's layers and memtables.",
+         [](const TenantInfo& tenant) { return tenant.bytes(); });
+  family("nexus_tenant_queries", "gauge", "Queries of the tenant that are open.",
+         [](const TenantInfo& tenant) { return tenant.queries; });
+  family("nexus_tenant_refused_total", "counter",
+         "Appends, new series and queries of the tenant refused for a quota.",
+         [](const TenantInfo& tenant) { return tenant.refused; });
 }
 
 }  // namespace
@@ -174,13 +223,14 @@ void Metrics::CountParseError(std::string_view reason) {
   at->second++;
 }
 
-std::string RenderMetrics(const Metrics& metrics, const Stats& stats,
-                          const ProcessFigures& process) {
+std::string RenderMetrics(const Metrics& metrics, const Stats& stats, const ProcessFigures& process,
+                          std::vector<TenantInfo> tenants) {
   Page page;
   AddServer(metrics, &page);
   AddProcess(stats, process, &page);
   AddLog(stats, &page);
   AddStorage(stats, &page);
+  AddTenants(std::move(tenants), &page);
   return std::move(*page.text());
 }
 

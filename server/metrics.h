@@ -13,6 +13,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/nexus.h"
 
@@ -57,9 +58,13 @@ struct ProcessFigures {
   double uptime_seconds = 0;
 };
 
+// Tenants that have samples of their own on the page, those with the most bytes; what the others
+// have is summed under tenant="(others)", which is no name that a tenant can have.
+inline constexpr size_t kTenantsShown = 50;
+
 // The whole page of GET /metrics.
-std::string RenderMetrics(const Metrics& metrics, const Stats& stats,
-                          const ProcessFigures& process);
+std::string RenderMetrics(const Metrics& metrics, const Stats& stats, const ProcessFigures& process,
+                          std::vector<TenantInfo> tenants = {});
 
 }  // namespace nexus::server
 

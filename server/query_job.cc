@@ -34,7 +34,10 @@ io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
   while (!last && !job->dropped_) {
     QueryJob* self = job.get();
     auto next = [self] { return self->NextPart(); };
+    FairTurns* turns = job->service_->queries();
+    co_await turns->Begin(job->question_.tenant);
     StatusOr<Part> part = co_await executor->Run(io::Lane::kQuery, next);
+    turns->End();
     if (!part.ok()) {
       if (!job->dropped_) job->listener_.on_end(part.status());
       co_return;
@@ -69,8 +72,13 @@ StatusOr<QueryJob::Part> QueryJob::NextPart() {
 }
 
 Status QueryJob::Open() {
-  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view,
-                         service_->core()->View(question_.tenant, question_.branch));
+  SelectQuery asked;
+  asked.tenant = question_.tenant;
+  asked.branch = question_.branch;
+  if (const auto* query = std::get_if<protocol::Query>(&question_.query)) {
+    asked.as_of = query->as_of;
+  }
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView view, service_->core()->View(asked));
   if (const auto* labels = std::get_if<protocol::LabelsQuery>(&question_.query)) {
     StatusOr<std::vector<std::string>> found =
         labels->label.empty()

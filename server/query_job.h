@@ -1,9 +1,9 @@
 // QueryJob: one query of a connection, run on workers, streamed under the reader's credit.
 //
-// A worker makes a frame's worth of the answer at a time; the loop sends it when the reader has
-// credit and the connection has room, so that a slow reader holds one frame and a cursor.
-// Cancelled, dropped with its connection, or past its deadline, it ends at the next chunk.
-// Threading: loop; the cursor is used by one worker at a time.
+// A worker makes a frame's worth of the answer at a time, tenants taking turns (fair_turns.h); the
+// loop sends it when the reader has credit and the connection has room, so that a slow reader holds
+// one frame and a cursor. Cancelled, dropped with its connection, or past its deadline, it ends at
+// the next chunk. Threading: loop; the cursor is used by one worker at a time.
 
 #ifndef NEXUS_SERVER_QUERY_JOB_H_
 #define NEXUS_SERVER_QUERY_JOB_H_

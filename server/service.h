@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -19,7 +20,9 @@
 #include "engine/core.h"
 #include "io/environment.h"
 #include "io/task.h"
+#include "server/backup_policy.h"
 #include "server/body_buffer.h"
+#include "server/fair_turns.h"
 #include "server/logger.h"
 #include "server/metrics.h"
 
@@ -43,6 +46,7 @@ class Service {
       : core_(core),
         environment_(environment),
         started_ns_(environment->MonotonicNanos()),
+        queries_(core->state()->options.workers),
         scope_(environment->executor()) {}
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -63,9 +67,14 @@ class Service {
 
   Metrics* metrics() { return &metrics_; }
   BodyPool* bodies() { return &bodies_; }
+  // Whose query works next.
+  FairTurns* queries() { return &queries_; }
   // Where requests are logged; null: nowhere. Outlives the service.
   Logger* logger() { return logger_; }
   void set_logger(Logger* logger) { logger_ = logger; }
+  // Where clients may have backups written. Nowhere, until it is told.
+  const BackupPolicy& backup_policy() const { return backup_policy_; }
+  void set_backup_policy(BackupPolicy policy) { backup_policy_ = std::move(policy); }
   // Set at the begin of a graceful stop.
   bool stopping() const { return stopping_; }
   void set_stopping() { stopping_ = true; }
@@ -76,7 +85,9 @@ class Service {
   const int64_t started_ns_;
   Metrics metrics_;
   BodyPool bodies_;
+  FairTurns queries_;
   Logger* logger_ = nullptr;
+  BackupPolicy backup_policy_;
   bool stopping_ = false;
   io::TaskScope scope_;
 };

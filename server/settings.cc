@@ -20,6 +20,7 @@
 #include "base/time_text.h"
 #include "compaction/windows.h"
 #include "io/address.h"
+#include "io/file_util.h"
 
 namespace nexus::server {
 namespace {
@@ -90,6 +91,10 @@ constexpr auto kRows = std::to_array<Row>({
     {"listen", "where to listen", Address{&Settings::listen}},
     {"insecure", "allow to listen beyond loopback, without authentication",
      Switch{&Settings::insecure}},
+    {"backup_directory",
+     "where clients may have backups written, below it; if not set: anywhere for a server on "
+     "loopback, else nowhere",
+     Text{&Settings::backup_directory, {}}},
     {"host_metrics", "record this machine's telemetry too", Switch{&Settings::host_metrics}},
     {"host_metrics_interval", "time between two readings of this machine's telemetry",
      Duration{&Settings::host_metrics_interval_ms, 10, kDay}, kReloads},
@@ -508,13 +513,21 @@ Status CheckListen(const Settings& settings) {
       address.ToString(), address.port);
 }
 
+Status CheckBackupDirectory(const Settings& settings) {
+  const std::string& directory = settings.backup_directory;
+  if (directory.empty()) return OkStatus();
+  if (directory.starts_with('/') && io::PlainPath(directory).has_value()) return OkStatus();
+  return InvalidArgument("backup_directory is \"{}\"; give an absolute path without \"..\"",
+                         directory);
+}
+
 std::string PrintSettings(const LoadedSettings& loaded) {
   std::string out;
   for (const Row& row : kRows) {
     const std::string value = Show(row, loaded.settings);
     auto found = loaded.origins.find(row.name);
     const std::string origin = found == loaded.origins.end() ? "default" : Printable(found->second);
-    // Only `data` has no default; an empty path would be an error in a file.
+    // Only paths have no default; an empty path would be an error in a file.
     const std::string line = value.empty() ? fmt::format("# {}:", row.name)
                                            : fmt::format("{}: {}", row.name, YamlScalar(value));
     out += fmt::format("{:<40}  # {}\n", line, origin);

@@ -38,7 +38,8 @@ inline constexpr size_t kConfigBytesMax = 64 << 10;
 struct Settings {
   std::string data;  // the database's folder
   std::string listen = "127.0.0.1:8080";
-  bool insecure = false;  // listen beyond loopback without authentication
+  bool insecure = false;         // listen beyond loopback without authentication
+  std::string backup_directory;  // see backup_policy.h
   bool host_metrics = false;
   int64_t host_metrics_interval_ms = 1'000;
   uint64_t memtable_bytes = Options().memtable_bytes;
@@ -93,6 +94,9 @@ Status CheckData(const Settings& settings);
 // FailedPrecondition if `listen` is beyond loopback and `insecure` is off: there is no
 // authentication yet, so that whoever reaches the port can read, write and delete.
 Status CheckListen(const Settings& settings);
+
+// InvalidArgument if backup_directory is no absolute path.
+Status CheckBackupDirectory(const Settings& settings);
 
 // All settings as a YAML file that LoadSettings takes, each with its origin as a comment.
 std::string PrintSettings(const LoadedSettings& loaded);

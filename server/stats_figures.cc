@@ -35,6 +35,9 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("compacted_bytes", stats.compacted_bytes);
   visit("write_amplification", stats.write_amplification);
   visit("garbage_layers", stats.garbage_layers);
+  visit("layers_expired", stats.layers_expired);
+  visit("retention_clock", stats.retention_clock);
+  visit("retention_waits_seconds", stats.retention_waits_seconds);
   visit("compaction_state", stats.compaction_state);
   visit("io_backend", stats.io_backend);
   visit("io_fallback", stats.io_fallback);

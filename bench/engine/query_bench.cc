@@ -75,7 +75,7 @@ class ColumnSource : public SampleSource {
   class Reader : public SourceReader {
    public:
     explicit Reader(const ColumnSource* source) : source_(source) {}
-    Status Chunks(SeriesId, TimeRange range, std::vector<ChunkRef>* chunks) override {
+    Status Chunks(const SeriesName&, TimeRange range, std::vector<ChunkRef>* chunks) override {
       const std::vector<int64_t>& ts = source_->timestamps_;
       for (size_t begin = 0; begin < ts.size(); begin += kChunkSamples) {
         size_t end = std::min(begin + kChunkSamples, ts.size());

@@ -68,6 +68,12 @@ enum class Opcode : uint8_t {
   kCredit = 13,         // nothing. Lets the server send more frames of a result.
   kScrub = 14,          // PROGRESS*, SCRUB_REPLY
   kCompact = 15,        // PROGRESS*, DONE
+  kDelete = 16,         // COUNT
+  kBranches = 17,       // BRANCH_LIST, or DONE
+  kTenants = 18,        // TENANT_LIST, or DONE
+  kRetention = 19,      // RETENTION_LIST
+  kBackup = 20,         // PROGRESS*, BACKUP_REPLY
+  kCardinality = 21,    // CARDINALITY_REPLY
 
   kWelcome = 64,
   kDone = 65,
@@ -79,6 +85,12 @@ enum class Opcode : uint8_t {
   kStatsReply = 71,
   kProgress = 72,
   kScrubReply = 73,
+  kCount = 75,
+  kBranchList = 76,
+  kRetentionList = 77,
+  kTenantList = 78,
+  kBackupReply = 79,
+  kCardinalityReply = 80,
   kError = 127,
 };
 

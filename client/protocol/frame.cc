@@ -16,6 +16,8 @@ Status BadField(std::string_view field, size_t offset, std::string_view what) {
   return InvalidArgument("frame: {} at byte {} of the header {}", field, offset, what);
 }
 
+const char* NameOfReply(Opcode opcode);
+
 }  // namespace
 
 uint32_t BodyBytesMax(Opcode opcode) {
@@ -29,14 +31,21 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kHello:
     case Opcode::kWelcome:
       return kHelloBytesMax;
+    case Opcode::kBackup:
+      return 2 * kHelloBytesMax;
     case Opcode::kOpenTarget:
     case Opcode::kOpenProducer:
     case Opcode::kCancel:
     case Opcode::kCredit:
     case Opcode::kCompact:
+    case Opcode::kBranches:
+    case Opcode::kTenants:
+    case Opcode::kCardinality:
     case Opcode::kProducer:
     case Opcode::kResultEnd:
     case Opcode::kProgress:
+    case Opcode::kCount:
+    case Opcode::kBackupReply:
       return 256;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
@@ -45,13 +54,19 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kQuery:
     case Opcode::kLabels:
     case Opcode::kSeries:
+    case Opcode::kDelete:
       return 256u << 10;
     case Opcode::kResult:
     case Opcode::kStrings:
     case Opcode::kStatsReply:
+    case Opcode::kBranchList:
+    case Opcode::kRetention:
+    case Opcode::kRetentionList:
       return 2 * kResultBytesMax;
     case Opcode::kWriteAck:
     case Opcode::kScrubReply:
+    case Opcode::kTenantList:
+    case Opcode::kCardinalityReply:
     case Opcode::kError:
       return kBodyBytesMax;
   }
@@ -95,6 +110,29 @@ const char* NameOf(Opcode opcode) {
       return "SCRUB";
     case Opcode::kCompact:
       return "COMPACT";
+    case Opcode::kDelete:
+      return "DELETE";
+    case Opcode::kBranches:
+      return "BRANCHES";
+    case Opcode::kBackup:
+      return "BACKUP";
+    case Opcode::kTenants:
+      return "TENANTS";
+    case Opcode::kCardinality:
+      return "CARDINALITY";
+    case Opcode::kRetention:
+      return "RETENTION";
+    default:
+      return NameOfReply(opcode);
+  }
+}
+
+namespace {
+
+const char* NameOfReply(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kBackupReply:
+      return "BACKUP_REPLY";
     case Opcode::kWelcome:
       return "WELCOME";
     case Opcode::kDone:
@@ -115,11 +153,24 @@ const char* NameOf(Opcode opcode) {
       return "PROGRESS";
     case Opcode::kScrubReply:
       return "SCRUB_REPLY";
+    case Opcode::kCount:
+      return "COUNT";
+    case Opcode::kBranchList:
+      return "BRANCH_LIST";
+    case Opcode::kTenantList:
+      return "TENANT_LIST";
+    case Opcode::kCardinalityReply:
+      return "CARDINALITY_REPLY";
+    case Opcode::kRetentionList:
+      return "RETENTION_LIST";
     case Opcode::kError:
       return "ERROR";
+    default:
+      return "";
   }
-  return "";
 }
+
+}  // namespace
 
 uint64_t Checksum(ChecksumKind kind, Bytes bytes) {
   if (kind == ChecksumKind::kXxh3) return XxHash64(bytes);

@@ -54,6 +54,7 @@ void Encode(const Query& query, std::string* out) {
   writer.LengthPrefixed(query.selector);
   writer.Varint(query.by.size());
   for (const std::string& label : query.by) writer.LengthPrefixed(label);
+  writer.LengthPrefixed(query.as_of);
 }
 
 StatusOr<Query> DecodeQuery(Bytes body) {
@@ -75,6 +76,7 @@ StatusOr<Query> DecodeQuery(Bytes body) {
   for (uint64_t i = 0; i < labels && reader.ok(); i++) {
     query.by.emplace_back(reader.Text("label to group by", kLabelNameBytesMax));
   }
+  query.as_of = reader.Text("snapshot", kTargetNameBytesMax);
   CheckQuery(query, &reader);
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return query;

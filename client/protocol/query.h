@@ -51,6 +51,7 @@ struct Query {
   double percentile = 0;     // of kPercentile
   std::string selector;
   std::vector<std::string> by;
+  std::string as_of;  // a snapshot of the target's tenant, read instead of its branch; or empty
   bool operator==(const Query&) const = default;
 };
 

@@ -10,11 +10,17 @@
 #include <vector>
 
 #include "base/check.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 
 namespace nexus::protocol {
@@ -88,6 +94,40 @@ void FuzzStrings(Bytes body) {
   NEXUS_CHECK(bytes <= body.size());
 }
 
+// Of compaction, deletes, branches, tenants, retention and backups.
+void FuzzLifeOfLayers(Opcode opcode, Bytes body) {
+  switch (opcode) {
+    case Opcode::kCompact:
+      return Fuzz(DecodeCompact, body);
+    case Opcode::kBackup:
+      return Fuzz(DecodeBackup, body);
+    case Opcode::kBackupReply:
+      return Fuzz(DecodeBackupReply, body);
+    case Opcode::kBranches:
+      return Fuzz(DecodeBranches, body);
+    case Opcode::kBranchList:
+      return Fuzz(DecodeBranchList, body);
+    case Opcode::kTenants:
+      return Fuzz(DecodeTenants, body);
+    case Opcode::kTenantList:
+      return Fuzz(DecodeTenantList, body);
+    case Opcode::kCardinality:
+      return Fuzz(DecodeCardinality, body);
+    case Opcode::kCardinalityReply:
+      return Fuzz(DecodeCardinalityReply, body);
+    case Opcode::kRetention:
+      return Fuzz(DecodeRetention, body);
+    case Opcode::kRetentionList:
+      return Fuzz(DecodeRetentionList, body);
+    case Opcode::kDelete:
+      return Fuzz(DecodeDelete, body);
+    case Opcode::kCount:
+      return Fuzz(DecodeCount, body);
+    default:
+      return;
+  }
+}
+
 void FuzzMessage(Opcode opcode, Bytes body) {
   switch (opcode) {
     case Opcode::kHello:
@@ -123,7 +163,19 @@ void FuzzMessage(Opcode opcode, Bytes body) {
     case Opcode::kProgress:
       return Fuzz(DecodeProgress, body);
     case Opcode::kCompact:
-      return Fuzz(DecodeCompact, body);
+    case Opcode::kBackup:
+    case Opcode::kBackupReply:
+    case Opcode::kBranches:
+    case Opcode::kBranchList:
+    case Opcode::kTenants:
+    case Opcode::kTenantList:
+    case Opcode::kCardinality:
+    case Opcode::kCardinalityReply:
+    case Opcode::kRetention:
+    case Opcode::kRetentionList:
+    case Opcode::kDelete:
+    case Opcode::kCount:
+      return FuzzLifeOfLayers(opcode, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

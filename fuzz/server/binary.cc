@@ -18,13 +18,17 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/frame.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "fuzz/server/session_world.h"
 #include "server/binary_session.h"
@@ -154,6 +158,18 @@ bool ReadReply(const Frame& frame) {
       return true;
     case Opcode::kStatsReply:
       CheckReads(protocol::DecodeStats(frame.body));
+      return true;
+    case Opcode::kBranchList:
+      CheckReads(protocol::DecodeBranchList(frame.body));
+      return true;
+    case Opcode::kTenantList:
+      CheckReads(protocol::DecodeTenantList(frame.body));
+      return true;
+    case Opcode::kCardinalityReply:
+      CheckReads(protocol::DecodeCardinalityReply(frame.body));
+      return true;
+    case Opcode::kRetentionList:
+      CheckReads(protocol::DecodeRetentionList(frame.body));
       return true;
     case Opcode::kScrubReply:
       CheckReads(protocol::DecodeScrubReply(frame.body));

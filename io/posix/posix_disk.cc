@@ -66,6 +66,12 @@ Task<int> PosixDisk::Unlink(std::string path) {
   co_return result;
 }
 
+Task<int> PosixDisk::Link(std::string from, std::string to) {
+  auto link_it = [from = from.c_str(), to = to.c_str()] { return Result(link(from, to)); };
+  int result = co_await OnFileThread(threads_, link_it);
+  co_return result;
+}
+
 Task<int> PosixDisk::MakeDirectory(std::string path) {
   auto make_it = [name = path.c_str()] { return Result(mkdir(name, kDirectoryMode)); };
   int result = co_await OnFileThread(threads_, make_it);

@@ -24,6 +24,7 @@ class PosixDisk : public Disk {
   OpenResult OpenBlocking(std::string path) override;
   Task<int> Rename(std::string from, std::string to) override;
   Task<int> Unlink(std::string path) override;
+  Task<int> Link(std::string from, std::string to) override;
   Task<int> MakeDirectory(std::string path) override;
   Task<int> RemoveDirectory(std::string path) override;
   Task<int> SyncDirectory(std::string path) override;

@@ -53,7 +53,7 @@ struct MetadataOp : io::RunNode {
   Disk* const disk;
   const Op op;
   const std::string path;
-  std::string to;                  // kRename
+  std::string to;                  // kRename, kLink
   io::OpenFlags flags;             // kOpen, kCreate
   std::shared_ptr<OpenFile> file;  // kAllocate, kTruncate; the result of kOpen and kCreate
   uint64_t bytes = 0;              // kAllocate, kTruncate; the result of kFreeSpace

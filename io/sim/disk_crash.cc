@@ -18,6 +18,7 @@ bool ChangesTheDisk(const MetadataOp& op) {
     case Op::kAllocate:
     case Op::kTruncate:
     case Op::kRename:
+    case Op::kLink:
     case Op::kUnlink:
     case Op::kMakeDirectory:
     case Op::kRemoveDirectory:

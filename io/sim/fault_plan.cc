@@ -11,8 +11,8 @@ namespace nexus::sim {
 
 const char* OpName(Op op) {
   static constexpr std::array<const char*, kOpCount> kNames = {
-      "read",   "write", "sync",  "open",    "create", "allocate", "truncate", "rename",
-      "unlink", "mkdir", "rmdir", "syncdir", "list",   "lock",     "freespace"};
+      "read",   "write", "sync",  "open",    "create", "allocate", "truncate",  "rename",
+      "unlink", "mkdir", "rmdir", "syncdir", "list",   "lock",     "freespace", "link"};
   return kNames[static_cast<size_t>(op)];
 }
 
@@ -147,6 +147,7 @@ Verdict FaultPlan::Decide(Op op, std::string_view path, uint64_t bytes, bool dir
     case Op::kCreate:
     case Op::kAllocate:
     case Op::kMakeDirectory:
+    case Op::kLink:
       Random(Fault::kNoSpace, -ENOSPC, &verdict);
       Random(Fault::kMetadataError, -EIO, &verdict);
       break;

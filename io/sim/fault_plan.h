@@ -39,8 +39,9 @@ enum class Op : uint8_t {
   kList,
   kLock,
   kFreeSpace,
+  kLink,
 };
-inline constexpr size_t kOpCount = static_cast<size_t>(Op::kFreeSpace) + 1;
+inline constexpr size_t kOpCount = static_cast<size_t>(Op::kLink) + 1;
 
 const char* OpName(Op op);
 

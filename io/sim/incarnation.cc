@@ -109,6 +109,14 @@ io::Task<int> MountedDisk::Rename(std::string from, std::string to) {
   co_return op.error;
 }
 
+io::Task<int> MountedDisk::Link(std::string from, std::string to) {
+  NEXUS_CHECK(life_->alive);
+  MetadataOp op(life_->disk, Op::kLink, std::move(from));
+  op.to = std::move(to);
+  co_await Performed(&op);
+  co_return op.error;
+}
+
 io::Task<int> MountedDisk::Unlink(std::string path) {
   return PerformOnPath(Op::kUnlink, std::move(path));
 }

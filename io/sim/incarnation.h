@@ -28,6 +28,7 @@ class MountedDisk : public io::Disk {
   io::OpenResult OpenBlocking(std::string path) override;
   io::Task<int> Rename(std::string from, std::string to) override;
   io::Task<int> Unlink(std::string path) override;
+  io::Task<int> Link(std::string from, std::string to) override;
   io::Task<int> MakeDirectory(std::string path) override;
   io::Task<int> RemoveDirectory(std::string path) override;
   io::Task<int> SyncDirectory(std::string path) override;

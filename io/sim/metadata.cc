@@ -62,6 +62,8 @@ int Disk::Execute(MetadataOp* op) {
       replaced = names_.Find(op->path).second;
       error = read_only_ ? -EROFS : names_.Unlink(op->path);
       break;
+    case Op::kLink:
+      return read_only_ ? -EROFS : names_.Link(op->path, op->to);
     case Op::kMakeDirectory:
       // An existing name is told even where nothing can be written, as the kernel does.
       if (names_.Find(op->path).first == 0) return -EEXIST;

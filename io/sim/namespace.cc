@@ -180,6 +180,16 @@ int Namespace::Rename(std::string_view from_path, std::string_view to_path) {
   return 0;
 }
 
+int Namespace::Link(std::string_view from, std::string_view to) {
+  const auto [error, node] = Find(from);
+  if (error != 0) return error;
+  if (node->is_directory()) return -EPERM;
+  const Place place = FindParent(to);
+  if (place.error != 0) return place.error;
+  if (place.directory->visible.contains(place.name)) return -EEXIST;
+  return Create(to, node);
+}
+
 int Namespace::Unlink(std::string_view path) {
   const auto [error, node] = Find(path);
   if (error != 0) return error;

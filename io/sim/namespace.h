@@ -1,13 +1,13 @@
 // Namespace: the simulated tree of directories - names as the process sees them, names that are
 // durable, and the changes in between.
 //
-// D4: create, rename, unlink, mkdir and rmdir are changes that wait until the directory is synced;
-// at a power cut any subset of the waiting ones survives. D5: a rename's target is the old file or
-// the new one, and the file is never lost from both places: if the target is the old one, the
-// source is still there; if it is the new one, the source may be there too. A rename between two
-// directories is durable after the sync of the target's directory, its source gone for good after
-// the sync of the source's. A failed sync of a directory makes nothing durable and forgets nothing:
-// metadata is journalled and stays dirty, unlike pages of data.
+// D4: create, rename, link, unlink, mkdir and rmdir are changes that wait until the directory is
+// synced; at a power cut any subset of the waiting ones survives. D5: a rename's target is the old
+// file or the new one, and the file is never lost from both places: if the target is the old one,
+// the source is still there; if it is the new one, the source may be there too. A rename between
+// two directories is durable after the sync of the target's directory, its source gone for good
+// after the sync of the source's. A failed sync of a directory makes nothing durable and forgets
+// nothing: metadata is journalled and stays dirty, unlike pages of data.
 //
 // Errors are negative errnos as the kernel gives them. Threading: one thread.
 
@@ -63,6 +63,7 @@ class Namespace {
   int Create(std::string_view path, NodeRef file);
   int MakeDirectory(std::string_view path);
   int Rename(std::string_view from, std::string_view to);
+  int Link(std::string_view from, std::string_view to);
   int Unlink(std::string_view path);
   int RemoveDirectory(std::string_view path);
 

@@ -81,6 +81,13 @@ Task<int> UringDisk::UnlinkAt(std::string path, int flags) {
 
 Task<int> UringDisk::Unlink(std::string path) { return UnlinkAt(std::move(path), 0); }
 
+Task<int> UringDisk::Link(std::string from, std::string to) {
+  int result = co_await loop_->Call([from = from.c_str(), to = to.c_str()](io_uring_sqe* sqe) {
+    io_uring_prep_linkat(sqe, AT_FDCWD, from, AT_FDCWD, to, 0);
+  });
+  co_return result;
+}
+
 Task<int> UringDisk::RemoveDirectory(std::string path) {
   return UnlinkAt(std::move(path), AT_REMOVEDIR);
 }

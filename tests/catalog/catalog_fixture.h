@@ -44,6 +44,15 @@ inline TenantRecord Tenant(uint32_t id, std::string name, uint64_t seed = kSeed)
   return {TenantId{id}, std::move(name), seed, {}};
 }
 
+inline BranchRecord Branch(TenantId tenant, uint32_t id, std::string name, uint64_t sealed) {
+  BranchRecord record;
+  record.tenant = tenant;
+  record.id.value = id;
+  record.name = std::move(name);
+  record.sealed.value = sealed;
+  return record;
+}
+
 inline LayerRecord Layer(uint64_t sequence, BranchId branch = {}) {
   LayerRecord record;
   record.branch = branch;
@@ -54,6 +63,7 @@ inline LayerRecord Layer(uint64_t sequence, BranchId branch = {}) {
   record.level = 1;
   record.low = {0, Lsn{10}};
   record.high = {1, Lsn{20 + sequence}};
+  record.deletes_applied = Lsn{30 + sequence};
   record.series = 7;
   record.samples = 700;
   record.file_bytes = 4096;
@@ -109,7 +119,7 @@ class CatalogTest : public testing::Test {
     Open(OpenMode::kCreate);
     Update update;
     update.tenants = {Tenant(0, "default")};
-    update.branches = {{kTenant, BranchId{0}, "main", Lsn{0}}};
+    update.branches = {Branch(kTenant, 0, "main", 0)};
     Commit(std::move(update));
   }
 

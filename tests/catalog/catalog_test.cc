@@ -10,6 +10,7 @@
 #include <csignal>
 #include <thread>
 
+#include "catalog/series_check.h"
 #include "tests/catalog/catalog_fixture.h"
 
 namespace nexus::catalog {
@@ -145,7 +146,13 @@ TEST_F(CatalogTest, RecordsComeBackAsTheyWere) {
   update.applied = Lsn{1000};
   update.tenants = {Tenant(0, "default"), Tenant(7, "acme", 99)};
   update.tenants[1].settings = {{"retention", "30d"}, {"empty", ""}};
-  update.branches = {{TenantId{7}, BranchId{2}, "staging", Lsn{55}}};
+  update.branches = {Branch(TenantId{7}, 2, "staging", 55)};
+  update.branches[0].kind = BranchKind::kSnapshot;
+  update.branches[0].parent = BranchId{1};
+  update.branches[0].created = Lsn{60};
+  update.branches[0].created_wall_ns = 1'700'000'000'000'000'000;
+  update.branches[0].inherited = {{BranchId{0}, Lsn{56}}, {BranchId{1}, Lsn{60}}};
+  update.tenants[1].next_branch = 3;
   update.settings = {{"clock", "17"}, {"b", "c"}};
   update.layers_added = {Layer(2), Layer(1), Layer(3, BranchId{1})};
   update.next_series_id = 500;
@@ -209,6 +216,15 @@ TEST_F(CatalogTest, SeriesAreUnlayeredUntilALayerIsKnownToHoldThem) {
   both.series_layered[0].ids.Add(SeriesId{5});
   Commit(both);
   EXPECT_EQ(Read().Unlayered()->size(), 2u);
+  // What lost its last layer, whatever else the update says of it.
+  Update lost;
+  lost.series_layered.push_back({kTenant, {}});
+  lost.series_unlayered.push_back({kTenant, {}});
+  lost.series_layered[0].ids.Add(SeriesId{3});
+  lost.series_unlayered[0].ids.AddSorted(std::vector<uint64_t>{1, 3, 99});
+  Commit(lost);
+  EXPECT_EQ(*Read().Unlayered(), (std::vector{series[0], series[1], series[2], series[3]}))
+      << "there is no series 99";
 }
 
 TEST_F(CatalogTest, TenantsDoNotSeeEachOther) {
@@ -291,11 +307,88 @@ TEST_F(CatalogTest, RetiredLayerIsListedAsGarbageUntilItsUnlinkIsSynced) {
 TEST_F(CatalogTest, SealedLsnOfABranchNeverGoesBack) {
   Create();
   Update update;
-  update.branches = {{kTenant, BranchId{0}, "main", Lsn{90}}};
+  update.branches = {Branch(kTenant, 0, "main", 90)};
   Commit(update);
   update.branches[0].sealed = Lsn{40};
   Commit(update);
   EXPECT_EQ(Read().Branches()->at(0).sealed, Lsn{90});
+}
+
+TEST_F(CatalogTest, WhatIsSealedIsNotInheritedAnyMore) {
+  Create();
+  Update update;
+  update.branches = {Branch(kTenant, 1, "child", 90)};
+  Commit(update);
+  update.branches[0].sealed = Lsn{40};
+  update.branches[0].inherited = {{BranchId{0}, Lsn{80}}, {BranchId{3}, Lsn{95}}};
+  Commit(update);
+  const BranchRecord stored = Read().Branches()->at(1);
+  EXPECT_EQ(stored.sealed, Lsn{90});
+  EXPECT_EQ(stored.inherited, (std::vector<BranchRecord::Inherited>{{BranchId{3}, Lsn{95}}}));
+}
+
+TEST_F(CatalogTest, InheritedRangesOutOfOrderAreRefused) {
+  Create();
+  Update update;
+  update.branches = {Branch(kTenant, 1, "child", 90)};
+  update.branches[0].inherited = {{BranchId{0}, Lsn{95}}, {BranchId{3}, Lsn{95}}};
+  update.applied = Lsn{99};
+  EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "out of order"));
+}
+
+TEST_F(CatalogTest, ADeletedBranchTakesItsProducersAndLeavesGarbage) {
+  Create();
+  Update update;
+  update.branches = {Branch(kTenant, 1, "b", 1), Branch(kTenant, 2, "c", 1)};
+  update.layers_added = {Layer(1, BranchId{1}), Layer(2, BranchId{1}), Layer(2, BranchId{2})};
+  for (uint32_t branch : {0u, 1u, 2u}) {
+    for (uint64_t id : {1u, 2u}) {
+      ProducerRecord& producer = update.producers.emplace_back();
+      producer.branch = BranchId{branch};
+      producer.id = {0, id};
+    }
+  }
+  Commit(update);
+  Update deleted;
+  deleted.branches_deleted = {{kTenant, BranchId{1}}};
+  deleted.layers_retired = {Layer(1, BranchId{1}).key()};
+  deleted.garbage_removed = {Layer(2, BranchId{1}).key()};
+  // Once more changes nothing.
+  for (int time = 0; time < 2; time++) {
+    Commit(deleted);
+    Reader reader = Read();
+    ASSERT_EQ(reader.Branches()->size(), 2u);
+    EXPECT_EQ(reader.Branches()->at(1).name, "c");
+    const std::vector<ProducerRecord> producers = *reader.Producers();
+    ASSERT_EQ(producers.size(), 4u);
+    EXPECT_EQ(producers[1].branch, BranchId{0});
+    EXPECT_EQ(producers[2].branch, BranchId{2});
+    LayerRecord garbage = Layer(1, BranchId{1});
+    garbage.state = LayerState::kGarbage;
+    EXPECT_EQ(*reader.Layers(), (std::vector{garbage, Layer(2, BranchId{2})}));
+  }
+}
+
+TEST_F(CatalogTest, TombstonesAreSetAndForgotten) {
+  Create();
+  const TombstoneRecord first = {kTenant, BranchId{0}, {0, Lsn{40}}, {1, 2}, "cpu"};
+  const TombstoneRecord second = {kTenant, BranchId{0}, {1, Lsn{30}}, {}, "{}"};
+  Update update;
+  update.applied = Lsn{99};
+  update.tombstones_added = {second, first};
+  Commit(update);
+  EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first, second}));
+  EXPECT_EQ(Read().Image()->tombstones, (std::vector<TombstoneRecord>{first, second}));
+  // What was added and forgotten since the last commit is forgotten.
+  const TombstoneRecord third = {kTenant, BranchId{0}, {2, Lsn{50}}, {}, "up"};
+  update.applied = Lsn{100};
+  update.tombstones_added = {first, third};
+  update.tombstones_forgotten = {second.key(), third.key()};
+  Commit(update);
+  EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first}));
+  catalog_.reset();
+  Open(OpenMode::kOpen);
+  EXPECT_EQ(*Read().Tombstones(), (std::vector<TombstoneRecord>{first}));
 }
 
 TEST_F(CatalogTest, FailedCommitChangesNothing) {
@@ -339,6 +432,11 @@ TEST_F(CatalogTest, UnfitRecordsAreRefusedByName) {
   update.tenants = {Tenant(0, "default", kSeed + 1)};
   EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kFailedPrecondition, "seed"));
   update.tenants.clear();
+  update.tombstones_added = {{kTenant, BranchId{0}, {0, Lsn{1}}, {5, 4}, "cpu"}};
+  EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "a range"));
+  update.tombstones_added[0] = {kTenant, BranchId{0}, {}, {}, std::string(4097, 'x')};
+  EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "4096 bytes"));
+  update.tombstones_added.clear();
   update.series = {{kTenant, SeriesId{1}, "no end mark"}};
   EXPECT_TRUE(Says(catalog_->Commit(update), absl::StatusCode::kInvalidArgument, "malformed"));
   update.series = {Series(0, "cpu", {})};
@@ -565,6 +663,57 @@ TEST_F(CatalogTest, StatsCountWhatIsThere) {
   EXPECT_EQ(stats.layers, 1u);
   EXPECT_GE(stats.bytes_in_file, stats.bytes_in_use);
   EXPECT_LE(stats.bytes_in_file, std::filesystem::file_size(DataFile()));
+}
+
+TEST_F(CatalogTest, ADeletedTenantIsPurgedInPiecesAndNothingOfItsNeighbours) {
+  Open(OpenMode::kCreate);
+  Update update;
+  update.tenants = {Tenant(1, "one", 11), Tenant(2, "two", 12), Tenant(3, "three", 13)};
+  for (uint32_t tenant = 1; tenant <= 3; tenant++) {
+    for (uint64_t id = 1; id <= 50; id++) {
+      update.series.push_back(
+          Series(tenant * 1000 + id, "cpu", {{"n", std::to_string(id)}}, TenantId{tenant}));
+    }
+  }
+  Commit(std::move(update));
+  EXPECT_TRUE(absl::IsFailedPrecondition(catalog_->PurgeTenant(TenantId{2}, 10, true).status()));
+  Update deletion;
+  TenantRecord two = Tenant(2, "two", 12);
+  two.deleted.value = 77;
+  deletion.tenants = {two};
+  Commit(std::move(deletion));
+  int steps = 0;
+  for (bool more = true; more; steps++) {
+    StatusOr<bool> purged = catalog_->PurgeTenant(TenantId{2}, 10, false);
+    ASSERT_TRUE(purged.ok()) << purged.status();
+    more = *purged;
+    // What is left of it in between is no damage.
+    EXPECT_EQ(*CheckSeries(*catalog_), 100u);
+    EXPECT_TRUE(catalog_->BeginRead()->Unlayered().ok());
+  }
+  EXPECT_GT(steps, 20);  // 50 unlayered, 51 labels, 50 rows, 53 strings twice
+  auto all = [this](uint32_t tenant) {
+    SeriesSet set;
+    EXPECT_TRUE(catalog_->BeginRead()->AddAllSeries(TenantId{tenant}, &set).ok());
+    return set.size();
+  };
+  EXPECT_EQ(all(1), 50u);
+  EXPECT_EQ(all(2), 0u);
+  EXPECT_EQ(all(3), 50u);
+  EXPECT_EQ(catalog_->BeginRead()->Stats()->symbols, 2 * 53u);
+  EXPECT_EQ(catalog_->BeginRead()->Tenants()->size(), 3u) << "the log may name it still";
+  EXPECT_FALSE(*catalog_->PurgeTenant(TenantId{2}, 10, true));
+  EXPECT_EQ(catalog_->BeginRead()->Tenants()->size(), 2u);
+  // The highest number stays known.
+  Update last;
+  TenantRecord three = Tenant(3, "three", 13);
+  three.deleted.value = 78;
+  last.tenants = {three};
+  Commit(std::move(last));
+  while (*catalog_->PurgeTenant(TenantId{3}, 10, true)) {
+  }
+  EXPECT_EQ(catalog_->BeginRead()->Tenants()->size(), 2u);
+  EXPECT_FALSE(*catalog_->PurgeTenant(TenantId{9}, 10, true)) << "one that is not listed";
 }
 
 }  // namespace

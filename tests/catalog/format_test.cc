@@ -76,7 +76,8 @@ TEST_F(FormatTest, WorkedExampleIsWhatIsWritten) {
   EXPECT_EQ(Entries(Tree::kPostings)[1],
             "0000000000000003000000040000000000000001 08dfa8a8201ed26800");
   EXPECT_EQ(Entries(Tree::kTenants)[0],
-            "00000000 10ba0c61c45ed20b000000002a000000000000000764656661756c7400");
+            "00000000 "
+            "6a7e37e51fd58782000000002a000000000000000100000000000000000000000764656661756c7400");
 }
 
 template <typename Record>
@@ -91,15 +92,22 @@ std::string EncodedHex(const Record& record) {
 TEST(RecordFormatTest, SmallRecordsAreWhatThePageSays) {
   EXPECT_EQ(EncodedHex(Setting{"a", "xyz"}), "01610378797a");
   EXPECT_EQ(EncodedHex(TenantRecord{TenantId{3}, "ab", 0x5eed, {{"k", ""}}}),
-            "03000000 ed5e000000000000 026162 01 016b00"_hex);
-  EXPECT_EQ(EncodedHex(BranchRecord{TenantId{1}, BranchId{2}, "main", Lsn{0x1200}}),
-            "01000000 02000000 0012000000000000 046d61696e"_hex);
+            "03000000 ed5e000000000000 01000000 0000000000000000 026162 01 016b00"_hex);
+  BranchRecord branch = Branch(TenantId{1}, 2, "snap", 0x1200);
+  branch.kind = BranchKind::kSnapshot;
+  branch.parent = BranchId{1};
+  branch.created = Lsn{0x1300};
+  branch.created_wall_ns = -2;
+  branch.inherited = {{BranchId{1}, Lsn{0x1300}}};
+  EXPECT_EQ(EncodedHex(branch),
+            "01000000 02000000 01 01000000 0013000000000000 feffffffffffffff 0012000000000000"
+            "04736e6170 01 01000000 0013000000000000"_hex);
   LayerRecord layer = Layer(2, BranchId{5});
   layer.state = LayerState::kGarbage;
   EXPECT_EQ(EncodedHex(layer),
             "00000000 05000000 0300000000000000 0200000000000000 01 01000000"
             "fbffffffffffffff 0200000000000000 00000000 0a00000000000000 01000000 1600000000000000"
-            "0700000000000000 bc02000000000000 0010000000000000 efcdab0000000000"
+            "2000000000000000 0700000000000000 bc02000000000000 0010000000000000 efcdab0000000000"
             "07 6c617965722d32"_hex);
 }
 

@@ -25,8 +25,11 @@ ImageContents Small() {
   contents.next_series_id = 1'001;
   contents.tenants = {Tenant(0, "default"), Tenant(4, "acme", 77)};
   contents.tenants[1].settings = {{"retention", "30d"}};
-  contents.branches = {{kTenant, BranchId{0}, "main", Lsn{0x1200}},
-                       {TenantId{4}, BranchId{1}, "staging", Lsn{7}}};
+  contents.branches = {Branch(kTenant, 0, "main", 0x1200), Branch(TenantId{4}, 1, "staging", 7)};
+  contents.branches[1].kind = BranchKind::kSnapshot;
+  contents.branches[1].created = Lsn{8};
+  contents.branches[1].created_wall_ns = 1'700'000'000'000'000'000;
+  contents.branches[1].inherited = {{BranchId{0}, Lsn{8}}};
   contents.layers = {Layer(1), Layer(2)};
   contents.layers[1].state = LayerState::kGarbage;
   contents.settings = {{"clock", "1735689600000000000"}};
@@ -40,6 +43,7 @@ ImageContents Small() {
   contents.producers = {producer};
   contents.unlayered = {{kTenant, SeriesId{999}, Labels::Make("up", {{"job", "a"}})->Canonical()},
                         {TenantId{4}, SeriesId{7}, Labels::Make("idle", {})->Canonical()}};
+  contents.tombstones = {{kTenant, BranchId{0}, {0, Lsn{0x1100}}, {-1, 4096}, "cpu{host=\"a\"}"}};
   return contents;
 }
 
@@ -69,7 +73,17 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     for (uint64_t k = random() % 3; k > 0; k--) tenant.settings.push_back({name(), name()});
     contents.tenants.push_back(tenant);
     contents.branches.push_back(
-        {tenant.id, BranchId{static_cast<uint32_t>(random())}, name(), Lsn{random()}});
+        Branch(tenant.id, static_cast<uint32_t>(random()), name(), random() >> 1));
+    BranchRecord& branch = contents.branches.back();
+    branch.kind = random() % 2 == 0 ? BranchKind::kBranch : BranchKind::kSnapshot;
+    branch.parent.value = static_cast<uint32_t>(random());
+    branch.created.value = random();
+    branch.created_wall_ns = static_cast<int64_t>(random());
+    Lsn until = branch.sealed;
+    for (uint64_t k = random() % 3; k > 0; k--) {
+      until.value += 1 + random() % 1000;
+      branch.inherited.push_back({BranchId{static_cast<uint32_t>(random())}, until});
+    }
   }
   for (uint64_t i = random() % 5; i > 0; i--) {
     LayerRecord layer;
@@ -82,6 +96,7 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     layer.level = static_cast<uint32_t>(random());
     layer.low = {static_cast<uint32_t>(random()), Lsn{random()}};
     layer.high = {static_cast<uint32_t>(random()), Lsn{random()}};
+    layer.deletes_applied = Lsn{random()};
     layer.series = random();
     layer.samples = random();
     layer.file_bytes = random();
@@ -96,6 +111,12 @@ RC_GTEST_PROP(ImageTest, AnyContentsComeBack, ()) {
     series += 1 + random() % 1000;
     contents.unlayered.push_back(
         {TenantId{9}, SeriesId{series}, Labels::Make("m", {{"l", "v"}})->Canonical()});
+  }
+  for (uint64_t i = random() % 5, lsn = 0; i > 0; i--) {
+    lsn += 1 + random() % 1000;
+    TimeRange range = {static_cast<int64_t>(random()), static_cast<int64_t>(random())};
+    if (range.empty()) std::swap(range.first, range.last);
+    contents.tombstones.push_back({TenantId{2}, BranchId{3}, {7, Lsn{lsn}}, range, name()});
   }
   auto bytes = EncodeImage(contents);
   RC_ASSERT(bytes.ok());

@@ -235,9 +235,17 @@ TEST_F(VerifierTest, RecordsOfABranchThatIsNotThereAreFound) {
     ByteWriter writer = value.writer();
     Encode(layer, &writer);
     ASSERT_TRUE(txn.Put(Tree::kLayers, KeyOfLayer(layer.key()).view(), &value).ok());
+    const TombstoneRecord tombstone = {kTenant, BranchId{7}, {0, Lsn{1}}, {}, "cpu"};
+    value.Clear();
+    ByteWriter tombstone_writer = value.writer();
+    Encode(tombstone, &tombstone_writer);
+    ASSERT_TRUE(txn.Put(Tree::kTombstones, KeyOfTombstone(tombstone.key()).view(), &value).ok());
   });
   EXPECT_THAT(VerifyAgreement(),
-              ElementsAre(HasSubstr("it belongs to a branch that is not there")));
+              ElementsAre(testing::AllOf(HasSubstr("tree layers"),
+                                         HasSubstr("it belongs to a branch that is not there")),
+                          testing::AllOf(HasSubstr("tree tombstones"),
+                                         HasSubstr("it belongs to a branch that is not there"))));
 }
 
 // A commit of a living catalog may overwrite a meta page while it is read.

@@ -20,11 +20,17 @@
 
 #include "base/bytes.h"
 #include "batch/batch_encoder.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
+#include "client/protocol/retention.h"
 #include "client/protocol/scrub.h"
+#include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "tests/client/frames.h"
 
@@ -180,11 +186,91 @@ Vector Scrubbed() {
   return made;
 }
 
+Vector ListedBranches() {
+  Vector made = Empty(Side::kServer, Opcode::kBranchList);
+  const std::vector<BranchEntry> entries = {
+      {"main", BranchKind::kBranch, "", 0, Lsn{}, 3, 300, 100},
+      {"before", BranchKind::kSnapshot, "main", 1'700'000'000'000'000'000, Lsn{4096}, 2, 200, 0}};
+  Encode(entries, &made.body);
+  made.reads_back = [entries](Bytes body) {
+    auto read = DecodeBranchList(body);
+    return read.ok() && *read == entries;
+  };
+  return made;
+}
+
+Vector ListedTenants() {
+  Vector made = Empty(Side::kServer, Opcode::kTenantList);
+  const std::vector<TenantEntry> entries = {
+      {"default", {kNoQuota, kNoQuota, kNoQuota, kNoQuota, kNoQuota}, 1, 2, 3, 4, 5, 6, 7},
+      {"acme", {1000, 50, 1 << 20, kNoQuota, 8}, 9, 10, 11, 12, 13, 14, 15}};
+  Encode(entries, &made.body);
+  made.reads_back = [entries](Bytes body) {
+    auto read = DecodeTenantList(body);
+    return read.ok() && *read == entries;
+  };
+  return made;
+}
+
+Tenants SomeTenants() {
+  Tenants tenants;
+  tenants.action = TenantAction::kSet;
+  tenants.name = "acme";
+  tenants.quotas[0] = 1000;
+  tenants.quotas[2] = kNoQuota;
+  return tenants;
+}
+
+CardinalityReply SomeCardinality() {
+  CardinalityReply reply;
+  reply.series = 300;
+  reply.grown = 7;
+  reply.metrics = 1;
+  reply.labels = 2;
+  reply.pairs = 3;
+  reply.lists[0] = {{"up", "", 300, 7}};
+  reply.lists[2] = {{"job", "n", 200, 5}, {"host", "a", 100, 0}};
+  reply.lists[5] = {{"job", "n", 200, 5}};
+  return reply;
+}
+
 Vector Cancel() {
   Vector made = Empty(Side::kClient, Opcode::kCancel);
   EncodeCancel(77, &made.body);
   made.reads_back = [](Bytes body) { return *DecodeCancel(body) == 77; };
   return made;
+}
+
+// Of compaction, deletes, branches, tenants, retention and backups.
+std::map<std::string, Vector> VectorsOfLayers() {
+  constexpr Side kClient = Side::kClient;
+  constexpr Side kServer = Side::kServer;
+  return {
+      {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
+      {"branches", Of(kClient, Opcode::kBranches,
+                      Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
+                      DecodeBranches)},
+      {"branch_list", ListedBranches()},
+      {"tenants", Of(kClient, Opcode::kTenants, SomeTenants(), DecodeTenants)},
+      {"tenant_list", ListedTenants()},
+      {"cardinality", Of(kClient, Opcode::kCardinality, Cardinality{25}, DecodeCardinality)},
+      {"cardinality_reply",
+       Of(kServer, Opcode::kCardinalityReply, SomeCardinality(), DecodeCardinalityReply)},
+      {"retention",
+       Of(kClient, Opcode::kRetention,
+          Retention{RetentionAction::kSet, {{"{job=\"dev\"}", 604'800'000'000'000}, {"{}", 1}}},
+          DecodeRetention)},
+      {"retention_list",
+       Of(kServer, Opcode::kRetentionList,
+          RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
+          DecodeRetentionList)},
+      {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
+                    DecodeDelete)},
+      {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
+      {"backup_reply", Of(kServer, Opcode::kBackupReply,
+                          BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
+  };
 }
 
 std::map<std::string, Vector> Vectors() {
@@ -207,8 +293,9 @@ std::map<std::string, Vector> Vectors() {
               60'000'000'000,
               99.9,
               "up{job=\"n\"}",
-              {"host"}};
-  return {
+              {"host"},
+              "before"};
+  std::map<std::string, Vector> vectors = {
       {"ping", Empty(kClient, Opcode::kPing)},
       {"hello", Of(kClient, Opcode::kHello, hello, DecodeHello)},
       {"hello_crc32", Of(kClient, Opcode::kHello, hello, DecodeHello, kFlagCrc32)},
@@ -233,11 +320,12 @@ std::map<std::string, Vector> Vectors() {
       {"strings", Strings()},
       {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
-      {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };
+  vectors.merge(VectorsOfLayers());
+  return vectors;
 }
 
 constexpr char kPath[] = "tests/client/testdata/golden.txt";

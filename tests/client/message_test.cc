@@ -64,7 +64,8 @@ TEST(Messages, OnlyWholeOnesAreTaken) {
                                 4,
                                 99.9,
                                 "up",
-                                {"a", "b"}}),
+                                {"a", "b"},
+                                "before"}),
                   "QUERY", DecodeQuery);
   ExpectOnlyWhole(Encoded(LabelsQuery{"job", "up"}), "LABELS", DecodeLabels);
   ExpectOnlyWhole(Encoded(SeriesQuery{10, "up"}), "SERIES", DecodeSeries);

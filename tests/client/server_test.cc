@@ -106,6 +106,168 @@ TEST_F(ServerTest, QuestionsOfEveryKindAreAnswered) {
   EXPECT_EQ(std::get<uint64_t>(series->value), 3u);
 }
 
+TEST_F(ServerTest, BranchesAreMadeWrittenReadAndDeleted) {
+  std::unique_ptr<Client> client = Connect();
+  const SeriesId series = *client->Series("cpu", {{"host", "a"}});
+  auto append = [&](int64_t timestamp, const std::string& branch) {
+    WriteBatch batch;
+    batch.Add(series, timestamp, static_cast<double>(timestamp));
+    AppendOptions options;
+    options.scope.branch = branch;
+    return client->Append(std::move(batch), options).status();
+  };
+  auto samples = [&](const std::string& branch, const std::string& as_of) {
+    SelectQuery query = Everything("cpu");
+    query.scope.branch = branch;
+    query.as_of = as_of;
+    const std::vector<Series> all = ReadAll(client->Select(query));
+    return all.empty() ? size_t{0} : all[0].timestamps.size();
+  };
+  ASSERT_TRUE(append(1, "main").ok());
+  Scope snap;
+  snap.branch = "snap";
+  ASSERT_TRUE(client->CreateBranch("snap", protocol::BranchKind::kSnapshot).ok());
+  ASSERT_TRUE(client->CreateBranch("copy", protocol::BranchKind::kBranch, snap).ok());
+  ASSERT_TRUE(append(2, "main").ok());
+  ASSERT_TRUE(append(3, "copy").ok());
+  ASSERT_TRUE(append(4, "copy").ok());
+  EXPECT_EQ(samples("main", ""), 2u);
+  EXPECT_EQ(samples("copy", ""), 3u);
+  EXPECT_EQ(samples("main", "snap"), 1u);
+  Status refused = append(5, "snap");
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  refused = client->CreateBranch("copy", protocol::BranchKind::kBranch);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused)) << refused;
+  const auto branches = *client->Branches();
+  ASSERT_EQ(branches.size(), 3u);
+  EXPECT_EQ(branches[1].name, "snap");
+  EXPECT_EQ(branches[1].kind, protocol::BranchKind::kSnapshot);
+  EXPECT_EQ(branches[2].parent, "snap");
+  // The connection's target of a branch that is deleted, and then made again.
+  ASSERT_TRUE(client->DeleteBranch("copy", protocol::BranchKind::kBranch).ok());
+  refused = append(6, "copy");
+  EXPECT_TRUE(absl::IsNotFound(refused)) << refused;
+  ASSERT_TRUE(client->CreateBranch("copy", protocol::BranchKind::kBranch).ok());
+  ASSERT_TRUE(append(7, "copy").ok());
+  EXPECT_EQ(samples("copy", ""), 3u);
+  SeriesChunk chunk;
+  SelectQuery as_of_branch = Everything("cpu");
+  as_of_branch.as_of = "copy";
+  refused = (*client->Select(as_of_branch))->Next(&chunk).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+}
+
+TEST_F(ServerTest, TenantsAreMadeBoundedAndListed) {
+  std::unique_ptr<Client> client = Connect();
+  protocol::Tenants change;
+  change.action = protocol::TenantAction::kCreate;
+  change.name = "acme";
+  change.quotas[0] = 2;  // series_max
+  ASSERT_TRUE(client->ChangeTenant(change).ok());
+  Status refused = client->ChangeTenant(change);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused)) << refused;
+
+  AppendOptions options;
+  options.scope.tenant = "acme";
+  auto append = [&](const std::vector<std::string>& hosts) {
+    WriteBatch batch;
+    for (const std::string& host : hosts) {
+      batch.Add(*client->Series("cpu", {{"host", host}}, "acme"), 1, 1);
+    }
+    return client->Append(std::move(batch), options);
+  };
+  // Of three series two are within the quota: their samples are kept, the other is named.
+  StatusOr<WriteOutcome> outcome = append({"a", "b", "c"});
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->accepted, 2u);
+  ASSERT_EQ(outcome->rejected.size(), 1u);
+  EXPECT_NE(outcome->reason.find("tenant \"acme\" has 2 series"), std::string::npos)
+      << outcome->reason;
+  refused = append({"c"}).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(append({"a", "b"})->accepted, 2u);
+
+  change = {};
+  change.action = protocol::TenantAction::kSet;
+  change.name = "acme";
+  change.quotas[0] = 1;
+  refused = client->ChangeTenant(change);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  change.quotas[0] = protocol::kNoQuota;
+  change.quotas[4] = 0;  // concurrent_queries
+  ASSERT_TRUE(client->ChangeTenant(change).ok());
+  SelectQuery query = Everything("cpu");
+  query.scope.tenant = "acme";
+  SeriesChunk chunk;
+  refused = (*client->Select(query))->Next(&chunk).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu"))).size(), 0u);
+
+  const auto tenants = *client->Tenants();
+  ASSERT_EQ(tenants.size(), 2u);
+  EXPECT_EQ(tenants[0].name, "default");
+  EXPECT_EQ(tenants[1].name, "acme");
+  EXPECT_EQ(tenants[1].series, 2u);
+  EXPECT_EQ(tenants[1].samples, 4u);
+  EXPECT_GE(tenants[1].refused, 2u);
+  EXPECT_EQ(tenants[1].quotas[0], protocol::kNoQuota);
+  EXPECT_EQ(tenants[1].quotas[4], 0u);
+  Scope scope;
+  scope.tenant = "acme";
+  const protocol::CardinalityReply report = *client->Cardinality(10, scope);
+  EXPECT_EQ(report.series, 2u);
+  ASSERT_EQ(report.lists[0].size(), 1u);
+  EXPECT_EQ(report.lists[0][0], (protocol::CardinalityReply::Entry{"cpu", "", 2, 2}));
+  EXPECT_EQ(report.lists[2].size(), 2u);
+}
+
+TEST_F(ServerTest, ABatchAheadOfItsRateComesThroughLater) {
+  std::unique_ptr<Client> client = Connect();
+  protocol::Tenants change;
+  change.action = protocol::TenantAction::kSet;
+  change.name = "default";
+  change.quotas[1] = 1000;  // samples_per_second
+  ASSERT_TRUE(client->ChangeTenant(change).ok());
+  const SeriesId series = *client->Series("cpu", {});
+  // The second one is refused with the time to wait, and sent again by the client.
+  for (int i = 0; i < 3; i++) {
+    WriteBatch batch;
+    for (int64_t k = 0; k < 1100; k++) batch.Add(series, i * 10'000 + k, 1);
+    const Status status = client->Append(std::move(batch)).status();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu")))[0].timestamps.size(), 3300u);
+  EXPECT_GT((*client->Tenants())[0].refused, 0u);
+}
+
+TEST_F(ServerTest, ADeleteTakesWhatTheClientWasGivenBefore) {
+  std::unique_ptr<Client> client = Connect();
+  const SeriesId series = *client->Series("cpu", {});
+  for (int i = 0; i < 20; i++) {
+    WriteBatch batch;
+    batch.Add(series, i, 1);
+    client->AppendAsync(std::move(batch), {}, [](StatusOr<WriteOutcome> outcome) {
+      EXPECT_TRUE(outcome.ok()) << outcome.status();
+    });
+  }
+  DeleteRequest request;
+  request.selector = "cpu";
+  request.range = {5, 99};
+  request.dry_run = true;
+  StatusOr<protocol::Count> count = client->Delete(request);
+  ASSERT_TRUE(count.ok()) << count.status();
+  EXPECT_EQ(*count, (protocol::Count{1, 15, 1}));
+  request.dry_run = false;
+  ASSERT_TRUE(client->Delete(request).ok());
+  EXPECT_EQ(ReadAll(client->Select(Everything("cpu")))[0].timestamps,
+            (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  request.selector = "cpu{";
+  EXPECT_TRUE(absl::IsInvalidArgument(client->Delete(request).status()));
+  request.selector = "cpu";
+  request.scope.branch = "nowhere";
+  EXPECT_TRUE(absl::IsNotFound(client->Delete(request).status()));
+}
+
 TEST_F(ServerTest, BadQuestionsAreRefusedByName) {
   std::unique_ptr<Client> client = Connect();
   SeriesChunk chunk;

@@ -25,6 +25,13 @@ class CatalogRebuildFixture : public SimDatabaseTest {
   }
 
   Status CreateTenant(const std::string& name) { return world_.RunTask(core_->CreateTenant(name)); }
+  Status CreateBranch(const std::string& name, const std::string& from,
+                      BranchKind kind = BranchKind::kBranch) {
+    return world_.RunTask(core_->CreateBranch(name, kind, from, "default"));
+  }
+  Status DeleteBranch(const std::string& name) {
+    return world_.RunTask(core_->DeleteBranch(name, BranchKind::kBranch, "default"));
+  }
   StatusOr<ProducerState> OpenEpoch(const std::string& tenant, ProducerId producer) {
     return world_.RunTask(core_->OpenProducer(producer, 0, tenant, "main"));
   }
@@ -47,7 +54,8 @@ class CatalogRebuildFixture : public SimDatabaseTest {
   };
   // Appends a run of `count` samples to each of the series, as one batch, and waits.
   Written Write(const std::string& tenant, const std::vector<std::string>& names, int64_t first,
-                int count, std::optional<ExactlyOnce> once = std::nullopt) {
+                int count, std::optional<ExactlyOnce> once = std::nullopt,
+                const std::string& branch = "main") {
     struct Request : CommitRequest {
       Request() : CommitRequest(Kind::kBatch, {}, &Done, &Released), encoder({}, {}) {}
       static void Done(CommitRequest* request, const Status& status) {
@@ -63,8 +71,10 @@ class CatalogRebuildFixture : public SimDatabaseTest {
     auto ids = Intern(tenant, names);
     if (!ids.ok()) return {ids.status()};
     Request request;
-    request.tenant = core_->state()->published.Find(tenant, "main")->tenant;
-    request.encoder.SetTarget(request.tenant, {});
+    const PublishedState::Found target = *core_->state()->published.FindWritable(tenant, branch);
+    request.tenant = target.tenant;
+    request.branch = target.branch;
+    request.encoder.SetTarget(request.tenant, request.branch);
     for (SeriesId id : *ids) {
       std::vector<int64_t> timestamps;
       std::vector<double> values;
@@ -91,9 +101,12 @@ class CatalogRebuildFixture : public SimDatabaseTest {
     std::string all;
     for (const std::string& tenant : core_->state()->published.TenantNames()) {
       all += AnswersOf(tenant);
+      const auto branches = *world_.RunTask(core_->Branches(tenant));
+      for (const BranchInfo& branch : branches) all += AnswersOf(tenant, branch);
     }
     return all;
   }
+  std::string AnswersOf(const std::string& tenant, const BranchInfo& branch);
   std::string AnswersOf(const std::string& tenant);
 
   StatusOr<CatalogRebuildReport> Rebuild(bool without_image = false) {
@@ -180,6 +193,19 @@ inline std::string CatalogRebuildFixture::AnswersOf(const std::string& tenant) {
         fmt::format("producer {}: epoch {} sequence {}\n", id, known->epoch, known->last_sequence);
   }
   return out;
+}
+
+// What is in memory before is in layers after, so those are not counted.
+inline std::string CatalogRebuildFixture::AnswersOf(const std::string& tenant,
+                                                    const BranchInfo& branch) {
+  SelectQuery select;
+  select.selector = "metric";
+  select.tenant = tenant;
+  select.branch = branch.name;
+  const bool is_snapshot = branch.kind == BranchKind::kSnapshot;
+  return fmt::format("{} {}, made {} from {}\n", is_snapshot ? "snapshot" : "branch", branch.name,
+                     branch.created_ns, branch.parent) +
+         rebuild_fixture_internal::Samples(MakeSelectCursor(*core_->View(select), select));
 }
 
 }  // namespace nexus::engine

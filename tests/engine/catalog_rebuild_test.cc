@@ -112,6 +112,57 @@ TEST_F(CatalogRebuildTest, AnswersAreEqualBeforeAndAfter) {
   ExpectEqualAnswers(before);
 }
 
+TEST_F(CatalogRebuildTest, BranchesAndSnapshotsAreAsTheyWere) {
+  Fill();
+  ASSERT_TRUE(CreateBranch("old", "main").ok());
+  ASSERT_TRUE(CreateBranch("gone", "main").ok());
+  ASSERT_TRUE(Write("default", {"always"}, 0, 1000, std::nullopt, "old").status.ok());
+  ASSERT_TRUE(Write("default", {"always"}, 50, 10, std::nullopt, "gone").status.ok());
+  ASSERT_TRUE(CreateBranch("heir", "gone").ok());
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(CreateBranch("older", "old", BranchKind::kSnapshot).ok());
+  ASSERT_TRUE(Write("default", {"always"}, 500, 1000, std::nullopt, "old").status.ok());
+  ASSERT_TRUE(Write("default", {"always"}, 70, 10, std::nullopt, "gone").status.ok());
+  ASSERT_TRUE(CreateBranch("heiress", "gone").ok());
+  ASSERT_TRUE(DeleteBranch("gone").ok());
+  ASSERT_TRUE(CreateBranch("new", "older").ok());
+  const std::string before = AnswersThenKill();
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->damage, IsEmpty());
+  ExpectEqualAnswers(before);
+}
+
+TEST_F(CatalogRebuildTest, WithoutImagesBranchesHaveWhatWasWrittenToThem) {
+  Fill();
+  ASSERT_TRUE(CreateBranch("old", "main").ok());
+  ASSERT_TRUE(CreateBranch("snap", "main", BranchKind::kSnapshot).ok());
+  ASSERT_TRUE(Write("default", {"of-old"}, 0, 1000, std::nullopt, "old").status.ok());
+  for (int round = 10; round < 16; round++) {
+    ASSERT_TRUE(Round(round).ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  // These the log makes again.
+  ASSERT_TRUE(CreateBranch("young", "main").ok());
+  ASSERT_TRUE(Write("default", {"of-young"}, 0, 10, std::nullopt, "young").status.ok());
+  const std::string before = AnswersThenKill();
+  for (const std::string& image : Files(".image")) world_.disk().FlipBit(image, 300, 1);
+  auto refused = Rebuild();
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("snapshots made before LSN"));
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("the name of branch 1 of tenant"));
+  auto report = Rebuild(/*without_image=*/true);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_TRUE(Open().ok());
+  const auto branches = *world_.RunTask(core_->Branches("default"));
+  ASSERT_EQ(branches.size(), 3u);
+  EXPECT_EQ(branches[1].name, "branch-1");
+  EXPECT_EQ(branches[2].name, "young");
+  EXPECT_THAT(AnswersOf("default", branches[1]), HasSubstr("of-old,tenant=default: 1000 samples"));
+  EXPECT_THAT(before, HasSubstr(AnswersOf("default", branches[0])));
+  EXPECT_THAT(before, HasSubstr(AnswersOf("default", branches[2])));
+  ASSERT_TRUE(CreateBranch("next", "main").ok());
+}
+
 TEST_F(CatalogRebuildTest, NumberedBatchesAreStillKnown) {
   Fill();
   AnswersThenKill();
@@ -294,6 +345,37 @@ TEST_F(CatalogRebuildTest, SeriesMadeLongBeforeItsFirstSampleKeepsItsLabels) {
   const std::string flushed = AnswersThenKill();
   ASSERT_TRUE(Rebuild().ok());
   ExpectEqualAnswers(flushed);
+}
+
+// Their last layer has gone, and the log does not define them any more; what is written to them
+// next names them by their ids alone.
+TEST_F(CatalogRebuildTest, SeriesThatWereDeletedOrInADeletedBranchKeepTheirLabels) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateBranch("branch", "main").ok());
+  ASSERT_TRUE(Write("default", {"deleted", "kept"}, 0, 10).status.ok());
+  ASSERT_TRUE(Write("default", {"elsewhere"}, 0, 10, std::nullopt, "branch").status.ok());
+  for (int round = 0; round < 3; round++) {
+    ASSERT_TRUE(Write("default", {"kept"}, 100 + round, 5).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  DeleteRequest request;
+  request.selector = "metric{name=\"deleted\"}";
+  ASSERT_TRUE(world_.RunTask(core_->Delete(request)).ok());
+  ASSERT_TRUE(DeleteBranch("branch").ok());
+  ASSERT_TRUE(world_.RunTask(core_->Compact(nullptr)).ok());
+  world_.RunUntil([&] { return core_->state()->garbage.empty(); });
+  ASSERT_EQ(core_->state()->FindBranch({}, {})->layers.size(), 1u);
+  ASSERT_EQ(core_->state()->FindBranch({}, {})->layers[0].record.series, 1u);
+  for (int round = 0; round < 3; round++) {
+    ASSERT_TRUE(Write("default", {"kept"}, 200 + round, 5).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  ASSERT_TRUE(Write("default", {"deleted", "elsewhere"}, 50, 10).status.ok());
+  const std::string before = AnswersThenKill();
+  auto report = Rebuild();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->damage, IsEmpty());
+  ExpectEqualAnswers(before);
 }
 
 TEST_F(CatalogRebuildTest, SamplesWhoseLabelsAreLostAreReportedWithTheirWayOut) {

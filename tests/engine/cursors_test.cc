@@ -96,7 +96,7 @@ TEST_F(CursorsTest, WhatTheSourceShowsInPlaceIsNotCopied) {
   ChunkRef ref;
   {
     std::vector<ChunkRef> refs;
-    ASSERT_TRUE(source->NewReader()->Chunks(SeriesId{1}, {}, &refs).ok());
+    ASSERT_TRUE(source->NewReader()->Chunks({SeriesId{1}, {}}, {}, &refs).ok());
     ref = refs[0];
   }
   SampleBuffer none;
@@ -125,14 +125,14 @@ TEST_F(CursorsTest, LatestTakesTheNewestInTimeThenInWriteOrder) {
   EXPECT_THAT(latest({}), ElementsAre(std::pair(9, 2.0), std::pair(29, 1.0)));
   EXPECT_THAT(latest({0, 19}), ElementsAre(std::pair(9, 2.0), std::pair(9, 2.0)));
   EXPECT_THAT(latest({10, 15}), ElementsAre());
-  EXPECT_EQ((*LatestSample(View().sources, SeriesId{1}, {0, 22}))->timestamp, 22);
-  EXPECT_FALSE(LatestSample(View().sources, SeriesId{2})->has_value());
+  EXPECT_EQ((*LatestSample(View().sources, {SeriesId{1}, {}}, {0, 22}))->timestamp, 22);
+  EXPECT_FALSE(LatestSample(View().sources, {SeriesId{2}, {}})->has_value());
 }
 
 TEST_F(CursorsTest, LatestFindsALateFlushedSampleOneTickNewer) {
   sources_[0][SeriesId{1}] = {Chunk(0, 11, 1)};
   sources_[1][SeriesId{1}] = {Chunk(0, 10, 2)};
-  EXPECT_EQ((*LatestSample(View().sources, SeriesId{1}))->timestamp, 10);
+  EXPECT_EQ((*LatestSample(View().sources, {SeriesId{1}, {}}))->timestamp, 10);
 }
 
 TEST_F(CursorsTest, DamageEndsTheCursorForGood) {

@@ -150,8 +150,9 @@ class FakeSource : public SampleSource {
    public:
     explicit Reader(const FakeSource* source) : source_(source) {}
 
-    Status Chunks(SeriesId series, TimeRange range, std::vector<ChunkRef>* chunks) override {
-      auto found = source_->chunks_.find(series);
+    Status Chunks(const SeriesName& series, TimeRange range,
+                  std::vector<ChunkRef>* chunks) override {
+      auto found = source_->chunks_.find(series.id);
       if (found == source_->chunks_.end()) return OkStatus();
       for (const FakeChunk& chunk : found->second) {
         ChunkRef ref;

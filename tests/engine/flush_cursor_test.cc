@@ -75,6 +75,62 @@ TEST(FlushCursor, GivesWhatReadingGivesInAnyOrder) {
   }
 }
 
+TEST(FlushCursor, WhatIsDeletedIsNotFlushed) {
+  uint64_t gone = 0;
+  for (uint64_t seed = 3000; seed < 3040; seed++) {
+    SCOPED_TRACE(seed);
+    Generator generator(seed);
+    Table table(seed % 5 == 0 ? 2 : 4096);
+    Model model;
+    ModelDeletes deletes;
+    BatchEncoder encoder(TenantId{0}, BranchId{0});
+    const auto batches = static_cast<uint32_t>(2 + generator.Below(40));
+    for (uint32_t k = 0; k < batches; k++) {
+      if (generator.Below(5) == 0) {
+        deletes.push_back(generator.Delete(k));
+        table.Delete(deletes.back().selector, deletes.back().range);
+      } else {
+        generator.Batch(k, &encoder, &model);
+        table.Apply(&encoder);
+      }
+    }
+    std::vector<SeriesId> order = Present(table.memtable);
+    std::vector<std::string> labels;
+    for (SeriesId id : order) labels.push_back(LabelsOf(id.value));
+    FlushCursorOptions options;
+    options.labels = [&labels](size_t i) { return std::string_view(labels[i]); };
+    std::map<uint64_t, Flushed> flushed = Flush(table.memtable, order, options);
+    for (const auto& [series, samples] : model) {
+      const Samples expected = Expected(model, series, {}, batches, deletes);
+      ASSERT_EQ(flushed.contains(series), !expected.empty()) << "series " << series;
+      gone += samples.size() - expected.size();
+      if (expected.empty()) continue;
+      ASSERT_EQ(flushed[series].samples, expected) << "series " << series;
+    }
+  }
+  EXPECT_GT(gone, 1000u);
+}
+
+TEST(FlushCursor, SeriesThatADeleteDoesNotTouchGoOnSharing) {
+  Table table;
+  std::vector<uint64_t> series = Consecutive(1, 100);
+  for (int64_t t = 0; t < 50; t++) table.Row(t, series, 0.5);
+  table.Delete("s{n=\"5\"}", {10, 20});
+  table.Delete("{}", {1000, 2000});
+  std::vector<SeriesId> order = Present(table.memtable);
+  std::vector<std::string> labels;
+  for (SeriesId id : order) labels.push_back(LabelsOf(id.value));
+  FlushCursorOptions options;
+  options.labels = [&labels](size_t i) { return std::string_view(labels[i]); };
+  auto flushed = Flush(table.memtable, order, options);
+  EXPECT_EQ(flushed[5].samples.size(), 39u);
+  EXPECT_EQ(flushed[5].timestamp_column, FlushedSeries::kOwnTimestamps);
+  for (const auto& [id, got] : flushed) {
+    if (id == 5) continue;
+    EXPECT_EQ(got.timestamps, flushed[1].timestamps) << id;
+  }
+}
+
 TEST(FlushCursor, SeriesOfAShapeShareOneColumnOfTimestamps) {
   Table first;
   std::vector<uint64_t> series = Consecutive(1, 100);

@@ -16,10 +16,14 @@ constexpr size_t kVersionAt = 8;
 constexpr size_t kIncompatibleAt = 40;
 constexpr size_t kReadOnlyAt = 48;
 constexpr size_t kCompatibleAt = 56;
-constexpr size_t kReservedAt = 64;
+constexpr size_t kOriginAt = 64;
+constexpr size_t kTimelineAt = 80;
+constexpr size_t kReservedAt = 84;
 constexpr size_t kHashAt = 96;
 
-Identity Example() { return {DatabaseId{0x0123456789abcdef, 0x1122334455667788}, 1'000'000'000}; }
+Identity Example() {
+  return {DatabaseId{0x0123456789abcdef, 0x1122334455667788}, 1'000'000'000, {}, 0};
+}
 
 // The example with a byte changed, and a hash that fits it.
 std::string Resealed(size_t at, char byte) {
@@ -44,6 +48,21 @@ TEST(IdentityTest, ComesBack) {
   auto parsed = ParseIdentity(EncodeIdentity(Example()), "IDENTITY");
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(*parsed, Example());
+}
+
+TEST(IdentityTest, ARestoredDatabaseNamesItsOriginAndItsTimeline) {
+  EXPECT_EQ(Example().layers(), Example().database);
+  Identity restored = Example();
+  restored.origin = {3, 4};
+  restored.timeline = 2;
+  const std::string bytes = EncodeIdentity(restored);
+  EXPECT_EQ(bytes[kOriginAt], 3);
+  EXPECT_EQ(bytes[kOriginAt + 8], 4);
+  EXPECT_EQ(bytes[kTimelineAt], 2);
+  auto parsed = ParseIdentity(bytes, "IDENTITY");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(*parsed, restored);
+  EXPECT_EQ(parsed->layers(), (DatabaseId{3, 4}));
 }
 
 TEST(IdentityTest, EveryFlippedBitIsRefusedWithThePath) {

@@ -9,21 +9,31 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/labels.h"
 #include "engine/batch.h"
 #include "engine/memtable.h"
+#include "engine/tombstone.h"
 
 namespace nexus::engine {
 
 inline constexpr int64_t kFirstTimestamp = std::numeric_limits<int64_t>::min();
 inline constexpr int64_t kLastTimestamp = std::numeric_limits<int64_t>::max();
+
+// What series number `series` is called: s{n="5",odd="1"}.
+inline std::string LabelsOf(uint64_t series) {
+  return Labels::Make("s", {{"n", std::to_string(series)}, {"odd", std::to_string(series % 2)}})
+      ->Canonical();
+}
 
 using Samples = std::vector<std::pair<int64_t, uint64_t>>;  // timestamp, bits
 
@@ -40,6 +50,17 @@ class Table {
     memtable.Apply(*batch);
     limits.push_back(memtable.limit());
     encoder->Reset(TenantId{0}, BranchId{0});
+  }
+  // Deletes what the series of these numbers have in the range (LabelsOf).
+  void Delete(const std::string& selector, TimeRange range) {
+    catalog::TombstoneRecord record;
+    record.selector = selector;
+    record.range = range;
+    auto tombstone = Tombstone::Make(std::move(record));
+    NEXUS_CHECK(tombstone.ok());
+    memtable.Delete(*tombstone);
+    memtable.Publish();
+    limits.push_back(memtable.limit());
   }
   void Row(int64_t timestamp, const std::vector<uint64_t>& series, double value) {
     BatchEncoder encoder(TenantId{0}, BranchId{0});
@@ -61,7 +82,8 @@ class Table {
   Samples Read(uint64_t series, TimeRange range, uint32_t limit) const {
     std::vector<int64_t> timestamps;
     std::vector<double> values;
-    memtable.Read(SeriesId{series}, range, limit, &timestamps, &values);
+    memtable.Read(SeriesId{series}, range, limit, &timestamps, &values,
+                  memtable.DeletedRowsOf(LabelsOf(series), limit));
     NEXUS_CHECK(timestamps.size() == values.size());
     Samples samples;
     for (size_t i = 0; i < timestamps.size(); i++) {
@@ -88,6 +110,15 @@ inline std::vector<uint64_t> Consecutive(uint64_t first, uint64_t count) {
 
 // What was written to each series and timestamp: (batch, bits), oldest first.
 using Model = std::map<uint64_t, std::map<int64_t, std::vector<std::pair<uint32_t, uint64_t>>>>;
+
+// A delete among the batches: of all series, of odd or even ones, or of one.
+struct ModelDelete {
+  uint32_t number = 0;  // among the batches
+  std::string selector;
+  std::function<bool(uint64_t)> covers;
+  TimeRange range;
+};
+using ModelDeletes = std::vector<ModelDelete>;
 
 class Generator {
  public:
@@ -125,6 +156,30 @@ class Generator {
       (*model)[samples[i].series.value][samples[i].timestamp].push_back(
           {number, Bits(samples[i].value)});
     }
+  }
+
+  // A delete in the place of a batch.
+  ModelDelete Delete(uint32_t number) {
+    ModelDelete made;
+    made.number = number;
+    made.range = {Timestamp(), Timestamp()};
+    if (made.range.empty()) std::swap(made.range.first, made.range.last);
+    if (Below(4) == 0) made.range = {};
+    const uint64_t chosen = Id();
+    switch (Below(3)) {
+      case 0:
+        made.selector = "{}";
+        made.covers = [](uint64_t) { return true; };
+        break;
+      case 1:
+        made.selector = "s{odd=~\"[13579]\"}";
+        made.covers = [](uint64_t series) { return series % 2 == 1; };
+        break;
+      default:
+        made.selector = "s{n=\"" + std::to_string(chosen) + "\"}";
+        made.covers = [chosen](uint64_t series) { return series == chosen; };
+    }
+    return made;
   }
 
   uint64_t Below(uint64_t bound) { return random_() % bound; }
@@ -184,7 +239,8 @@ class Generator {
   int64_t clock_ = 0;
 };
 
-inline Samples Expected(const Model& model, uint64_t series, TimeRange range, uint32_t batches) {
+inline Samples Expected(const Model& model, uint64_t series, TimeRange range, uint32_t batches,
+                        const ModelDeletes& deletes = {}) {
   Samples samples;
   auto at = model.find(series);
   if (at == model.end()) return samples;
@@ -192,7 +248,14 @@ inline Samples Expected(const Model& model, uint64_t series, TimeRange range, ui
     if (!range.Contains(timestamp)) continue;
     auto later = std::find_if(writes.begin(), writes.end(),
                               [&](const auto& write) { return write.first >= batches; });
-    if (later != writes.begin()) samples.push_back({timestamp, (later - 1)->second});
+    if (later == writes.begin()) continue;
+    const auto& write = *(later - 1);
+    const bool is_deleted =
+        std::any_of(deletes.begin(), deletes.end(), [&](const ModelDelete& one) {
+          return one.number < batches && one.number > write.first && one.covers(series) &&
+                 one.range.Contains(timestamp);
+        });
+    if (!is_deleted) samples.push_back({timestamp, write.second});
   }
   return samples;
 }

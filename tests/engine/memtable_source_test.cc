@@ -42,7 +42,7 @@ class MemtableSourceTest : public testing::Test {
   std::vector<ChunkRef> Chunks(uint32_t limit, TimeRange range = {}) {
     MemtableSource source(memtable_, limit);
     std::vector<ChunkRef> chunks;
-    EXPECT_TRUE(source.NewReader()->Chunks(kSeries, range, &chunks).ok());
+    EXPECT_TRUE(source.NewReader()->Chunks({kSeries, {}}, range, &chunks).ok());
     return chunks;
   }
 
@@ -67,7 +67,7 @@ TEST_F(MemtableSourceTest, ShowsWhatTheLimitShowsAndNothingLater) {
   MemtableSource source(memtable_, limit);
   std::unique_ptr<SourceReader> reader = source.NewReader();
   std::vector<ChunkRef> chunks;
-  ASSERT_TRUE(reader->Chunks(kSeries, {}, &chunks).ok());
+  ASSERT_TRUE(reader->Chunks({kSeries, {}}, {}, &chunks).ok());
   ASSERT_EQ(chunks.size(), 1u);
   SampleBuffer buffer;
   SampleSpan span = *reader->Read(chunks[0], {2, 3}, &buffer);
@@ -75,10 +75,10 @@ TEST_F(MemtableSourceTest, ShowsWhatTheLimitShowsAndNothingLater) {
   EXPECT_EQ(span.timestamps[0], 2);
   EXPECT_EQ(span.values[0], 1);
   EXPECT_GT(reader->held_bytes(), 0u);
-  EXPECT_EQ((*reader->Latest(kSeries, {}))->timestamp, 3);
-  EXPECT_EQ(
-      (*MemtableSource(memtable_, memtable_->limit()).NewReader()->Latest(kSeries, {}))->timestamp,
-      4);
+  EXPECT_EQ((*reader->Latest({kSeries, {}}, {}))->timestamp, 3);
+  EXPECT_EQ((*MemtableSource(memtable_, memtable_->limit()).NewReader()->Latest({kSeries, {}}, {}))
+                ->timestamp,
+            4);
   EXPECT_TRUE(Chunks(limit, {10, 20}).empty());
 }
 
@@ -91,7 +91,7 @@ TEST_F(MemtableSourceTest, MergesWithOlderSources) {
   SeriesReader reader({std::make_shared<FakeSource>(older),
                        std::make_shared<MemtableSource>(memtable_, memtable_->limit())},
                       {}, &guard, &statistics);
-  ASSERT_TRUE(reader.Open(kSeries).ok());
+  ASSERT_TRUE(reader.Open({kSeries, {}}).ok());
   Piece piece;
   ASSERT_TRUE(*reader.Next(nullptr, &piece));
   ASSERT_EQ(piece.span.count, 100u);

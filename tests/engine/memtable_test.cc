@@ -179,13 +179,15 @@ TEST(Memtable, SeriesFarApartAreFound) {
 
 // ---- Against a model.
 
-void CompareWithModel(const Table& table, const Model& model, uint32_t batches, TimeRange range) {
+void CompareWithModel(const Table& table, const Model& model, uint32_t batches, TimeRange range,
+                      const ModelDeletes& deletes = {}) {
   uint32_t limit = table.limits[batches];
   for (const auto& [series, samples] : model) {
-    Samples expected = Expected(model, series, range, batches);
+    Samples expected = Expected(model, series, range, batches, deletes);
     ASSERT_EQ(table.Read(series, range, limit), expected)
         << "series " << series << ", " << batches << " batches";
-    std::optional<Sample> latest = table.memtable.Latest(SeriesId{series}, limit, range);
+    std::optional<Sample> latest = table.memtable.Latest(
+        SeriesId{series}, limit, range, table.memtable.DeletedRowsOf(LabelsOf(series), limit));
     ASSERT_EQ(latest.has_value(), !expected.empty());
     if (!latest.has_value()) continue;
     ASSERT_EQ(latest->timestamp, expected.back().first);
@@ -218,6 +220,74 @@ TEST(Memtable, EveryVersionIsWhatTheModelSays) {
     size_t i = 0;
     for (const auto& [series, samples] : model) ASSERT_EQ(present[i++].value, series);
   }
+}
+
+TEST(Memtable, EveryVersionIsWhatTheModelSaysWithDeletesAmongTheBatches) {
+  uint64_t deletes_made = 0;
+  for (uint64_t seed = 2000; seed < 2060; seed++) {
+    SCOPED_TRACE(seed);
+    Generator generator(seed);
+    Table table(seed % 5 == 0 ? 2 : 4096);
+    Model model;
+    ModelDeletes deletes;
+    BatchEncoder encoder(TenantId{0}, BranchId{0});
+    const auto batches = static_cast<uint32_t>(2 + generator.Below(30));
+    for (uint32_t k = 0; k < batches; k++) {
+      if (generator.Below(4) == 0) {
+        deletes.push_back(generator.Delete(k));
+        table.Delete(deletes.back().selector, deletes.back().range);
+      } else {
+        generator.Batch(k, &encoder, &model);
+        table.Apply(&encoder);
+      }
+    }
+    deletes_made += deletes.size();
+    CompareWithModel(table, model, batches, {}, deletes);
+    for (int i = 0; i < 4; i++) {
+      auto version = static_cast<uint32_t>(generator.Below(batches + 1));
+      int64_t a = generator.Timestamp();
+      int64_t b = generator.Timestamp();
+      CompareWithModel(table, model, version, {std::min(a, b), std::max(a, b)}, deletes);
+    }
+  }
+  EXPECT_GT(deletes_made, 100u);
+}
+
+TEST(Memtable, ADeleteTakesWhatCameBeforeItAndNothingThatComesLater) {
+  Table table;
+  const std::vector<uint64_t> series = Consecutive(1, 10);
+  for (int64_t t = 0; t < 6; t++) table.Row(t, series, static_cast<double>(10 * t));
+  const uint32_t before = table.memtable.limit();
+  EXPECT_FALSE(table.memtable.HasDeletes(before));
+  table.Delete("s{n=\"3\"}", {2, 4});
+  EXPECT_TRUE(table.memtable.HasDeletes(table.memtable.limit()));
+  EXPECT_EQ(table.Read(3), (Samples{{0, Bits(2)}, {1, Bits(12)}, {5, Bits(52)}}));
+  EXPECT_EQ(table.Read(4).size(), 6u);
+  // Written again at a deleted place: late, and as a row.
+  table.One(3, 3, 77);
+  table.Row(4, series, 1000);
+  EXPECT_EQ(table.Read(3),
+            (Samples{{0, Bits(2)}, {1, Bits(12)}, {3, Bits(77)}, {4, Bits(1002)}, {5, Bits(52)}}));
+  EXPECT_EQ(table.Read(3, {}, before).size(), 6u) << "an older version changed";
+}
+
+TEST(Memtable, TheLatestSampleIsOneThatIsNotDeleted) {
+  Table table;
+  for (int64_t t = 0; t < 6; t++) table.Row(t, Consecutive(1, 10), static_cast<double>(t));
+  table.One(2, 100, 0.5);
+  table.Delete("{}", {4, 200});
+  const uint32_t limit = table.memtable.limit();
+  auto latest = [&](uint64_t series) {
+    return table.memtable.Latest(SeriesId{series}, limit, {},
+                                 table.memtable.DeletedRowsOf(LabelsOf(series), limit));
+  };
+  EXPECT_EQ(latest(2)->timestamp, 3);
+  EXPECT_EQ(latest(7)->timestamp, 3);
+  table.Delete("s{n=\"7\"}", {});
+  EXPECT_FALSE(table.memtable
+                   .Latest(SeriesId{7}, table.memtable.limit(), {},
+                           table.memtable.DeletedRowsOf(LabelsOf(7), table.memtable.limit()))
+                   .has_value());
 }
 
 TEST(Memtable, RangeAndSamplesCoverWhatWasAccepted) {

@@ -50,7 +50,7 @@ StatusOr<Read> ReadAll(const std::vector<FakeSource::Chunks>& sources, TimeRange
   Read read;
   QueryGuard guard(limits, nullptr);
   SeriesReader reader(Shared(sources), range, &guard, &read.statistics);
-  NEXUS_RETURN_IF_ERROR(reader.Open(kSeries));
+  NEXUS_RETURN_IF_ERROR(reader.Open({kSeries, {}}));
   for (;;) {
     Piece piece;
     NEXUS_ASSIGN_OR_RETURN(bool more, reader.Next(buckets, &piece));

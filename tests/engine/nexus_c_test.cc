@@ -100,6 +100,38 @@ TEST_F(NexusCTest, CodesAreThoseOfTheStatus) {
   EXPECT_EQ(ViewOf(nexus_version()), nexus::Version());
 }
 
+TEST_F(NexusCTest, ADeleteCountsAndTakesSamples) {
+  const double values[] = {1, 2, 3};
+  const int64_t timestamps[] = {1, 2, 3};
+  BatchHandle batch(nexus_batch_new(), nexus_batch_free);
+  nexus_batch_add_series(batch.get(), Series("m", "a"), timestamps, values, 3);
+  ASSERT_EQ(nexus_append(db_, batch.get(), nullptr, nullptr, &error_), NEXUS_OK);
+  nexus_delete_request request = {};
+  request.size = sizeof(request);
+  request.selector = {"m", 1};
+  request.first = 2;
+  request.last = INT64_MAX;
+  request.dry_run = 1;
+  nexus_delete_result result;
+  ASSERT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_OK);
+  EXPECT_EQ(result.series, 1u);
+  EXPECT_EQ(result.samples, 2u);
+  EXPECT_EQ(result.series_with_samples, 1u);
+  int64_t timestamp = 0;
+  double value = 0;
+  const uint64_t id = Series("m", "a");
+  ASSERT_EQ(nexus_latest_sample(db_, id, {}, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 3);
+  request.dry_run = 0;
+  ASSERT_EQ(nexus_delete(db_, &request, nullptr, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_latest_sample(db_, id, {}, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 1);
+  request.selector = {"m{", 2};
+  EXPECT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_INVALID_ARGUMENT);
+  request.size = 3;
+  EXPECT_EQ(nexus_delete(db_, &request, &result, &error_), NEXUS_INVALID_ARGUMENT);
+}
+
 TEST_F(NexusCTest, SamplesComeBackBitForBitAfterReopening) {
   const double values[] = {std::bit_cast<double>(0x7ff0000000000002u), -0.0};
   const int64_t timestamps[] = {INT64_MIN, 7};
@@ -326,11 +358,11 @@ TEST_F(NexusCTest, TheNewestSampleIsFoundBySelectorAndBySeries) {
   ASSERT_EQ(Append(series, 3, 30.0), NEXUS_OK);
   int64_t timestamp = 0;
   double value = 0;
-  ASSERT_EQ(nexus_latest_sample(db_, series, {}, &timestamp, &value, &error_), 1);
+  ASSERT_EQ(nexus_latest_sample(db_, series, {}, {}, &timestamp, &value, &error_), 1);
   EXPECT_EQ(timestamp, 5);
   EXPECT_DOUBLE_EQ(value, 50.0);
-  EXPECT_EQ(nexus_latest_sample(db_, Series("m", "b"), {}, &timestamp, &value, &error_), 0);
-  EXPECT_EQ(nexus_latest_sample(db_, series, Text("nobody"), &timestamp, &value, &error_), -1);
+  EXPECT_EQ(nexus_latest_sample(db_, Series("m", "b"), {}, {}, &timestamp, &value, &error_), 0);
+  EXPECT_EQ(nexus_latest_sample(db_, series, Text("nobody"), {}, &timestamp, &value, &error_), -1);
   EXPECT_EQ(error_.code, NEXUS_NOT_FOUND);
   nexus_query query = Everything("m{host=\"a\"}");
   nexus_cursor* cursor;
@@ -367,6 +399,96 @@ TEST_F(NexusCTest, LabelsTenantsAndFiguresAreLists) {
   std::string recovery = Take(list).at(0);
   EXPECT_NE(recovery.find("{\"created\":true,"), std::string::npos) << recovery;
   EXPECT_NE(recovery.find("\"damage\":[],"), std::string::npos) << recovery;
+}
+
+TEST_F(NexusCTest, BranchesAndSnapshotsAreMadeReadAndDeleted) {
+  const uint64_t series = Series("m", "a");
+  ASSERT_EQ(Append(series, 1, 1.0), NEXUS_OK);
+  ASSERT_EQ(nexus_create_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, {}, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_create_branch(db_, Text("copy"), NEXUS_BRANCH, Text("snap"), {}, &error_),
+            NEXUS_OK);
+  EXPECT_EQ(nexus_create_branch(db_, Text("copy"), NEXUS_BRANCH, {}, {}, &error_),
+            NEXUS_ALREADY_EXISTS);
+  EXPECT_EQ(nexus_create_branch(db_, Text("x"), 7, {}, {}, &error_), NEXUS_INVALID_ARGUMENT);
+  ASSERT_EQ(Append(series, 2, 2.0), NEXUS_OK);
+  int64_t timestamp = 0;
+  double value = 0;
+  ASSERT_EQ(nexus_latest_sample(db_, series, {}, Text("snap"), &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 1);
+  ASSERT_EQ(nexus_latest_sample(db_, series, {}, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(timestamp, 2);
+  nexus_query query = {};
+  query.size = sizeof(query);
+  query.selector = Text("m");
+  query.last = 100;
+  query.as_of = Text("snap");
+  nexus_cursor* cursor;
+  ASSERT_EQ(nexus_select(db_, &query, &cursor, &error_), NEXUS_OK) << error_.message;
+  nexus_chunk chunk;
+  ASSERT_EQ(nexus_cursor_next(cursor, &chunk, &error_), 1);
+  EXPECT_EQ(chunk.count, 1u);
+  nexus_cursor_free(cursor);
+  query.as_of = Text("copy");
+  EXPECT_EQ(nexus_select(db_, &query, &cursor, &error_), NEXUS_FAILED_PRECONDITION);
+  nexus_list* list;
+  ASSERT_EQ(nexus_branches(db_, {}, &list, &error_), NEXUS_OK);
+  const std::vector<std::string> branches = Take(list);
+  ASSERT_EQ(branches.size(), 3u);
+  EXPECT_NE(branches[1].find("{\"name\":\"snap\",\"kind\":\"snapshot\",\"parent\":\"main\","),
+            std::string::npos)
+      << branches[1];
+  EXPECT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_BRANCH, {}, &error_),
+            NEXUS_FAILED_PRECONDITION);
+  ASSERT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, &error_), NEXUS_OK);
+  EXPECT_EQ(nexus_delete_branch(db_, Text("snap"), NEXUS_SNAPSHOT, {}, &error_), NEXUS_NOT_FOUND);
+}
+
+TEST_F(NexusCTest, ABackupIsMadeAndRestored) {
+  ASSERT_EQ(Append(Series("m", "a"), 1, 5), NEXUS_OK);
+  const std::string backup = folder_ + ".backup";
+  const std::string restored = folder_ + ".restored";
+  std::filesystem::remove_all(backup);
+  std::filesystem::remove_all(restored);
+  nexus_backup_result result;
+  ASSERT_EQ(nexus_backup(db_, Text(backup), &result, &error_), NEXUS_OK) << error_.message;
+  EXPECT_EQ(result.layers, 1u);
+  EXPECT_EQ(result.kept + result.linked + result.copied, 1u);
+  EXPECT_EQ(nexus_backup(db_, Text(folder_), nullptr, &error_), NEXUS_INVALID_ARGUMENT);
+  EXPECT_EQ(nexus_restore(Text(backup), Text(folder_), nullptr, &error_),
+            NEXUS_FAILED_PRECONDITION);
+  nexus_backup_result second;
+  ASSERT_EQ(nexus_restore(Text(backup), Text(restored), &second, &error_), NEXUS_OK)
+      << error_.message;
+  EXPECT_EQ(second.lsn, result.lsn);
+  ASSERT_EQ(nexus_close(db_, &error_), NEXUS_OK);
+  const std::string original = folder_;
+  folder_ = restored;
+  Open();
+  int64_t timestamp = 0;
+  double value = 0;
+  ASSERT_EQ(nexus_latest_sample(db_, Series("m", "a"), {}, {}, &timestamp, &value, &error_), 1);
+  EXPECT_EQ(value, 5);
+  std::filesystem::remove_all(backup);
+  std::filesystem::remove_all(original);
+}
+
+TEST_F(NexusCTest, RetentionIsSetAndTold) {
+  EXPECT_EQ(nexus_accept_retention_clock(db_, &error_), NEXUS_FAILED_PRECONDITION);
+  constexpr int64_t kDay = int64_t{86'400} * 1'000'000'000;
+  const nexus_retention_rule rules[] = {{Text("m"), 7 * kDay}, {Text("{}"), 400 * kDay}};
+  ASSERT_EQ(nexus_set_retention(db_, rules, 2, {}, &error_), NEXUS_OK);
+  const nexus_retention_rule shorter[] = {{Text("m"), 1}};
+  EXPECT_EQ(nexus_set_retention(db_, shorter, 1, {}, &error_), NEXUS_INVALID_ARGUMENT);
+  nexus_list* list;
+  ASSERT_EQ(nexus_retention(db_, {}, &list, &error_), NEXUS_OK);
+  const std::vector<std::string> texts = Take(list);
+  ASSERT_EQ(texts.size(), 3u);
+  EXPECT_EQ(texts[0].find("{\"head_window_ns\":10800000000000,\"clock_runs\":true,"), 0u)
+      << texts[0];
+  EXPECT_EQ(texts[1], "{\"selector\":\"m\",\"duration_ns\":604800000000000}");
+  EXPECT_EQ(nexus_accept_retention_clock(db_, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_set_retention(db_, nullptr, 0, {}, &error_), NEXUS_OK);
+  EXPECT_EQ(nexus_retention(db_, Text("nobody"), &list, &error_), NEXUS_NOT_FOUND);
 }
 
 TEST_F(NexusCTest, NullHandlesAreFreed) {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <ostream>
@@ -88,11 +89,23 @@ class Calls {
  public:
   explicit Calls(SmallDatabase* database) : db(database) {}
   void Open() { Judge(db->Open(), "open"); }
-  void Append(std::vector<SmallDatabase::Place> places) {
-    if (db->is_open()) Judge(db->Append(std::move(places)), "append");
+  void Append(std::vector<SmallDatabase::Place> places, const std::string& branch = "main") {
+    if (Has(branch)) Judge(db->Append(std::move(places), branch), "append");
+  }
+  void CreateBranch(const std::string& name, const std::string& from, BranchKind kind) {
+    if (Has(from)) Judge(db->CreateBranch(name, from, kind), "create branch");
+  }
+  void DeleteBranch(const std::string& name) {
+    if (Has(name)) Judge(db->DeleteBranch(name), "delete branch");
+  }
+  void Delete() {
+    if (db->is_open()) Judge(db->Delete(0, 1, 3, 1'500), "delete");
   }
   void Flush() {
     if (db->is_open()) Judge(db->Flush(), "flush");
+  }
+  void KeepYoung() {
+    if (db->is_open()) Judge(db->KeepYoung(), "set retention");
   }
   void Compact() {
     if (db->is_open()) Judge(db->Compact(), "compact");
@@ -108,6 +121,10 @@ class Calls {
   SmallDatabase* const db;
 
  private:
+  bool Has(const std::string& branch) const {
+    const std::vector<std::string> names = db->branches().Names();
+    return db->is_open() && std::find(names.begin(), names.end(), branch) != names.end();
+  }
   void Judge(std::optional<Status> status, std::string_view call) {
     ASSERT_TRUE(status.has_value()) << call << " hangs";
     SCOPED_TRACE(call);
@@ -175,6 +192,13 @@ const std::vector<Scenario>& Scenarios() {
          calls->Settle();
          calls->Append(Places(0, 7, 10));
        }},
+      {"Delete", 136, PrepareOld,
+       [](Calls* calls) {
+         calls->Delete();
+         calls->Append(Places(0, 7, 10));
+         calls->Flush();
+         calls->Settle();
+       }},
       {"Checkpoint", 128, PrepareOld,
        [](Calls* calls) {
          calls->Flush();
@@ -204,6 +228,55 @@ const std::vector<Scenario>& Scenarios() {
        [](Calls* calls) {
          calls->db->Submit(Places(0, 5, 10));
          calls->Close();
+       }},
+  };
+  return kScenarios;
+}
+
+const std::vector<Scenario>& BranchScenarios() {
+  static const std::vector<Scenario> kScenarios = {
+      {"Branch", 326, PrepareOpen,
+       [](Calls* calls) {
+         calls->CreateBranch("snap", "main", BranchKind::kSnapshot);
+         calls->Append(Places(0, 5, 10));
+         calls->CreateBranch("child", "main", BranchKind::kBranch);
+         calls->Append(Places(1, 0, 10), "child");
+         calls->Flush();
+         calls->DeleteBranch("snap");
+         calls->Append(Places(0, 7, 10), "child");
+         calls->Flush();
+         calls->Settle();
+       }},
+      {"RecoverBranches", 376,
+       [](Calls* calls) {
+         PrepareOpen(calls);
+         calls->CreateBranch("gone", "main", BranchKind::kBranch);
+         calls->Append(Places(1, 0, 10), "gone");
+         calls->CreateBranch("child", "gone", BranchKind::kBranch);
+         calls->Append(Places(0, 5, 10));
+         calls->CreateBranch("snap", "main", BranchKind::kSnapshot);
+         calls->DeleteBranch("gone");
+         calls->db->Crash(CrashKind::kProcessKill);
+         calls->db->Boot();
+       },
+       [](Calls* calls) {
+         calls->Open();
+         calls->Append(Places(5, 5, 10), "child");
+         calls->Flush();
+         calls->Settle();
+       }},
+  };
+  return kScenarios;
+}
+
+const std::vector<Scenario>& RetentionScenarios() {
+  static const std::vector<Scenario> kScenarios = {
+      {"Expire", 164, PrepareOld,
+       [](Calls* calls) {
+         calls->KeepYoung();
+         calls->Compact();
+         calls->Settle();
+         calls->Append(Places(0, 7, 10));
        }},
   };
   return kScenarios;
@@ -271,10 +344,11 @@ TEST_P(NthFailure, IsNamedAndHarmless) {
   EXPECT_GE(failures, GetParam().failures) << "operations no longer fail";
 }
 
-INSTANTIATE_TEST_SUITE_P(Engine, NthFailure, testing::ValuesIn(Scenarios()),
-                         [](const testing::TestParamInfo<Scenario>& at) {
-                           return std::string(at.param.name);
-                         });
+std::string NameOf(const testing::TestParamInfo<Scenario>& at) { return at.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Engine, NthFailure, testing::ValuesIn(Scenarios()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Branches, NthFailure, testing::ValuesIn(BranchScenarios()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Retention, NthFailure, testing::ValuesIn(RetentionScenarios()), NameOf);
 
 }  // namespace
 }  // namespace nexus::engine

@@ -17,8 +17,8 @@ TEST_F(PublishedStateTest, SourcesAreThoseOfTheInstantOfTheLookUp) {
   ASSERT_TRUE(Append(2, 1).ok());
   StatusOr<PublishedState::Found> after = core_->state()->published.Find("default", "main");
   ASSERT_TRUE(after.ok()) << after.status();
-  EXPECT_EQ((*LatestSample(before->sources(), series_))->timestamp, 1);
-  EXPECT_EQ((*LatestSample(after->sources(), series_))->timestamp, 2);
+  EXPECT_EQ((*LatestSample(before->sources(), {series_, {}}))->timestamp, 1);
+  EXPECT_EQ((*LatestSample(after->sources(), {series_, {}}))->timestamp, 2);
 }
 
 }  // namespace

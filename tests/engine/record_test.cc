@@ -32,6 +32,7 @@ catalog::LayerRecord SomeLayer(uint64_t sequence) {
   layer.level = 1;
   layer.low = {1, Lsn{4096}};
   layer.high = {2, Lsn{8192}};
+  layer.deletes_applied = Lsn{9000};
   layer.series = 10;
   layer.samples = 1000;
   layer.file_bytes = 12345;
@@ -47,11 +48,20 @@ std::vector<Edit> SomeEdits() {
                         {SomeLayer(1).key(), SomeLayer(2).key()}};
   return {publish,
           CreateTenant{TenantId{8}, "acme", 0x0123456789abcdefull},
-          CreateBranch{TenantId{8}, BranchId{1}, "what-if", BranchId{0}},
+          CreateBranch{TenantId{8}, BranchId{1}, "what-if", BranchId{0},
+                       catalog::BranchKind::kSnapshot, -5},
+          DeleteBranch{TenantId{8}, BranchId{1}},
+          DeleteTenant{TenantId{8}},
+          SetTenant{TenantId{8}, {{"quota.series_max", "5"}, {"quota.bytes_max", ""}}},
           GarbageRemoved{{SomeLayer(1).key()}},
           PublishLayers{},
           OpenProducer{TenantId{1}, BranchId{2}, ProducerId{3, 4}, 5, -6},
-          ForgetProducers{TenantId{1}, BranchId{2}, {{ProducerId{3, 4}, 5, 6}}}};
+          ForgetProducers{TenantId{1}, BranchId{2}, {{ProducerId{3, 4}, 5, 6}}},
+          DeleteSamples{TenantId{1}, BranchId{2}, {-7, 8}, "cpu{host=~\"a.*\"}"},
+          TombstonesForgotten{TenantId{1}, BranchId{2}, {{0, Lsn{77}}, {1, Lsn{99}}}},
+          SetRetention{TenantId{1}, -9, {{"{job=\"dev\"}", 7}, {"{}", 400}}},
+          SetRetention{TenantId{1}, 9, {}},
+          AcceptClock{-5}};
 }
 
 TEST(DefinitionsRecord, RoundTrips) {
@@ -123,8 +133,8 @@ TEST(EditRecord, BytesAreAsDocumented) {
 
 TEST(EditRecord, PublishBytesDoNotChangeByAccident) {
   std::string body = EncodeEdits(SomeEdits());
-  EXPECT_EQ(body.size(), 593u);
-  EXPECT_EQ(XxHash64(AsBytes(body)), 17870321974578406391u);
+  EXPECT_EQ(body.size(), 886u);
+  EXPECT_EQ(XxHash64(AsBytes(body)), 16293674748122317771u);
 }
 
 TEST(EditRecord, EveryPrefixIsRefused) {
@@ -147,6 +157,35 @@ TEST(EditRecord, ALengthThatDisagreesWithTheEditIsRefused) {
   std::string longer = EncodeEdits(edits) + '\0';
   longer[8]++;
   EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(longer)).status()));
+}
+
+// The worked example of docs/format/record.md.
+TEST(EditRecord, ADeleteIsAsDocumented) {
+  std::vector<Edit> edits = {DeleteSamples{TenantId{1}, BranchId{0}, {16, 255}, "up"}};
+  EXPECT_EQ(EncodeEdits(edits), std::string("\x01\0\0\0"
+                                            "\x07\0\0\0"
+                                            "\x1b\0\0\0"
+                                            "\x01\0\0\0\0\0\0\0"
+                                            "\x10\0\0\0\0\0\0\0"
+                                            "\xff\0\0\0\0\0\0\0"
+                                            "\x02up",
+                                            39));
+}
+
+TEST(EditRecord, ASecondDeleteADeleteOfNothingAndAnEmptyRangeAreRefused) {
+  const std::vector<Edit> one = {DeleteSamples{TenantId{1}, BranchId{0}, {16, 255}, "up"}};
+  const std::string record = EncodeEdits(one);
+  ASSERT_TRUE(DecodeEdits(AsBytes(record)).ok());
+  std::string twice = record + record.substr(4);
+  twice[0] = '\x02';
+  EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(twice)).status()));
+  std::string nothing = record.substr(0, record.size() - 2);
+  nothing[8] = '\x19';
+  nothing.back() = '\0';
+  EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(nothing)).status()));
+  std::string empty_range = record;
+  empty_range[12 + 8 + 1] = '\x01';  // it begins at 272
+  EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(empty_range)).status()));
 }
 
 TEST(EditRecord, ACountBeyondTheBodyAllocatesNothing) {

@@ -29,15 +29,23 @@ std::string SeriesLabels(uint32_t series) {
   return labels->Canonical();
 }
 
+std::string SelectorOf(uint32_t first, uint32_t last) {
+  std::string alternatives;
+  for (uint32_t series = first; series <= last; series++) {
+    alternatives += fmt::format("{}{:02}", alternatives.empty() ? "" : "|", series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", alternatives);
+}
+
 }  // namespace
 
 SmallDatabase::SmallDatabase(uint64_t seed, sim::Options world)
-    : world_(seed, std::move(world)), oracle_(seed) {
+    : world_(seed, std::move(world)), branches_(seed) {
   SetUp();
 }
 
 SmallDatabase::SmallDatabase(sim::ChoiceSource* choices, sim::Options world)
-    : world_(choices, /*seed=*/1, std::move(world)), oracle_(1) {
+    : world_(choices, /*seed=*/1, std::move(world)), branches_(1) {
   SetUp();
 }
 
@@ -103,13 +111,14 @@ void SmallDatabase::Crash(sim::CrashKind kind) {
 void SmallDatabase::ForgetIncarnation() {
   core_.reset();
   for (const auto& request : requests_) {
-    if (!request->answer.has_value()) oracle_.InDoubt(request->batch);
+    if (!request->answer.has_value()) request->oracle->InDoubt(request->batch);
   }
   requests_.clear();
-  for (uint64_t batch : unknown_) oracle_.InDoubt(batch);
+  for (const auto& [oracle, batch] : unknown_) oracle->InDoubt(batch);
   unknown_.clear();
   ids_.clear();
-  oracle_.EndLife();
+  looked_ = false;
+  branches_.EndLife();
 }
 
 // ---- Calls.
@@ -120,11 +129,12 @@ void SmallDatabase::Request::Done(CommitRequest* request, const Status& status) 
   if (self->once.has_value()) {
     self->owner->JudgeNumbered(*self);
   } else if (status.ok()) {
-    self->owner->oracle_.Acknowledged(self->batch);
+    self->oracle->Acknowledged(self->batch);
+    self->owner->promises_++;
   } else if (absl::IsUnavailable(status)) {
-    self->owner->unknown_.push_back(self->batch);
+    self->owner->unknown_.emplace_back(self->oracle, self->batch);
   } else {
-    self->owner->oracle_.Refused(self->batch);
+    self->oracle->Refused(self->batch);
   }
 }
 
@@ -138,23 +148,25 @@ void SmallDatabase::JudgeNumbered(const Request& request) {
   std::vector<uint64_t>& copies = copies_[{request.once->producer_low, request.once->sequence}];
   const Status& status = *request.answer;
   if (absl::IsUnavailable(status)) {
-    unknown_.push_back(request.batch);
+    unknown_.emplace_back(request.oracle, request.batch);
     copies.push_back(request.batch);
   } else if (!status.ok()) {
-    oracle_.Refused(request.batch);
+    request.oracle->Refused(request.batch);
   } else if (request.duplicate) {
-    oracle_.Refused(request.batch);
+    request.oracle->Refused(request.batch);
     EXPECT_FALSE(copies.empty()) << "a batch that was never sent before is taken for a duplicate";
     if (copies.size() != 1) return;  // reading tells which it was
-    oracle_.Acknowledged(copies.front());
+    request.oracle->Acknowledged(copies.front());
+    promises_++;
     copies_present_.insert(copies.front());
   } else {
     for (uint64_t lost : copies) {
       EXPECT_FALSE(copies_present_.contains(lost)) << "a numbered batch is written twice";
-      oracle_.Refused(lost);
+      request.oracle->Refused(lost);
     }
     copies = {request.batch};
-    oracle_.Acknowledged(request.batch);
+    request.oracle->Acknowledged(request.batch);
+    promises_++;
     copies_present_.insert(request.batch);
   }
 }
@@ -182,18 +194,26 @@ bool SmallDatabase::Intern(const std::vector<Place>& places) {
 }
 
 SmallDatabase::Request* SmallDatabase::Send(std::vector<Place> places,
-                                            std::optional<ExactlyOnce> number) {
+                                            std::optional<ExactlyOnce> number,
+                                            const std::string& branch) {
   if (!Intern(places)) return nullptr;
-  const uint64_t batch = oracle_.Submit(places);
-  requests_.push_back(std::make_unique<Request>(this, batch));
+  const auto target = core_->state()->published.FindWritable("default", branch);
+  EXPECT_TRUE(target.ok()) << target.status();
+  if (!target.ok()) return nullptr;
+  const std::shared_ptr<sim_test::Oracle> oracle = branches_.Find(branch);
+  const uint64_t batch = oracle->Submit(places);
+  requests_.push_back(std::make_unique<Request>(this, oracle, batch));
   Request* request = requests_.back().get();
   std::vector<SeriesSample> samples;
   for (size_t i = 0; i < places.size(); i++) {
-    const uint64_t bits = oracle_.ValueOf(batch, i);
+    const uint64_t bits = oracle->ValueOf(batch, i);
     if (number.has_value()) copy_by_value_[bits] = batch;
     samples.push_back(
         {ids_.at(places[i].series), places[i].timestamp, std::bit_cast<double>(bits)});
   }
+  request->encoder.SetTarget(target->tenant, target->branch);
+  request->tenant = target->tenant;
+  request->branch = target->branch;
   request->encoder.Add(samples);
   if (number.has_value()) request->encoder.SetExactlyOnce(*number);
   request->body = request->encoder.Finish();
@@ -211,18 +231,19 @@ std::optional<Status> SmallDatabase::Await(Request* request) {
   return answered ? request->answer : std::nullopt;
 }
 
-std::optional<Status> SmallDatabase::Append(std::vector<Place> places) {
-  return Await(Send(std::move(places), std::nullopt));
+std::optional<Status> SmallDatabase::Append(std::vector<Place> places, const std::string& branch) {
+  return Await(Send(std::move(places), std::nullopt, branch));
 }
 
-std::optional<uint64_t> SmallDatabase::Submit(std::vector<Place> places) {
-  const Request* request = Send(std::move(places), std::nullopt);
+std::optional<uint64_t> SmallDatabase::Submit(std::vector<Place> places,
+                                              const std::string& branch) {
+  const Request* request = Send(std::move(places), std::nullopt, branch);
   if (request == nullptr) return std::nullopt;
   return request->batch;
 }
 
 std::optional<Status> SmallDatabase::AppendOnce(ExactlyOnce number, std::vector<Place> places) {
-  Request* request = Send(std::move(places), number);
+  Request* request = Send(std::move(places), number, "main");
   std::optional<Status> answer = Await(request);
   if (request != nullptr && !request->answer.has_value()) {
     copies_[{number.producer_low, number.sequence}].push_back(request->batch);
@@ -235,11 +256,65 @@ std::optional<StatusOr<ProducerState>> SmallDatabase::OpenProducer(ProducerId pr
   return world_.TryRunTask(core_->OpenProducer(producer, epoch, "default", "main"));
 }
 
+std::optional<Status> SmallDatabase::KeepYoung() {
+  for (sim_test::Oracle* oracle : branches_.Writable()) {
+    for (uint32_t series = 0; series < kSeries; series++) oracle->Expire(series, kYoung);
+  }
+  // Half way to what is young, so that it does not matter what time it is.
+  const int64_t now = core_->Retention("default")->wall_ns;
+  const std::vector<RetentionRule> rules = {{"{}", now - kYoung / 2}};
+  auto set = world_.TryRunTask(core_->SetRetention(rules, "default"));
+  if (set.has_value() && set->ok()) promises_++;
+  return set;
+}
+
 std::optional<Status> SmallDatabase::Compact() {
   return world_.TryRunTask(core_->Compact(nullptr));
 }
 
+std::optional<Status> SmallDatabase::Delete(uint32_t series_first, uint32_t series_last,
+                                            int64_t from, int64_t to, const std::string& branch) {
+  const std::shared_ptr<sim_test::Oracle> oracle = branches_.Find(branch);
+  const uint64_t number = oracle->SubmitDelete({series_first, series_last, from, to});
+  DeleteSamples edit;
+  edit.branch = core_->state()->published.Find("default", branch)->branch;
+  edit.range = {from, to};
+  edit.selector = SelectorOf(series_first, series_last);
+  std::optional<Status> answer = world_.TryRunTask(core_->CommitDelete(std::move(edit)));
+  if (!answer.has_value() || absl::IsUnavailable(*answer)) {
+    unknown_.emplace_back(oracle, number);
+  } else if (answer->ok()) {
+    oracle->Acknowledged(number);
+  } else {
+    oracle->Refused(number);
+  }
+  return answer;
+}
+
 std::optional<Status> SmallDatabase::Flush() { return world_.TryRunTask(core_->Flush()); }
+
+std::optional<Status> SmallDatabase::CreateBranch(const std::string& name, const std::string& from,
+                                                  BranchKind kind) {
+  branches_.Creating(name, kind, from);
+  auto created = world_.TryRunTask(core_->CreateBranch(name, kind, from, "default"));
+  const bool answered = created.has_value() && !absl::IsUnavailable(*created);
+  if (answered) branches_.Created(name, created->ok());
+  if (answered) promises_++;
+  // Only the next opening tells.
+  if (!answered) looked_ = true;
+  return created;
+}
+
+std::optional<Status> SmallDatabase::DeleteBranch(const std::string& name) {
+  const BranchKind kind = branches_.IsSnapshot(name) ? BranchKind::kSnapshot : BranchKind::kBranch;
+  branches_.Deleting(name);
+  auto deleted = world_.TryRunTask(core_->DeleteBranch(name, kind, "default"));
+  const bool answered = deleted.has_value() && !absl::IsUnavailable(*deleted);
+  if (answered) branches_.Deleted(name, deleted->ok());
+  if (answered) promises_++;
+  if (!answered) looked_ = true;
+  return deleted;
+}
 
 void SmallDatabase::AwaitAnswers() {
   for (const auto& request : requests_) {
@@ -253,15 +328,16 @@ void SmallDatabase::RunFor(int64_t ns) { world_.RunFor(ns); }
 // ---- Judging.
 
 Status SmallDatabase::Query(uint32_t series_first, uint32_t series_last, int64_t from, int64_t to) {
-  sim_test::Oracle::Query query{series_first, series_last, from, to, oracle_.acknowledgements()};
-  NEXUS_ASSIGN_OR_RETURN(ReadView view, core_->View("default", "main"));
-  std::string alternatives;
-  for (uint32_t series = series_first; series <= series_last; series++) {
-    alternatives += fmt::format("{}{:02}", alternatives.empty() ? "" : "|", series);
-  }
+  return QueryBranch("main", {series_first, series_last, from, to, 0});
+}
+
+Status SmallDatabase::QueryBranch(const std::string& branch, sim_test::Oracle::Query query) {
+  const std::shared_ptr<sim_test::Oracle> oracle = branches_.Find(branch);
+  query.acknowledged_at_start = oracle->acknowledgements();
+  NEXUS_ASSIGN_OR_RETURN(ReadView view, core_->View("default", branch));
   SelectQuery select;
-  select.selector = fmt::format("metric{{series=~\"{}\"}}", alternatives);
-  select.range = {from, to};
+  select.selector = SelectorOf(query.series_first, query.series_last);
+  select.range = {query.first, query.last};
   select.limits.deadline_ms = 0;
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<Cursor> cursor, MakeSelectCursor(std::move(view), select));
   std::vector<sim_test::Observed> observed;
@@ -278,13 +354,19 @@ Status SmallDatabase::Query(uint32_t series_first, uint32_t series_last, int64_t
       }
     }
   }
-  if (auto wrong = oracle_.Check(query, observed)) ADD_FAILURE() << *wrong;
+  if (auto wrong = oracle->Check(query, observed)) ADD_FAILURE() << branch << ": " << *wrong;
   return OkStatus();
 }
 
 void SmallDatabase::ExpectRight() {
-  const Status read = QueryAll();
-  EXPECT_TRUE(read.ok()) << read;
+  const auto listed = world_.TryRunTask(core_->Branches("default"));
+  ASSERT_TRUE(listed.has_value() && listed->ok()) << listed->status();
+  if (auto wrong = branches_.Check(**listed, /*decides=*/!looked_)) ADD_FAILURE() << *wrong;
+  looked_ = true;
+  for (const std::string& branch : branches_.Names()) {
+    const Status read = QueryBranch(branch, {0, kSeries - 1, INT64_MIN, INT64_MAX, 0});
+    EXPECT_TRUE(read.ok()) << branch << ": " << read;
+  }
 }
 
 void SmallDatabase::ExpectOnlyKnownFiles() {

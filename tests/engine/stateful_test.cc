@@ -1,7 +1,7 @@
-// Any sequence of commands - appends of every form, numbered appends that are sent again, flushes,
-// queries, kills, power cuts, cuts within commands and within openings, clean closes - leaves what
-// the oracle says. rapidcheck draws the commands and, if one is answered wrongly, takes away what
-// is not needed for it.
+// Any sequence of commands - appends of every form, numbered appends that are sent again, deletes,
+// branches that are made, written and deleted, flushes, queries, kills, power cuts, cuts within
+// commands and within openings, clean closes - leaves what the oracle says. rapidcheck draws the
+// commands and, if one is answered wrongly, takes away what is not needed for it.
 //
 // What a command meets after a crash is the database's to decide, so the model of the commands is
 // empty and the knowledge is in the system under test: SmallDatabase's oracle, and what the
@@ -56,6 +56,12 @@ struct Exercised {
   uint64_t numbered = 0;    // batches
   uint64_t sent_again = 0;  // of them, whose first answer did not come
   uint64_t refused = 0;     // numbers that are not the next
+  uint64_t deletes = 0;
+  uint64_t deletes_cut = 0;
+  uint64_t branch_deletes = 0;
+  uint64_t branches = 0;  // made
+  uint64_t branches_deleted = 0;
+  uint64_t branch_batches = 0;
 };
 
 struct Sut {
@@ -164,6 +170,43 @@ struct Append : Command {
   void show(std::ostream& out) const override {
     out << (waits ? "append" : "submit");
     for (const Place& place : places) out << ' ' << place.series << '@' << place.timestamp;
+  }
+};
+
+// Of the branches that are there for sure, number `which`; empty if there is none.
+std::string BranchNumber(const Sut& sut, uint32_t which, bool main_too, bool snapshots_too) {
+  std::vector<std::string> names = sut.db.branches().Names();
+  std::erase_if(names, [&](const std::string& name) {
+    if (name == "main") return !main_too;
+    return !snapshots_too && sut.db.branches().IsSnapshot(name);
+  });
+  return names.empty() ? std::string() : names[which % names.size()];
+}
+
+struct Delete : Command {
+  const uint32_t first = *rc::gen::inRange<uint32_t>(0, kShared);
+  const uint32_t last = *rc::gen::inRange<uint32_t>(first, kShared);
+  const int64_t from = *rc::gen::element<int64_t>(INT64_MIN, INT64_MIN + 1, 0, kTimes / 4);
+  const int64_t to = *rc::gen::element<int64_t>(kTimes / 4, kTimes, INT64_MAX - 1, INT64_MAX);
+  const bool of_branch = *rc::gen::inRange(0, 3) == 2;
+  const uint32_t which = *rc::gen::inRange<uint32_t>(0, 4);
+  const bool crashes = *rc::gen::inRange(0, 4) == 3;
+  const CrashKind kind = DrawCrash();
+  const uint64_t steps = *rc::gen::inRange<uint64_t>(0, 40);
+  void Do(Sut* sut) const override {
+    const std::string name = of_branch ? BranchNumber(*sut, which, false, false) : "main";
+    if (name.empty()) return;
+    if (of_branch) sut->exercised->branch_deletes++;
+    if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
+    const std::optional<Status> answer = sut->db.Delete(first, last, from, to, name);
+    EXPECT_TRUE(answer.has_value() ? answer->ok() : crashes) << *answer;
+    (answer.has_value() ? sut->exercised->deletes : sut->exercised->deletes_cut)++;
+    sut->ReopenIfCrashed();
+  }
+  void show(std::ostream& out) const override {
+    out << "delete series " << first << " to " << last << " from " << from << " to " << to;
+    if (of_branch) out << " of branch " << which;
+    if (crashes) out << " until " << Shown(kind) << " after " << steps << " steps";
   }
 };
 
@@ -325,6 +368,77 @@ struct SendWrongly : Command {
   }
 };
 
+struct MakeBranch : Command {
+  const int number = *rc::gen::inRange(0, 4);
+  const uint32_t parent = *rc::gen::inRange<uint32_t>(0, 5);
+  const bool is_snapshot = *rc::gen::arbitrary<bool>();
+  const bool crashes = *rc::gen::inRange(0, 3) == 2;
+  const CrashKind kind = DrawCrash();
+  const uint64_t steps = *rc::gen::inRange<uint64_t>(0, 40);
+  void Do(Sut* sut) const override {
+    const std::string name = fmt::format("b{}", number);
+    if (sut->db.branches().Find(name) != nullptr) return;
+    const std::string from = BranchNumber(*sut, parent, true, true);
+    if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
+    const auto made =
+        sut->db.CreateBranch(name, from, is_snapshot ? BranchKind::kSnapshot : BranchKind::kBranch);
+    if (made.has_value()) {
+      EXPECT_TRUE(made->ok()) << *made;
+      sut->exercised->branches++;
+    }
+    sut->ReopenIfCrashed();
+  }
+  void show(std::ostream& out) const override {
+    out << "make b" << number << (is_snapshot ? ", a snapshot, of " : " of ") << parent;
+    if (crashes) out << " until " << Shown(kind) << " after " << steps << " steps";
+  }
+};
+
+struct DropBranch : Command {
+  const uint32_t which = *rc::gen::inRange<uint32_t>(0, 4);
+  const bool crashes = *rc::gen::inRange(0, 3) == 2;
+  const CrashKind kind = DrawCrash();
+  const uint64_t steps = *rc::gen::inRange<uint64_t>(0, 40);
+  void Do(Sut* sut) const override {
+    const std::string name = BranchNumber(*sut, which, false, true);
+    if (name.empty()) return;
+    if (crashes) sut->db.world().CrashAfterSteps(steps, kind);
+    const auto deleted = sut->db.DeleteBranch(name);
+    if (deleted.has_value()) {
+      // Refused where a batch to it was submitted and is not answered.
+      EXPECT_TRUE(deleted->ok() || absl::IsFailedPrecondition(*deleted)) << *deleted;
+      sut->exercised->branches_deleted += deleted->ok() ? 1 : 0;
+    }
+    sut->ReopenIfCrashed();
+  }
+  void show(std::ostream& out) const override {
+    out << "delete branch " << which;
+    if (crashes) out << " until " << Shown(kind) << " after " << steps << " steps";
+  }
+};
+
+struct AppendToBranch : Command {
+  const std::vector<Place> places = DrawPlaces();
+  const uint32_t which = *rc::gen::inRange<uint32_t>(0, 4);
+  const bool waits = *rc::gen::arbitrary<bool>();
+  void Do(Sut* sut) const override {
+    const std::string name = BranchNumber(*sut, which, false, false);
+    if (name.empty()) return;
+    sut->exercised->branch_batches++;
+    if (!waits) {
+      EXPECT_TRUE(sut->db.Submit(places, name).has_value());
+      return;
+    }
+    const std::optional<Status> answer = sut->db.Append(places, name);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_TRUE(answer->ok()) << *answer;
+  }
+  void show(std::ostream& out) const override {
+    out << (waits ? "append" : "submit") << " to branch " << which;
+    for (const Place& place : places) out << ' ' << place.series << '@' << place.timestamp;
+  }
+};
+
 // Nothing more happens: everything is answered, is right, and stays so.
 void ExpectEndsWell(Sut* sut) {
   sut->db.AwaitAnswers();
@@ -385,17 +499,21 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
     Sut sut(seed, World(), &exercised);
     rc::state::check(
         model, sut,
-        rc::state::gen::execOneOfWithArgs<Append, Append, Append, Flush, Pass, Query, Crash,
-                                          CrashInReopening, CrashInFlush, Reopen, OpenEpoch,
-                                          SendNumbered, SendNumbered, SendWrongly>());
+        rc::state::gen::execOneOfWithArgs<
+            Append, Append, Append, Delete, Flush, Pass, Query, Crash, CrashInReopening,
+            CrashInFlush, Reopen, OpenEpoch, SendNumbered, SendNumbered, SendNumbered, SendWrongly,
+            MakeBranch, MakeBranch, DropBranch, AppendToBranch, AppendToBranch>());
     End().run(model, sut);
   });
   ASSERT_TRUE(right);
   fmt::print(
       "{} commands: {} batches, {} lives, {} openings cut, {} flushes cut, {} numbered "
-      "batches, {} of them sent again, {} refused\n",
+      "batches, {} of them sent again, {} refused, {} deletes, {} of them of "
+      "branches, {} cut, {} branches made, {} deleted, {} batches to them\n",
       exercised.commands, exercised.batches, exercised.lives, exercised.openings_cut,
-      exercised.flushes_cut, exercised.numbered, exercised.sent_again, exercised.refused);
+      exercised.flushes_cut, exercised.numbered, exercised.sent_again, exercised.refused,
+      exercised.deletes, exercised.branch_deletes, exercised.deletes_cut, exercised.branches,
+      exercised.branches_deleted, exercised.branch_batches);
   EXPECT_GT(exercised.batches, 1000u);
   EXPECT_GT(exercised.lives, 1000u);
   EXPECT_GT(exercised.openings_cut, 50u);
@@ -403,6 +521,12 @@ TEST(Stateful, AnyCommandsLeaveWhatTheOracleSays) {
   EXPECT_GT(exercised.numbered, 100u);
   EXPECT_GT(exercised.sent_again, 20u);
   EXPECT_GT(exercised.refused, 20u);
+  EXPECT_GT(exercised.deletes, 100u);
+  EXPECT_GT(exercised.deletes_cut, 10u);
+  EXPECT_GT(exercised.branch_deletes, 30u);
+  EXPECT_GT(exercised.branches, 500u);
+  EXPECT_GT(exercised.branches_deleted, 100u);
+  EXPECT_GT(exercised.branch_batches, 300u);
 }
 
 }  // namespace

@@ -301,6 +301,28 @@ TEST_P(Conformance, D5_RenameReplacesTheTarget) {
   Run(RenameReplacesTheTarget(disk(), world_->folder()));
 }
 
+Task<void> ALinkIsASecondNameForTheSameFile(Disk* disk, std::string folder) {
+  const std::string file = JoinPath(folder, "f");
+  const std::string second = JoinPath(folder, "second");
+  co_await WriteText(disk, file, "text");
+  const std::string absent = JoinPath(folder, "absent");
+  int missing = co_await disk->Link(absent, second);
+  EXPECT_EQ(missing, -ENOENT);
+  int linked = co_await disk->Link(file, second);
+  EXPECT_EQ(linked, 0);
+  int taken = co_await disk->Link(file, second);
+  EXPECT_EQ(taken, -EEXIST);
+  ListResult listed = co_await disk->List(folder);
+  EXPECT_THAT(Names(listed), ElementsAre("f", "second"));
+  EXPECT_EQ(co_await disk->Unlink(file), 0);
+  std::string contents = co_await Contents(disk, second);
+  EXPECT_EQ(contents, "text");
+}
+
+TEST_P(Conformance, D4_ALinkIsASecondNameForTheSameFile) {
+  Run(ALinkIsASecondNameForTheSameFile(disk(), world_->folder()));
+}
+
 Task<void> UnlinkedFileIsReadableThroughItsHandles(Disk* disk, std::string path) {
   co_await WriteText(disk, path, "text");
   std::unique_ptr<File> file = co_await MustOpen(disk, path, OpenFlags());

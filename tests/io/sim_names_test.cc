@@ -106,6 +106,40 @@ TEST(SimNames, D4_SyncedUnlinkStaysGone) {
   EXPECT_THAT(seen, UnorderedElementsAre(Key("absent")));
 }
 
+TEST(SimNames, D4_AnUnsyncedLinkMayBeLostAndTheFileNever) {
+  for (bool synced : {false, true}) {
+    Outcomes seen = OverSeeds([&](uint64_t seed) {
+      Machine m(seed);
+      m.Durable("/a/f", "x").reset();
+      m.Durable("/b/other", "x").reset();
+      EXPECT_EQ(m.world.RunTask(m.disk()->Link("/a/f", "/b/f")), 0);
+      if (synced) {
+        EXPECT_EQ(m.SyncDirectory("/b"), 0);
+      }
+      m.PowerCut();
+      return m.Seen("/a/f") + " " + m.Seen("/b/f");
+    });
+    if (synced) {
+      EXPECT_THAT(seen, UnorderedElementsAre(Key("x x")));
+    } else {
+      EXPECT_THAT(seen, UnorderedElementsAre(Key("x x"), Key("x absent")));
+    }
+  }
+}
+
+TEST(SimNames, AFileTakesItsSpaceUntilTheLastOfItsNamesGoes) {
+  Machine m(1);
+  m.Durable("/f", "xyz").reset();
+  const uint64_t used = m.world.disk().used_bytes();
+  EXPECT_EQ(m.world.RunTask(m.disk()->Link("/f", "/g")), 0);
+  EXPECT_EQ(m.world.disk().used_bytes(), used);
+  EXPECT_EQ(m.Unlink("/f"), 0);
+  EXPECT_EQ(m.world.disk().used_bytes(), used);
+  EXPECT_EQ(m.Seen("/g"), "xyz");
+  EXPECT_EQ(m.Unlink("/g"), 0);
+  EXPECT_EQ(m.world.disk().used_bytes(), 0u);
+}
+
 TEST(SimNames, D4_FailedDirectorySyncMakesNothingDurable) {
   Outcomes seen = OverSeeds([](uint64_t seed) {
     Machine m(seed);

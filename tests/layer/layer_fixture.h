@@ -43,6 +43,7 @@ inline LayerIdentity TestIdentity() {
   identity.level = 1;
   identity.order_low = {0, {100}};
   identity.order_high = {0, {5000}};
+  identity.deletes_applied = {5500};
   identity.open_count = 9;
   identity.sequence = 42;
   return identity;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "batch/batch_encoder.h"
+#include "client/protocol/backup.h"
+#include "client/protocol/delete.h"
 #include "client/protocol/query.h"
 #include "client/protocol/scrub.h"
 #include "tests/engine/sim_fixture.h"
@@ -456,6 +458,73 @@ TEST_F(BinarySessionTest, LabelsSeriesStatsAndFlushAnswer) {
     if (stat.name == "layers") found = std::get<uint64_t>(stat.value) == 1;
   }
   EXPECT_TRUE(found);
+}
+
+std::string DeleteBody(std::string selector, TimeRange range, bool dry_run = false) {
+  std::string body;
+  protocol::Encode(protocol::Delete{dry_run, false, 0, range, std::move(selector)}, &body);
+  return body;
+}
+
+TEST_F(BinarySessionTest, ADeleteTakesWhatCameBeforeItOnTheConnectionAndNothingBehindIt) {
+  Greet();
+  // All at once: none waits for the answer to another.
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 2)) +
+       FrameOf(Opcode::kDelete, 4, DeleteBody("cpu", {})) +
+       FrameOf(Opcode::kWriteBatch, 5, RowBody(5, 1)));
+  std::map<uint64_t, Reply> replies;
+  while (replies.size() < 4) {
+    Reply reply = Next();
+    replies[reply.header.request_id] = reply;
+  }
+  ASSERT_EQ(replies[4].header.opcode, Opcode::kCount);
+  auto deleted = protocol::DecodeCount(AsBytes(replies[4].body));
+  ASSERT_TRUE(deleted.ok());
+  EXPECT_EQ(deleted->series, 2u);
+  EXPECT_EQ(deleted->samples, 0u) << "only a dry run counts them";
+  Feed(FrameOf(Opcode::kDelete, 6, DeleteBody("cpu", {}, true)));
+  Reply counted = Next();
+  ASSERT_EQ(counted.header.opcode, Opcode::kCount);
+  auto left = protocol::DecodeCount(AsBytes(counted.body));
+  ASSERT_TRUE(left.ok());
+  EXPECT_EQ(*left, (protocol::Count{2, 1, 1})) << "the row of one, which came behind the delete";
+}
+
+TEST_F(BinarySessionTest, ADeleteThatCannotBeIsAnswered) {
+  Greet();
+  Feed(FrameOf(Opcode::kDelete, 4, DeleteBody("cpu{", {})));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError);
+  Feed(FrameOf(Opcode::kDelete, 5, DeleteBody("cpu", {2, 1})));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError);
+  Feed(FrameOf(Opcode::kDelete, 6, "x"));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError);
+  Feed(FrameOf(Opcode::kPing, 7, {}));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone) << "the connection goes on";
+}
+
+TEST_F(BinarySessionTest, ABackupAnswersWithWhatItDidWhereItIsAllowed) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(5, 2)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  NextAck();
+  std::string body;
+  protocol::Encode(protocol::Backup{"/backups/one"}, &body);
+  Feed(FrameOf(Opcode::kBackup, 4, body));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError) << "nobody has allowed it";
+  service_->set_backup_policy({"/backups", true});
+  Feed(FrameOf(Opcode::kBackup, 5, body));
+  Reply reply = Next();
+  while (reply.header.opcode == Opcode::kProgress) reply = Next();
+  ASSERT_EQ(reply.header.opcode, Opcode::kBackupReply);
+  auto made = protocol::DecodeBackupReply(AsBytes(reply.body));
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->layers, 1u);
+  EXPECT_EQ(made->linked, 1u);
+  EXPECT_TRUE(world_.disk().ReadVisible("/backups/one/BACKUP").has_value());
+  Feed(FrameOf(Opcode::kBackup, 6, "x"));
+  EXPECT_EQ(Next().header.opcode, Opcode::kError);
+  Feed(FrameOf(Opcode::kPing, 7, {}));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone) << "the connection goes on";
 }
 
 TEST_F(BinarySessionTest, ScrubAnswersWithItsReportAndOnlyOneRunsAtATime) {

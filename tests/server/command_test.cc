@@ -20,6 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr int kDone = 0;
@@ -52,9 +53,29 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
   const std::vector<std::vector<std::string>> commands = {{"record"},
                                                           {"import"},
                                                           {"query"},
+                                                          {"delete"},
                                                           {"stats"},
                                                           {"flush"},
                                                           {"scrub"},
+                                                          {"backup"},
+                                                          {"restore"},
+                                                          {"tenant"},
+                                                          {"tenant", "create"},
+                                                          {"tenant", "list"},
+                                                          {"tenant", "delete"},
+                                                          {"tenant", "set"},
+                                                          {"branch"},
+                                                          {"branch", "create"},
+                                                          {"branch", "list"},
+                                                          {"branch", "delete"},
+                                                          {"retention"},
+                                                          {"retention", "list"},
+                                                          {"retention", "set"},
+                                                          {"retention", "accept-clock"},
+                                                          {"snapshot"},
+                                                          {"snapshot", "create"},
+                                                          {"snapshot", "list"},
+                                                          {"snapshot", "delete"},
                                                           {"serve"},
                                                           {"health-check"},
                                                           {"wal"},
@@ -80,6 +101,142 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
     EXPECT_THAT(Done(command), HasSubstr(usage + " "));
     EXPECT_THAT(Done(asked), HasSubstr(usage + " "));
   }
+}
+
+TEST_F(NexusCommand, SnapshotsAndBranchesGoTheirOwnWay) {
+  ImportCpu();
+  EXPECT_THAT(Done({"snapshot", "create", "before", "--data", data_}),
+              AllOf(StartsWith("snapshot before made of main: "), HasSubstr("shared")));
+  EXPECT_THAT(Done({"branch", "create", "what-if", "--from", "before", "--data", data_}),
+              StartsWith("branch what-if made of before: "));
+  const std::string more = File("more.lp", "cpu,host=c usage=7 1700000002000000000\n");
+  Done({"import", "--data", data_, "--branch", "what-if", "--format", "influx", more});
+  auto query = [&](const std::vector<std::string>& of) {
+    std::vector<std::string> arguments = {"query",     "--data",   data_,
+                                          "cpu_usage", "--format", "json"};
+    arguments.insert(arguments.end(), of.begin(), of.end());
+    return Done(arguments);
+  };
+  EXPECT_EQ(query({}), kCpuUsageJson);
+  EXPECT_EQ(query({"--as-of", "before"}), kCpuUsageJson);
+  EXPECT_THAT(query({"--branch", "what-if"}),
+              AllOf(StartsWith(std::string(kCpuUsageJson)), HasSubstr("\"host\":\"c\"")));
+  Done({"flush", "--data", data_});
+  EXPECT_EQ(query({"--branch", "before"}), kCpuUsageJson);
+  const std::string table = Done({"branch", "list", "--data", data_});
+  EXPECT_THAT(table, AllOf(HasSubstr("NAME"), HasSubstr("main"), HasSubstr("what-if  before")));
+  EXPECT_THAT(table, Not(HasSubstr("\nbefore")));
+  EXPECT_THAT(Done({"snapshot", "list", "--data", data_, "--format", "json"}),
+              StartsWith("{\"name\":\"before\",\"kind\":\"snapshot\",\"parent\":\"main\","));
+  EXPECT_THAT(Done({"snapshot", "delete", "before", "--data", data_}),
+              StartsWith("snapshot before deleted"));
+  EXPECT_THAT(Done({"branch", "delete", "what-if", "--data", data_}),
+              StartsWith("branch what-if deleted"));
+  EXPECT_EQ(query({}), kCpuUsageJson);
+  EXPECT_EQ(Nexus({"scrub", "--data", data_}).exit, kDone);
+}
+
+TEST_F(NexusCommand, BranchesThatCannotBeMadeOrDeletedAreNamed) {
+  ImportCpu();
+  Done({"snapshot", "create", "s", "--data", data_});
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string named;
+  };
+  const std::string lines = File("cpu.lp", kCpuLines);
+  const std::vector<Case> cases = {
+      {{"branch", "create", "s", "--data", data_}, "\"s\" exists"},
+      {{"branch", "create", "b", "--from", "nothing", "--data", data_}, "nothing"},
+      {{"branch", "create", "a b", "--data", data_}, "a b"},
+      {{"branch", "delete", "main", "--data", data_}, "main"},
+      {{"branch", "delete", "nothing", "--data", data_}, "nothing"},
+      {{"branch", "delete", "s", "--data", data_}, "nexus snapshot delete s"},
+      {{"query", "--data", data_, "cpu_usage", "--as-of", "main"}, "not a snapshot"},
+      {{"query", "--data", data_, "cpu_usage", "--as-of", "nothing"}, "nothing"},
+      {{"import", "--data", data_, "--branch", "s", "--format", "influx", lines}, "read-only"},
+  };
+  for (const Case& one : cases) {
+    const Result result = Nexus(one.arguments);
+    EXPECT_NE(result.exit, kDone) << one.named;
+    EXPECT_THAT(result.error, HasSubstr(one.named));
+  }
+}
+
+TEST_F(NexusCommand, TenantsAreMadeBoundedListedAndApart) {
+  ImportCpu();
+  EXPECT_EQ(Done({"tenant", "create", "acme", "series_max=2", "bytes_max=1G", "--data", data_}),
+            "tenant acme made\n");
+  const std::string lines = File("acme.lp",
+                                 "mem,host=a used=1 1000000000\n"
+                                 "mem,host=b used=2 1000000000\n");
+  Done({"import", "--data", data_, "--tenant", "acme", "--format", "influx", lines});
+  const std::string table = Done({"tenant", "list", "--data", data_});
+  EXPECT_THAT(table, AllOf(HasSubstr("TENANT"), HasSubstr("\nacme "),
+                           HasSubstr("series_max=2 bytes_max=1073741824")));
+  EXPECT_THAT(Done({"tenant", "list", "--data", data_, "--format", "json"}),
+              AllOf(StartsWith("{\"name\":\"default\",\"series\":3,"),
+                    HasSubstr("\n{\"name\":\"acme\",\"series\":2,\"samples\":2,"),
+                    HasSubstr("\"series_max\":2,\"bytes_max\":1073741824}\n")));
+  const std::string more = File("more.lp", "mem,host=c used=1 1000000000\n");
+  Result refused =
+      Nexus({"import", "--data", data_, "--tenant", "acme", "--format", "influx", more});
+  EXPECT_EQ(refused.exit, kFailed);
+  EXPECT_THAT(refused.error, AllOf(HasSubstr("acme"), HasSubstr("series_max")));
+  EXPECT_EQ(
+      Done({"tenant", "set", "acme", "series_max=none", "concurrent_queries=4", "--data", data_}),
+      "tenant acme: series_max=none concurrent_queries=4\n");
+  Done({"import", "--data", data_, "--tenant", "acme", "--format", "influx", more});
+  EXPECT_THAT(Done({"query", "--data", data_, "--tenant", "acme", "mem_used", "--format", "json"}),
+              HasSubstr("\"host\":\"c\""));
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string named;
+  };
+  const std::vector<Case> cases = {
+      {{"tenant", "create", "acme", "--data", data_}, "\"acme\" exists"},
+      {{"tenant", "create", "a b", "--data", data_}, "a b"},
+      {{"tenant", "delete", "acme", "--data", data_}, "--yes"},
+      {{"tenant", "delete", "default", "--yes", "--data", data_}, "default"},
+      {{"tenant", "delete", "nobody", "--yes", "--data", data_}, "nobody"},
+      {{"tenant", "set", "nobody", "series_max=5", "--data", data_}, "nobody"},
+      {{"tenant", "set", "acme", "series_max=1", "--data", data_}, "3 series"},
+      {{"tenant", "set", "acme", "colour=5", "--data", data_}, "concurrent_queries"},
+      {{"tenant", "set", "acme", "series_max=-5", "--data", data_}, "series_max=-5"},
+      {{"tenant", "set", "acme", "series_max=5X", "--data", data_}, "series_max=5X"},
+      {{"tenant", "set", "acme", "series_max", "--data", data_}, "series_max"},
+  };
+  for (const Case& one : cases) {
+    const Result result = Nexus(one.arguments);
+    EXPECT_NE(result.exit, kDone) << one.named;
+    EXPECT_THAT(result.error, HasSubstr(one.named));
+  }
+  EXPECT_THAT(Done({"tenant", "delete", "acme", "--yes", "--data", data_}),
+              StartsWith("tenant acme deleted: 3 series, 3 samples, "));
+  EXPECT_EQ(Nexus({"query", "--data", data_, "--tenant", "acme", "mem_used"}).exit, kUsage);
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+  EXPECT_EQ(Nexus({"scrub", "--data", data_}).exit, kDone);
+}
+
+TEST_F(NexusCommand, CardinalityShowsWhatTheSeriesComeFrom) {
+  const std::string lines = File("mem.lp",
+                                 "mem,host=a,job=x used=1,free=2 1000000000\n"
+                                 "mem,host=b,job=x used=2 1000000000\n");
+  Done({"import", "--data", data_, "--format", "influx", lines});
+  EXPECT_EQ(Done({"stats", "--cardinality", "--top", "2", "--data", data_, "--format", "json"}),
+            "{\"tenant\":\"default\",\"series\":3,\"new\":0,\"metrics\":2,\"labels\":2,\"pairs\":3,"
+            "\"top_metrics\":[{\"metric\":\"mem_used\",\"series\":2,\"new\":0},"
+            "{\"metric\":\"mem_free\",\"series\":1,\"new\":0}],"
+            "\"top_labels\":[{\"label\":\"host\",\"series\":3,\"new\":0},"
+            "{\"label\":\"job\",\"series\":3,\"new\":0}],"
+            "\"top_pairs\":[{\"label\":\"job\",\"value\":\"x\",\"series\":3,\"new\":0},"
+            "{\"label\":\"host\",\"value\":\"a\",\"series\":2,\"new\":0}],"
+            "\"growing_metrics\":[],\"growing_labels\":[],\"growing_pairs\":[]}\n");
+  EXPECT_THAT(Done({"stats", "--cardinality", "--data", data_}),
+              AllOf(StartsWith("tenant default: 3 series"), HasSubstr("METRICS BY SERIES"),
+                    HasSubstr("job=x"), Not(HasSubstr("GROWTH"))));
+  EXPECT_EQ(Nexus({"stats", "--top", "5", "--data", data_}).exit, kUsage);
+  EXPECT_EQ(Nexus({"stats", "--cardinality", "--top", "0", "--data", data_}).exit, kUsage);
+  EXPECT_EQ(Nexus({"stats", "--cardinality", "--tenant", "nobody", "--data", data_}).exit, kUsage);
 }
 
 TEST_F(NexusCommand, StatsNameTheIoBackendAndWhyItIsAFallback) {
@@ -328,6 +485,96 @@ TEST_F(NexusCommand, DamagedLogIsThreeAndNamesThePlaceAndTheWayOut) {
   Done({"wal", "replay", data_, "--skip-damaged"});
   EXPECT_EQ(Query("later_usage"),
             "{\"metric\":{\"__name__\":\"later_usage\"},\"samples\":[[1800000000000000000,1]]}\n");
+}
+
+TEST_F(NexusCommand, DeleteTakesWhatItsDryRunCounts) {
+  ImportCpu();
+  EXPECT_EQ(Done({"delete", "--data", data_, "cpu_usage", "--to", "1700000000", "--dry-run"}),
+            "2 samples of 2 series would be deleted; the selector chooses 2 series\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+  EXPECT_EQ(Done({"delete", "--data", data_, "cpu_usage", "--to", "1700000000"}),
+            "deleted in 2 series\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}),
+            "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"a\"},"
+            "\"samples\":[[1700000001000000000,2.5]]}\n");
+  // Imported once more, the samples are there again: they were written later.
+  ImportCpu();
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+}
+
+TEST_F(NexusCommand, RetentionIsSetToldAndCarriedOut) {
+  ImportCpu();
+  EXPECT_EQ(Done({"retention", "list", "--data", data_}), "no rules: everything is kept\n");
+  const std::string set =
+      Done({"retention", "set", "cpu_usage{host=\"a\"}=7d", "{}=36500d", "--data", data_});
+  EXPECT_THAT(set, StartsWith("SELECTOR             KEPT FOR\n"
+                              "cpu_usage{host=\"a\"}  7d\n"
+                              "{}                   36500d\n"
+                              "the retention clock stands at 20"));
+  Done({"compact", "--data", data_});
+  Done({"flush", "--data", data_});
+  Done({"compact", "--data", data_});
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}),
+            "{\"metric\":{\"__name__\":\"cpu_usage\",\"host\":\"b\"},"
+            "\"samples\":[[1700000000000000000,10]]}\n");
+  EXPECT_THAT(Done({"stats", "--data", data_}),
+              HasSubstr("retention          its clock stands at"));
+  EXPECT_THAT(Done({"retention", "list", "--data", data_, "--format", "json"}),
+              AllOf(StartsWith("{\"rules\":[{\"selector\":\"cpu_usage{host=\\\"a\\\"}\","
+                               "\"duration_ns\":604800000000000},"),
+                    HasSubstr("\"head_window_ns\":10800000000000,\"clock_runs\":true,")));
+  EXPECT_THAT(Done({"retention", "set", "--none", "--data", data_}),
+              StartsWith("no rules: everything is kept\nthe retention clock stands at 20"));
+  EXPECT_THAT(Done({"retention", "accept-clock", "--data", data_}), StartsWith("no rules"));
+}
+
+TEST_F(NexusCommand, RetentionRefusesWhatCannotBe) {
+  ImportCpu();
+  Done({"retention", "set", "{}=36500d", "--data", data_});
+  const std::string before = Done({"retention", "list", "--data", data_, "--format", "json"});
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"{}"},
+                                                {"{}=soon"},
+                                                {"{}=1h"},
+                                                {"up{=7d"},
+                                                {"up=7d", "up=8d"},
+                                                {"{}=7d", "up=8d"},
+                                                {"{}=7d", "--none"},
+                                                {},
+                                                {"{}=7d", "--tenant", "nobody"}}) {
+    std::vector<std::string> command = {"retention", "set", "--data", data_};
+    command.insert(command.end(), wrong.begin(), wrong.end());
+    Result refused = Nexus(command);
+    EXPECT_EQ(refused.exit, kUsage) << (wrong.empty() ? "no rule" : wrong[0]);
+    EXPECT_THAT(refused.error, StartsWith("nexus: "));
+  }
+  const std::string rules = before.substr(0, before.find("clock_ns"));
+  EXPECT_THAT(Done({"retention", "list", "--data", data_, "--format", "json"}), StartsWith(rules));
+}
+
+TEST_F(NexusCommand, DeleteOfEverythingMustBeSaid) {
+  ImportCpu();
+  Result refused = Nexus({"delete", "--data", data_, "{}"});
+  EXPECT_EQ(refused.exit, kUsage);
+  EXPECT_THAT(refused.error, HasSubstr("--everything"));
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
+  EXPECT_THAT(Done({"delete", "--data", data_, "{}", "--dry-run"}), StartsWith("4 samples of 3"));
+  EXPECT_EQ(Done({"delete", "--data", data_, "{}", "--everything"}), "deleted in 3 series\n");
+  EXPECT_EQ(Done({"query", "--data", data_, "{}", "--format", "json"}), "");
+}
+
+TEST_F(NexusCommand, DeleteRefusesWhatIsNoSelectorOrTime) {
+  ImportCpu();
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"cpu_usage{"},
+                                                {"cpu_usage", "--from", "yesterday"},
+                                                {"cpu_usage", "--from", "20", "--to", "10"},
+                                                {"cpu_usage", "--branch", "nowhere"}}) {
+    std::vector<std::string> command = {"delete", "--data", data_};
+    command.insert(command.end(), wrong.begin(), wrong.end());
+    Result refused = Nexus(command);
+    EXPECT_EQ(refused.exit, kUsage) << wrong[0];
+    EXPECT_THAT(refused.error, StartsWith("nexus: "));
+  }
+  EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
 }
 
 TEST_F(NexusCommand, ScrubFindsDamageAtItsPlaceWithoutOpeningOrChangingAnything) {

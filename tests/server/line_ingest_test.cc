@@ -48,6 +48,43 @@ TEST_F(LineIngestTest, WhatComesWhileABatchIsInFlightGoesIntoOne) {
   EXPECT_GT(changes_, 0);
 }
 
+TEST_F(LineIngestTest, LinesOfSeriesBeyondTheQuotaAreRejectedAndTheOthersStored) {
+  Make();
+  ASSERT_TRUE(world_.RunTask(core_->SetTenant("default", {.series_max = 3})).ok());
+  Add("m,host=a v=1 1\n");
+  world_.RunUntil([&] { return ingest_->idle(); });
+  // The second line would need two series of the one that is left: it is rejected whole.
+  Add("m,host=b v=1 1\nm,host=c v=1,w=1 1\nm,host=a v=2 2\nm,host=c v=3 3\nm,host=b v=4 4\n");
+  End();
+  EXPECT_TRUE(ingest_->status().ok()) << ingest_->status();
+  EXPECT_TRUE(absl::IsResourceExhausted(ingest_->refused_series()));
+  EXPECT_EQ(ingest_->accepted_lines() + ingest_->rejected_lines(), 6u);
+  ASSERT_EQ(ingest_->bad_lines().size(), ingest_->rejected_lines());
+  EXPECT_EQ(ingest_->bad_lines()[0].number, 3u);
+  EXPECT_THAT(ingest_->bad_lines()[0].reason, testing::HasSubstr("series_max"));
+  EXPECT_EQ(service_->metrics()->parse_errors["series_quota"], ingest_->rejected_lines());
+  // With room again the same lines pass: nothing of the refusal is remembered.
+  ASSERT_TRUE(world_.RunTask(core_->SetTenant("default", {.series_max = kNoQuota})).ok());
+  Make();
+  Add("m,host=c v=1,w=1 1\n");
+  End();
+  EXPECT_EQ(ingest_->accepted_lines(), 1u);
+}
+
+TEST_F(LineIngestTest, ANumberedBodyBeyondTheQuotaIsRefusedWhole) {
+  ASSERT_TRUE(world_.RunTask(core_->SetTenant("default", {.series_max = 1})).ok());
+  const ProducerId producer{1, 2};
+  ASSERT_TRUE(world_.RunTask(core_->OpenProducer(producer, 1, "default", "main")).ok());
+  LineIngestOptions options;
+  options.once = batch::ExactlyOnce{1, 2, 1, 1};
+  Make(options);
+  Add("m,host=a v=1 1\nm,host=b v=1 1\n");
+  End();
+  EXPECT_TRUE(absl::IsResourceExhausted(ingest_->status())) << ingest_->status();
+  EXPECT_EQ(ingest_->accepted_lines(), 0u);
+  EXPECT_EQ(Batches(), 0u);
+}
+
 TEST_F(LineIngestTest, AFullBatchDoesNotWait) {
   Make();
   Add("m v=0 0\n");

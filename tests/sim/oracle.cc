@@ -21,7 +21,22 @@ std::string Shown(const Place& place) {
 uint64_t Oracle::ValueOf(uint64_t batch, size_t index) const {
   // A bijection of (batch, index): unique for up to 2^20 samples a batch. NaNs and infinities
   // occur.
-  return sim::MixBits(sim::MixBits(seed_) ^ (batch << 20 | index));
+  auto from = std::find_if(seeds_.rbegin(), seeds_.rend(),
+                           [batch](const auto& seed) { return seed.first <= batch; });
+  return sim::MixBits(sim::MixBits(from->second) ^ (batch << 20 | index));
+}
+
+Oracle Oracle::Fork(uint64_t seed) const {
+  Oracle fork = *this;
+  fork.seeds_.emplace_back(batches_.size(), seed);
+  for (Batch& batch : fork.batches_) {
+    if (batch.fate == Fate::kInFlight || batch.fate == Fate::kBuffered) {
+      batch.fate = Fate::kInDoubt;
+    }
+  }
+  // What is written to the branch is not ordered behind what did not get into it.
+  fork.life_++;
+  return fork;
 }
 
 uint64_t Oracle::Submit(std::vector<Place> places, bool ordered) {
@@ -37,6 +52,24 @@ uint64_t Oracle::Submit(std::vector<Place> places, bool ordered) {
   batch.life = ordered ? life_ : 0;
   batches_.push_back(std::move(batch));
   return number;
+}
+
+uint64_t Oracle::SubmitDelete(const Region& region) {
+  Batch batch;
+  batch.deletes = region;
+  batch.life = life_;
+  deletes_.push_back(batches_.size());
+  batches_.push_back(std::move(batch));
+  return deletes_.back();
+}
+
+void Oracle::Expire(uint32_t series, int64_t before) {
+  auto [found, added] = expired_.emplace(series, before);
+  if (!added) found->second = std::max(found->second, before);
+}
+
+void Oracle::ExpireAs(const Oracle& other) {
+  for (const auto& [series, before] : other.expired_) Expire(series, before);
 }
 
 void Oracle::Acknowledged(uint64_t batch) {
@@ -80,8 +113,9 @@ std::optional<std::string> Oracle::Judge(uint64_t number, const Evidence& eviden
                        Shown(*evidence.present), Shown(*evidence.absent));
   }
   if (evidence.absent.has_value() && MustBePresent(batch, query)) {
-    return fmt::format("rule {}: batch {} is lost: {} does not show it",
-                       batch.fate == Fate::kPresent ? 4 : 1, number, Shown(*evidence.absent));
+    return fmt::format(
+        "rule {}: {} {} is lost: {} does not show it", batch.fate == Fate::kPresent ? 4 : 1,
+        batch.deletes.has_value() ? "delete" : "batch", number, Shown(*evidence.absent));
   }
   if (evidence.present.has_value() &&
       (batch.fate == Fate::kRefused || batch.fate == Fate::kAbsent)) {
@@ -118,6 +152,38 @@ std::optional<std::string> Oracle::JudgeOrder(const std::map<uint64_t, Evidence>
   return std::nullopt;
 }
 
+void Oracle::WeighDeletes(const Place& place, uint64_t shown,
+                          std::map<uint64_t, Evidence>* evidence) const {
+  for (auto at = std::upper_bound(deletes_.begin(), deletes_.end(), shown); at != deletes_.end();
+       ++at) {
+    if (batches_[*at].deletes->Covers(place)) (*evidence)[*at].absent = place;
+  }
+}
+
+void Oracle::WeighNothing(const Place& place, const std::vector<Write>& writes, const Query& query,
+                          std::map<uint64_t, Evidence>* evidence) {
+  for (const Write& write : writes) {
+    // Those behind the write that may have taken it.
+    std::vector<uint64_t> deletes;
+    bool surely_deleted = false;
+    for (auto at = std::upper_bound(deletes_.begin(), deletes_.end(), write.batch);
+         at != deletes_.end(); ++at) {
+      const Batch& one = batches_[*at];
+      if (!one.deletes->Covers(place) || !MayBePresent(one)) continue;
+      deletes.push_back(*at);
+      surely_deleted = surely_deleted || MustBePresent(one, query);
+    }
+    const bool surely_written = MustBePresent(batches_[write.batch], query);
+    if (surely_deleted) {
+      if (surely_written) deleted_places_seen_++;
+    } else if (deletes.empty()) {
+      (*evidence)[write.batch].absent = place;
+    } else if (surely_written && deletes.size() == 1) {
+      (*evidence)[deletes.front()].present = place;
+    }
+  }
+}
+
 std::optional<std::string> Oracle::Check(const Query& query,
                                          const std::vector<Observed>& observed) {
   std::map<Place, uint64_t> found;
@@ -143,9 +209,14 @@ std::optional<std::string> Oracle::Check(const Query& query,
       shown = known->second;
       found.erase(hit);
     }
+    if (!shown.has_value()) {
+      if (!IsExpired(place)) WeighNothing(place, writes, query, &evidence);
+      continue;
+    }
+    WeighDeletes(place, shown->batch, &evidence);
     for (const Write& write : writes) {
-      if (shown.has_value() && write.batch < shown->batch) continue;  // overwritten: says nothing
-      bool is_shown = shown.has_value() && write.batch == shown->batch;
+      if (write.batch < shown->batch) continue;  // overwritten: says nothing
+      bool is_shown = write.batch == shown->batch;
       (is_shown ? evidence[write.batch].present : evidence[write.batch].absent) = place;
     }
   }
@@ -159,11 +230,12 @@ std::optional<std::string> Oracle::Check(const Query& query,
 }
 
 std::optional<std::string> Oracle::CheckApplied() const {
-  auto may_be_there = [](const Batch& batch) {
-    return batch.fate != Fate::kRefused && batch.fate != Fate::kAbsent;
+  auto may_be_there = [this](const Batch& batch) {
+    return !batch.deletes.has_value() && MayBePresent(batch);
   };
-  const auto limit = std::count_if(batches_.begin(), batches_.end(), may_be_there);
-  if (applied_ <= static_cast<uint64_t>(limit)) return std::nullopt;
+  const auto here = std::count_if(batches_.begin(), batches_.end(), may_be_there);
+  const uint64_t limit = static_cast<uint64_t>(here) + elsewhere_;
+  if (applied_ <= limit) return std::nullopt;
   return fmt::format("counted twice: {} batches were applied, of {} at most", applied_, limit);
 }
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/sim/branch_oracle.h"
+
 namespace nexus::sim_test {
 namespace {
 
@@ -134,6 +136,137 @@ TEST_F(OracleTest, RefusedAfterItWasSeenIsFound) {
   EXPECT_EQ(Check(Both(kNow, batch)), std::nullopt);
   oracle_.Refused(batch);
   EXPECT_NE(Check(Both(kNow, batch)), std::nullopt);
+}
+
+TEST_F(OracleTest, AForkHasWhatWasThereAndIsJudgedApart) {
+  const uint64_t before = Submit(kNow);
+  oracle_.Acknowledged(before);
+  const uint64_t in_flight = Submit(kNow + 1);
+  Oracle fork = oracle_.Fork(7);
+  const Oracle::Query all{0, 1, INT64_MIN, INT64_MAX, fork.acknowledgements()};
+  oracle_.Acknowledged(in_flight);
+  EXPECT_EQ(fork.Check(all, Both(kNow, before)), std::nullopt) << "it need not be in the branch";
+  std::vector<Observed> late = Both(kNow, before);
+  for (const Observed& seen : Both(kNow + 1, in_flight)) late.push_back(seen);
+  EXPECT_NE(fork.Check(all, late), std::nullopt) << "but then it never is";
+  EXPECT_NE(fork.Check(all, {}), std::nullopt) << "what was acknowledged is in it";
+}
+
+TEST_F(OracleTest, WhatIsWrittenToOneBranchIsNotInTheOther) {
+  Oracle fork = oracle_.Fork(7);
+  const Oracle::Query all{0, 1, INT64_MIN, INT64_MAX, 0};
+  const uint64_t parents = Submit(kNow);
+  const uint64_t childs = fork.Submit({{0, kNow}, {1, kNow}});
+  EXPECT_NE(fork.Check(all, Both(kNow, parents)), std::nullopt);
+  EXPECT_NE(oracle_.ValueOf(parents, 0), fork.ValueOf(childs, 0));
+}
+
+TEST(BranchOracleTest, LostAndUnknownBranchesAreFound) {
+  BranchOracle branches(1);
+  branches.Creating("a", BranchKind::kBranch, "main");
+  branches.Created("a", true);
+  branches.Creating("b", BranchKind::kSnapshot, "a");
+  BranchInfo main;
+  main.name = "main";
+  BranchInfo a;
+  a.name = "a";
+  BranchInfo b;
+  b.name = "b";
+  b.kind = BranchKind::kSnapshot;
+  EXPECT_NE(branches.Check({main}, false), std::nullopt) << "a is lost";
+  EXPECT_EQ(branches.Check({main, a}, false), std::nullopt);
+  EXPECT_EQ(branches.Check({main, a, b}, true), std::nullopt) << "an opening decides";
+  EXPECT_NE(branches.Check({main, a}, true), std::nullopt) << "once it was there";
+  branches.Deleting("a");
+  branches.Deleted("a", true);
+  EXPECT_NE(branches.Check({main, a, b}, true), std::nullopt) << "a is deleted";
+}
+
+// ---- Deletes.
+
+class OracleOfDeletes : public OracleTest {
+ protected:
+  uint64_t Written(int64_t timestamp) {
+    const uint64_t batch = Submit(timestamp);
+    oracle_.Acknowledged(batch);
+    return batch;
+  }
+  // Of both series at kNow.
+  uint64_t SubmitDelete() { return oracle_.SubmitDelete({0, 1, kNow, kNow}); }
+};
+
+TEST_F(OracleOfDeletes, WhatIsDeletedIsNotThere) {
+  const uint64_t other = Written(kNow + 1);
+  const uint64_t batch = Written(kNow);
+  oracle_.Acknowledged(SubmitDelete());
+  EXPECT_EQ(Check(Both(kNow + 1, other)), std::nullopt);
+  EXPECT_EQ(oracle_.deleted_places_seen(), 2u);
+  auto all = Both(kNow, batch);
+  for (const Observed& one : Both(kNow + 1, other)) all.push_back(one);
+  EXPECT_NE(Check(all), std::nullopt) << "the delete is lost";
+}
+
+TEST_F(OracleOfDeletes, WhatIsWrittenLaterStays) {
+  Written(kNow);
+  oracle_.Acknowledged(SubmitDelete());
+  const uint64_t later = Written(kNow);
+  EXPECT_EQ(Check(Both(kNow, later)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt) << "the delete took what came after it";
+}
+
+TEST_F(OracleOfDeletes, ADeleteIsThereWholeOrNotAtAll) {
+  const uint64_t batch = Written(kNow);
+  const uint64_t removed = SubmitDelete();
+  oracle_.InDoubt(removed);
+  EXPECT_NE(Check({Seen(0, kNow, batch)}), std::nullopt);
+}
+
+TEST_F(OracleOfDeletes, OneInDoubtIsDecidedOnce) {
+  const uint64_t batch = Written(kNow);
+  oracle_.InDoubt(SubmitDelete());
+  ASSERT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt) << "it was seen absent";
+  // Within one life the first would have taken the second with it.
+  oracle_.EndLife();
+  const uint64_t second = Written(kNow + 1);
+  oracle_.InDoubt(oracle_.SubmitDelete({0, 1, kNow + 1, kNow + 1}));
+  ASSERT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  auto all = Both(kNow, batch);
+  for (const Observed& one : Both(kNow + 1, second)) all.push_back(one);
+  EXPECT_NE(Check(all), std::nullopt) << "it was seen present";
+}
+
+TEST_F(OracleOfDeletes, ARefusedOneTakesNothing) {
+  const uint64_t batch = Written(kNow);
+  oracle_.Refused(SubmitDelete());
+  EXPECT_EQ(Check(Both(kNow, batch)), std::nullopt);
+  EXPECT_NE(Check({}), std::nullopt);
+}
+
+TEST_F(OracleOfDeletes, OneAcknowledgedAfterTheQueryBeganMayBeMissing) {
+  const uint64_t batch = Written(kNow);
+  Oracle::Query query{0, 1, INT64_MIN, INT64_MAX, oracle_.acknowledgements()};
+  oracle_.Acknowledged(SubmitDelete());
+  EXPECT_EQ(oracle_.Check(query, Both(kNow, batch)), std::nullopt);
+  EXPECT_EQ(oracle_.Check(query, {}), std::nullopt);
+}
+
+TEST_F(OracleOfDeletes, AHoleBeforeADeleteThatACrashLeftIsFound) {
+  const uint64_t old = Written(kNow);
+  const uint64_t lost = Submit(kNow + 1);
+  const uint64_t removed = SubmitDelete();
+  oracle_.InDoubt(lost);
+  oracle_.InDoubt(removed);
+  oracle_.EndLife();
+  EXPECT_NE(Check({}), std::nullopt) << "the delete is there and the batch before it is not";
+  EXPECT_EQ(old, 0u);
+}
+
+TEST_F(OracleOfDeletes, AreNoBatchesOfTheCount) {
+  Written(kNow);
+  oracle_.Acknowledged(SubmitDelete());
+  oracle_.Applied(2);
+  EXPECT_NE(oracle_.CheckApplied(), std::nullopt);
 }
 
 }  // namespace

@@ -1,31 +1,20 @@
-// The run. See run.h.
-
-#include "tests/sim/run.h"
+// The course of a run. See run.h and run_state.h.
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <memory>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "engine/batch.h"
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
-#include "tests/sim/clients.h"
-#include "tests/sim/life.h"
-#include "tests/sim/oracle.h"
-#include "tests/sim/workload.h"
+#include "tests/sim/run_state.h"
 
 namespace nexus::sim_test {
 namespace {
-
-using engine::CommitRequest;
-using sim::Fault;
-using sim::Stream;
 
 constexpr char kFolder[] = "/db";
 // A buffered acknowledgement is at most 100 ms from durable; then come the write and the sync.
@@ -35,99 +24,6 @@ constexpr int kFaultyOpenings = 4;
 // How long the calm phase waits for the clients: they notice a silent connection after half a
 // minute.
 constexpr int64_t kDrainNs = 300 * kSecondNs;
-
-// Choices by seed, which keep count of the faults that hit.
-class CountingChoices : public sim::SeededChoices {
- public:
-  explicit CountingChoices(uint64_t seed) : SeededChoices(seed) {}
-  bool Chance(Stream stream, uint32_t per_million) override {
-    const bool hit = SeededChoices::Chance(stream, per_million);
-    if (hit) hits_[static_cast<size_t>(stream)]++;
-    return hit;
-  }
-  uint64_t hits(Fault fault) const { return hits_[static_cast<size_t>(sim::StreamOf(fault))]; }
-
- private:
-  std::array<uint64_t, sim::kStreamCount> hits_{};
-};
-
-class Run {
- public:
-  Run(const Scenario& scenario, const RunOptions& options);
-  ~Run();
-  RunResult Execute();
-
- private:
-  // One append in flight; the request dies with its incarnation at the latest.
-  class Append : public CommitRequest {
-   public:
-    Append(Run* owner, uint64_t number)
-        : CommitRequest(Kind::kBatch, {}, &Done, &Release),
-          encoder({}, {}),
-          owner_(owner),
-          number_(number) {}
-    uint64_t number() const { return number_; }
-    engine::BatchEncoder encoder;
-
-   private:
-    static void Done(CommitRequest* request, const Status& status);
-    static void Release(CommitRequest* request);
-    Run* const owner_;
-    const uint64_t number_;
-  };
-
-  void Trace(std::string_view line) {
-    if (options_.trace_sink) options_.trace_sink(line);
-  }
-  void Fail(std::string what) {
-    if (!result_.violation.has_value()) result_.violation = std::move(what);
-  }
-  bool failed() const { return result_.violation.has_value(); }
-  void Count(std::string_view what, uint64_t n = 1);
-  bool Has(Fault fault) const;
-
-  void OpenSurely(const std::vector<int64_t>& nested);
-  enum class Opened : uint8_t { kYes, kNo, kNoByFault };
-  Opened TryOpen(std::optional<int64_t> crash_within);
-  void EndLife();
-  void Crash(sim::CrashKind kind);
-  void CloseCleanly();
-  void ReopenIfLogFailed();
-
-  void Operate(const Op& op);
-  void Restart(const Op& op);
-  void LoseCatalog(const Op& op);
-  void DoAppend(const Op& op);
-  void DoClientAppend(const Op& op);
-  void DoQuery(const Op& op);
-  void DoTenant(int64_t number);
-  void SetFaults(bool on);
-  void Calm();
-  void Damage();
-
-  void CheckAll(std::string_view when);
-  void CheckTenants();
-  void CheckFiles(std::string_view when);
-  void CheckGarbage();
-  // `damaged`: an error that names a file is right, too.
-  void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false);
-
-  const Scenario scenario_;
-  const RunOptions options_;
-  CountingChoices choices_;
-  sim::World world_;
-  Options tuned_;
-  Oracle oracle_;
-  RunResult result_;
-  std::unique_ptr<Clients> clients_;
-  std::unique_ptr<Life> life_;
-  std::vector<std::unique_ptr<Append>> appends_;
-  std::vector<uint64_t> unknown_;   // appends that ended with the log's failure
-  std::vector<uint64_t> buffered_;  // acknowledged as such in this life
-  bool log_failed_ = false;         // in this life
-  // Number: known to be there. In doubt ones are not in it.
-  std::set<int64_t> tenants_;
-};
 
 sim::Options WorldOptions(const Scenario& scenario, const RunOptions& options) {
   sim::Options world;
@@ -144,6 +40,10 @@ constexpr const char* kBuckets[] = {"operations",
                                     "appends refused",
                                     "appends whose log failed",
                                     "appends of new series",
+                                    "deletes",
+                                    "deletes of branches",
+                                    "deletes acknowledged",
+                                    "places found deleted",
                                     "batches of clients acknowledged",
                                     "batches of clients answered as duplicates",
                                     "queries",
@@ -153,6 +53,13 @@ constexpr const char* kBuckets[] = {"operations",
                                     "compactions by hand",
                                     "compactions",
                                     "tenants created",
+                                    "tenants deleted",
+                                    "branches made",
+                                    "snapshots made",
+                                    "retentions set",
+                                    "branches deleted",
+                                    "appends to branches",
+                                    "queries of branches",
                                     "power cuts",
                                     "process kills",
                                     "crashes within recovery",
@@ -161,6 +68,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "catalogs rebuilt",
                                     "crashes within a rebuild",
                                     "scrubs",
+                                    "backups",
+                                    "databases restored",
                                     "openings that faults spoilt",
                                     "reopenings after the log failed",
                                     "full disks",
@@ -179,12 +88,16 @@ constexpr Fault kCountedFaults[] = {
 
 std::string FaultBucket(Fault fault) { return fmt::format("faults: {}", sim::FaultName(fault)); }
 
+}  // namespace
+
 Run::Run(const Scenario& scenario, const RunOptions& options)
     : scenario_(scenario),
       options_(options),
       choices_(scenario.seed),
       world_(&choices_, scenario.seed, WorldOptions(scenario, options)),
-      oracle_(scenario.seed) {
+      branches_(scenario.seed),
+      oracle_(*branches_.main()),
+      backups_(&world_) {
   for (const char* bucket : kBuckets) result_.exercised[bucket] = 0;
   tuned_.directory = kFolder;
   tuned_.catalog_bytes_max = 64 << 20;
@@ -209,19 +122,30 @@ bool Run::Has(Fault fault) const { return scenario_.faults[fault] > 0 && options
 void Run::Append::Done(CommitRequest* request, const Status& status) {
   auto* self = static_cast<Append*>(request);
   Run* run = self->owner_;
+  if (request->kind == Kind::kEdit) {
+    if (status.ok()) {
+      self->batch_.first->Acknowledged(self->batch_.second);
+      run->Count("deletes acknowledged");
+    } else if (absl::IsUnavailable(status)) {
+      run->unknown_.push_back(self->batch_);
+    } else {
+      self->batch_.first->Refused(self->batch_.second);
+    }
+    return;
+  }
   if (status.ok() && request->buffered) {
-    run->oracle_.Buffered(self->number_, run->world_.now_ns());
-    run->buffered_.push_back(self->number_);
+    self->batch_.first->Buffered(self->batch_.second, run->world_.now_ns());
+    run->buffered_.push_back(self->batch_);
     run->Count("appends acknowledged as buffered");
   } else if (status.ok()) {
-    run->oracle_.Acknowledged(self->number_);
+    self->batch_.first->Acknowledged(self->batch_.second);
     run->Count("appends acknowledged");
   } else if (absl::IsUnavailable(status)) {
     // The log failed. What became of the batch shows at the next opening, not before.
-    run->unknown_.push_back(self->number_);
+    run->unknown_.push_back(self->batch_);
     run->Count("appends whose log failed");
   } else {
-    run->oracle_.Refused(self->number_);
+    self->batch_.first->Refused(self->batch_.second);
     run->Count("appends refused");
   }
 }
@@ -239,7 +163,6 @@ void Run::SetFaults(bool on) {
   }
 }
 
-// Whether an error tells of what the world injects, other than damage to data.
 bool IsByFault(std::string_view message) {
   for (std::string_view reason :
        {"Input/output error", "No space left", "quota exceeded", "Read-only file system"}) {
@@ -248,9 +171,13 @@ bool IsByFault(std::string_view message) {
   return false;
 }
 
+namespace {
+
 sim::CrashKind KindOf(int64_t nested) {
   return nested % 2 == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill;
 }
+
+}  // namespace
 
 // `crash_within`: see KindOf; after half so many steps.
 Run::Opened Run::TryOpen(std::optional<int64_t> crash_within) {
@@ -289,7 +216,10 @@ void Run::OpenSurely(const std::vector<int64_t>& nested) {
       world_.disk().SetCapacity(sim::Options().capacity_bytes);
     }
     const Opened opened = TryOpen(std::nullopt);
-    if (opened == Opened::kYes) break;
+    if (opened == Opened::kYes) {
+      ObserveRetention(RetentionModel::Since::kOpened);
+      break;
+    }
     Count("openings that faults spoilt");
     if (i >= kFaultyOpenings) Fail("the database does not open after the faults have stopped");
     EndLife();
@@ -305,14 +235,15 @@ void Run::EndLife() {
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
-  for (const auto& append : appends_) oracle_.InDoubt(append->number());
-  for (uint64_t number : buffered_) oracle_.InDoubt(number, durable_before);
-  for (uint64_t number : unknown_) oracle_.InDoubt(number);
+  for (const auto& append : appends_) append->batch().first->InDoubt(append->batch().second);
+  for (const auto& [oracle, number] : buffered_) oracle->InDoubt(number, durable_before);
+  for (const auto& [oracle, number] : unknown_) oracle->InDoubt(number);
   appends_.clear();
   buffered_.clear();
   unknown_.clear();
   log_failed_ = false;
-  oracle_.EndLife();
+  looked_ = false;
+  branches_.EndLife();
 }
 
 void Run::Crash(sim::CrashKind kind) {
@@ -335,7 +266,7 @@ void Run::CloseCleanly() {
   }
   // After a clean end nothing that was buffered is in doubt.
   if (closed.ok()) {
-    for (uint64_t number : buffered_) oracle_.InDoubt(number, INT64_MAX);
+    for (const auto& [oracle, number] : buffered_) oracle->InDoubt(number, INT64_MAX);
   }
   EndLife();
 }
@@ -379,7 +310,11 @@ std::vector<Place> PlacesOf(const Op& op) {
 }
 
 void Run::DoAppend(const Op& op) {
-  const std::vector<Place> places = PlacesOf(op);
+  if (op.arguments[0] == kFresh) Count("appends of new series");
+  Send(PlacesOf(op), "main", op.arguments[4] != 0);
+}
+
+void Run::Send(const std::vector<Place>& places, const std::string& branch, bool buffered) {
   if (places.empty()) return;
   std::vector<uint32_t> series;
   for (const Place& place : places) {
@@ -393,22 +328,27 @@ void Run::DoAppend(const Op& op) {
     if (!world_.options()->mask.Has(Fault::kWriteError)) Fail("interning failed");
     return;
   }
-  const uint64_t number = oracle_.Submit(places);
-  auto append = std::make_unique<Append>(this, number);
+  const auto target = life_->core()->state()->published.FindWritable("default", branch);
+  if (!target.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(target.status().message())));
+  const std::shared_ptr<Oracle> oracle = branches_.Find(branch);
+  const uint64_t number = oracle->Submit(places);
+  auto append = std::make_unique<Append>(this, oracle, number);
+  append->tenant = target->tenant;
+  append->branch = target->branch;
+  append->encoder.SetTarget(target->tenant, target->branch);
   std::vector<engine::SeriesSample> samples;
   for (size_t i = 0; i < places.size(); i++) {
     samples.push_back({life_->IdOf(places[i].series), places[i].timestamp,
-                       std::bit_cast<double>(oracle_.ValueOf(number, i))});
+                       std::bit_cast<double>(oracle->ValueOf(number, i))});
   }
   append->encoder.Add(samples);
   append->body = append->encoder.Finish();
-  append->buffered = op.arguments[4] != 0;
+  append->buffered = buffered;
   append->deadline_ns =
       world_.environment()->MonotonicNanos() + tuned_.admission_timeout_ms * 1'000'000;
   CommitRequest* request = append.get();
   appends_.push_back(std::move(append));
   Count("appends");
-  if (op.arguments[0] == kFresh) Count("appends of new series");
   world_.RunOnLoop([&] { life_->core()->committer()->Submit(request); });
 }
 
@@ -424,22 +364,15 @@ void Run::DoClientAppend(const Op& op) {
   if (!places.empty()) clients_->Append(client, std::move(places));
 }
 
-std::string SelectorOf(uint32_t first, uint32_t last) {
-  if (last > kFirstFresh) return "metric";
-  std::string choice;
-  for (uint32_t series = first; series <= last; series++) {
-    choice += (choice.empty() ? "" : "|") + SeriesText(series);
-  }
-  return fmt::format("metric{{series=~\"{}\"}}", choice);
-}
-
-void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged) {
-  query.acknowledged_at_start = oracle_.acknowledgements();
+void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std::string& branch) {
+  const std::shared_ptr<Oracle> oracle = branches_.Find(branch);
+  ExpireInOracles();
+  query.acknowledged_at_start = oracle->acknowledgements();
   auto failure = [&](const Status& status) {
     if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
     Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
   };
-  auto view = life_->core()->View("default", "main");
+  auto view = life_->core()->View("default", branch);
   if (!view.ok()) return failure(view.status());
   SelectQuery select;
   select.selector = SelectorOf(query.series_first, query.series_last);
@@ -464,7 +397,7 @@ void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged) {
   if (!observed.empty()) Count("queries with data");
   const QueryStatistics& statistics = (*cursor)->statistics();
   if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
-  if (auto wrong = oracle_.Check(query, observed)) Fail(std::move(*wrong));
+  if (auto wrong = oracle->Check(query, observed)) Fail(std::move(*wrong));
 }
 
 void Run::DoQuery(const Op& op) {
@@ -477,28 +410,12 @@ void Run::DoQuery(const Op& op) {
   CheckRange(query, op.arguments[4]);
 }
 
-void Run::DoTenant(int64_t number) {
-  auto created = world_.TryRunTask(life_->core()->CreateTenant(fmt::format("tenant{}", number)));
-  NEXUS_CHECK(created.has_value());
-  if (created->ok() || absl::IsAlreadyExists(*created)) tenants_.insert(number);
-  if (created->ok()) Count("tenants created");
-  if (tenants_.contains(number) && !created->ok() && !absl::IsAlreadyExists(*created) &&
-      absl::IsNotFound(*created)) {
-    Fail("rule 1: a tenant is lost");
-  }
-}
-
-void Run::CheckTenants() {
-  for (int64_t number : tenants_) {
-    auto view = life_->core()->SourcesOf(fmt::format("tenant{}", number), "main");
-    if (!view.ok()) Fail(fmt::format("rule 1: {}", FromAbsl(view.status().message())));
-  }
-}
-
 void Run::CheckAll(std::string_view when) {
   if (failed()) return;
   Trace(fmt::format("== check {}", when));
+  ObserveRetention(RetentionModel::Since::kRunning);
   CheckTenants();
+  CheckBranches();
   CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
   if (auto wrong = oracle_.CheckApplied()) Fail(std::move(*wrong));
   if (failed()) result_.violation = fmt::format("{}: {}", when, *result_.violation);
@@ -574,6 +491,8 @@ void Run::Operate(const Op& op) {
       return life_->FlushInBackground();
     case OpKind::kSync:
       return life_->SyncInBackground();
+    case OpKind::kDropTenant:
+      return DropTenant(op.arguments[0]);
     case OpKind::kTenant:
       return DoTenant(op.arguments[0]);
     case OpKind::kWait:
@@ -584,6 +503,10 @@ void Run::Operate(const Op& op) {
       return Restart(op);
     case OpKind::kLoseCatalog:
       return LoseCatalog(op);
+    case OpKind::kDelete:
+      return DoDelete(op);
+    case OpKind::kBranchDelete:
+      return DoBranchDelete(op);
     case OpKind::kJump:
       return world_.JumpWallClock(op.arguments[0] * kSecondNs);
     case OpKind::kFillDisk:
@@ -595,6 +518,23 @@ void Run::Operate(const Op& op) {
     case OpKind::kCompact:
       Count("compactions by hand");
       return life_->CompactInBackground();
+    case OpKind::kBranch:
+      return MakeBranch(fmt::format("b{}", op.arguments[0]), BranchKind::kBranch, op.arguments[1]);
+    case OpKind::kSnapshot:
+      return MakeBranch(fmt::format("s{}", op.arguments[0]), BranchKind::kSnapshot,
+                        op.arguments[1]);
+    case OpKind::kDropBranch:
+      return DropBranch(op);
+    case OpKind::kBranchAppend:
+      return DoBranchAppend(op);
+    case OpKind::kBranchQuery:
+      return DoBranchQuery(op);
+    case OpKind::kBackup:
+      return DoBackup(op);
+    case OpKind::kRetention:
+      return DoRetention(op);
+    case OpKind::kAcceptClock:
+      return DoAcceptClock();
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");
@@ -629,14 +569,19 @@ void Run::Calm() {
     SetFaults(false);
   }
   if (failed()) return;
+  // An attempt to flush that was in flight when the faults stopped may still fail.
+  world_.RunFor(kSecondNs);
   Status flushed = world_.RunTask(life_->core()->Flush());
   if (!flushed.ok()) Fail(fmt::format("flush failed: {}", FromAbsl(flushed.message())));
   CheckAll("after the last flush");
   CheckFiles("after the last flush");
   if (failed()) return;
+  StatusOr<RetentionInfo> info = life_->core()->Retention("default");
+  NEXUS_CHECK(info.ok());
   Status compacted = world_.RunTask(life_->core()->Compact(nullptr));
   if (!compacted.ok()) Fail(fmt::format("compaction failed: {}", FromAbsl(compacted.message())));
   CheckAll("after the last compaction");
+  CheckExpiredAreGone(info->clock_ns);
   CheckFiles("after the last compaction");
   CheckGarbage();
   if (!failed()) Restart({OpKind::kClose, {}});
@@ -647,7 +592,7 @@ void Run::Calm() {
 void Run::Damage() {
   std::vector<std::string> layers;
   for (const std::string& path : world_.disk().VisibleFiles()) {
-    if (path.find("/layers/") != std::string::npos) layers.push_back(path);
+    if (path.starts_with("/db/layers/")) layers.push_back(path);
   }
   if (layers.empty()) return;
   CloseCleanly();
@@ -668,6 +613,7 @@ void Run::Damage() {
       Fail(fmt::format("open failed: {}", FromAbsl(opened->message())));
     return;
   }
+  ObserveRetention(RetentionModel::Since::kOpened);
   for (uint32_t series = 0; series < kSeries && !failed(); series++) {
     CheckRange({series, series, INT64_MIN, INT64_MAX, 0}, 0, /*damaged=*/true);
   }
@@ -691,6 +637,7 @@ RunResult Run::Execute() {
     if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   }
   if (whole && !failed()) Calm();
+  if (whole && !failed()) JudgeBackups();
   if (whole && !failed() && scenario_.seed % 4 == 0) Damage();
   if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   result_.trace_hash = world_.trace_hash();
@@ -699,11 +646,10 @@ RunResult Run::Execute() {
   Count("batches of clients answered as duplicates", clients_->duplicates());
   Count("in-doubt batches found present", oracle_.decided_present());
   Count("in-doubt batches found absent", oracle_.decided_absent());
+  Count("places found deleted", oracle_.deleted_places_seen());
   for (Fault fault : kCountedFaults) result_.exercised[FaultBucket(fault)] = choices_.hits(fault);
   return result_;
 }
-
-}  // namespace
 
 RunResult RunScenario(const Scenario& scenario, const RunOptions& options) {
   return Run(scenario, options).Execute();

@@ -64,6 +64,7 @@ const std::vector<Tunable>& Tunables() {
          o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
        }},
       {"clients", {0, 1, 2, 3}, nullptr},
+      {"retention", {0, 1}, nullptr},
   };
   return *tunables;
 }
@@ -82,12 +83,15 @@ struct Share {
   uint64_t weight;
 };
 constexpr Share kShares[] = {
-    {OpKind::kAppend, 210}, {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
-    {OpKind::kFlush, 25},   {OpKind::kSync, 10},          {OpKind::kTenant, 4},
-    {OpKind::kWait, 90},    {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
-    {OpKind::kClose, 3},    {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
-    {OpKind::kFreeDisk, 6}, {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
-    {OpKind::kCompact, 6}};
+    {OpKind::kAppend, 210},    {OpKind::kClientAppend, 100}, {OpKind::kQuery, 75},
+    {OpKind::kFlush, 25},      {OpKind::kSync, 10},          {OpKind::kTenant, 4},
+    {OpKind::kWait, 90},       {OpKind::kKill, 4},           {OpKind::kPowerCut, 4},
+    {OpKind::kClose, 3},       {OpKind::kJump, 3},           {OpKind::kFillDisk, 3},
+    {OpKind::kFreeDisk, 6},    {OpKind::kScrub, 3},          {OpKind::kLoseCatalog, 2},
+    {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
+    {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
+    {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -106,10 +110,45 @@ int64_t DrawNested(sim::Rng* rng) {
   return rng->Below(3) == 0 ? static_cast<int64_t>(1 + rng->Below(2 * kRecoverySteps)) : 0;
 }
 
+// Mostly the older third of the places expires.
+int64_t DrawCut(sim::Rng* rng) {
+  const int64_t most = rng->Below(4) == 0 ? kTimestamps : kTimestamps / 3;
+  return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(most)));
+}
+
+int64_t Below(sim::Rng* rng, int64_t n) {
+  return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
+}
+
+// Arguments of an operation on branches or tenants.
+decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
+  auto below = [rng](int64_t n) { return Below(rng, n); };
+  switch (kind) {
+    case OpKind::kBranch:
+    case OpKind::kSnapshot:
+      return {below(kBranchNames), below(64)};
+    case OpKind::kDropBranch:
+      return {below(64)};
+    case OpKind::kBranchAppend: {
+      const int64_t form = below(kForms - 1);
+      return {below(64), form, below(kSeries), below(kTimestamps),
+              1 + below(form == kScrape ? kSeries : 40)};
+    }
+    case OpKind::kBranchQuery:
+      return {below(64), below(kSeries), below(6), below(kTimestamps), below(8)};
+    case OpKind::kBranchDelete:
+      return {below(64), below(kSeries), below(6), below(kTimestamps),
+              below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      return {below(8)};
+    default:
+      return {};
+  }
+}
+
 Op DrawOp(sim::Rng* rng) {
-  auto below = [rng](int64_t n) {
-    return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
-  };
+  auto below = [rng](int64_t n) { return Below(rng, n); };
   Op op;
   op.kind = DrawKind(rng);
   auto& a = op.arguments;
@@ -129,9 +168,6 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kQuery:
       a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
       break;
-    case OpKind::kTenant:
-      a = {below(8)};
-      break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
       break;
@@ -149,6 +185,28 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kFillDisk:
       a = {below(256 << 10)};
       break;
+    case OpKind::kDelete:
+      // Mostly a stretch of a few series; one in four takes all of time.
+      a = {below(kSeries), below(6), below(kTimestamps),
+           below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
+      break;
+    case OpKind::kBackup:
+      a = {below(2)};
+      break;
+    case OpKind::kRetention:
+      a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
+      break;
+    case OpKind::kBranch:
+    case OpKind::kSnapshot:
+    case OpKind::kDropBranch:
+    case OpKind::kBranchAppend:
+    case OpKind::kBranchQuery:
+    case OpKind::kBranchDelete:
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      a = DrawForBranchesAndTenants(op.kind, rng);
+      break;
+    case OpKind::kAcceptClock:
     case OpKind::kFlush:
     case OpKind::kSync:
     case OpKind::kFreeDisk:
@@ -164,6 +222,11 @@ Op DrawOp(sim::Rng* rng) {
 int64_t Scenario::clients() const {
   auto found = tunables.find("clients");
   return found == tunables.end() ? 0 : std::clamp<int64_t>(found->second, 0, kClientsMax);
+}
+
+bool Scenario::retention() const {
+  auto found = tunables.find("retention");
+  return found != tunables.end() && found->second != 0;
 }
 
 Scenario MakeScenario(uint64_t seed, uint64_t operations) {

@@ -45,8 +45,19 @@ enum class OpKind : uint8_t {
   kScrub,        // the physical check, while no fault hits
   kLoseCatalog,  // in a crash; it is rebuilt, then the database is opened again
   kCompact,      // by hand; what goes on meanwhile does so
+  kBranch,       // makes a branch
+  kSnapshot,
+  kDropBranch,    // deletes a branch or snapshot
+  kBranchAppend,  // a batch of the embedded writer to a branch
+  kBranchQuery,   // of a branch or snapshot
+  kDelete,        // of the embedded writer's series
+  kBranchDelete,  // of a branch
+  kRetention,     // sets rules
+  kAcceptClock,   // of retention
+  kBackup,        // of the whole, while no fault hits; a compaction beside it
+  kDropTenant,    // deletes a tenant
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kCompact) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kDropTenant) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
@@ -63,6 +74,16 @@ inline constexpr int64_t kScatter = 2;  // here and there
 inline constexpr int64_t kFresh = 3;    // series that are new, or were new a while ago
 inline constexpr int64_t kForms = 4;
 
+// Of a retention: what its rules choose.
+inline constexpr int64_t kKeepEverything = 0;  // there are none
+inline constexpr int64_t kRuleForAll = 1;      // one for every series
+inline constexpr int64_t kRuleForSome = 2;     // one for a few series
+inline constexpr int64_t kTwoRules = 3;        // that one, then one for every series
+inline constexpr int64_t kRetentionForms = 4;
+
+// Of a delete: its length if it has no ends.
+inline constexpr int64_t kAllOfTime = -1;
+
 std::string_view OpName(OpKind kind);
 std::vector<std::string_view> ArgumentNames(OpKind kind);
 
@@ -74,6 +95,9 @@ struct Scenario {
   std::vector<Op> ops;
 
   int64_t clients() const;
+  // Whether samples expire: a place that has expired once is not judged any more, so most runs go
+  // without.
+  bool retention() const;
 };
 
 // What a seed stands for.

@@ -33,6 +33,17 @@ const OpForm& FormOf(OpKind kind) {
       {"scrub", {}},
       {"lose_catalog", {"crash", "nested"}},
       {"compact", {}},
+      {"branch", {"number", "from"}},
+      {"snapshot", {"number", "from"}},
+      {"drop_branch", {"which"}},
+      {"branch_append", {"which", "form", "series", "start", "count"}},
+      {"branch_query", {"which", "series", "more", "from", "pause"}},
+      {"delete", {"series", "more", "from", "length", "fresh"}},
+      {"branch_delete", {"which", "series", "more", "from", "length"}},
+      {"retention", {"form", "series", "more", "cut", "other"}},
+      {"accept_clock", {}},
+      {"backup", {"compaction"}},
+      {"drop_tenant", {"number"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }

@@ -26,6 +26,8 @@ inline constexpr int64_t kClientsMax = 3;
 inline constexpr int64_t kFirstClientSeries = 1000;
 inline constexpr int64_t kClientStride = 100;
 inline constexpr int64_t kClientSeries = 8;
+// Of branches, and of snapshots, there are at most so many at once.
+inline constexpr int64_t kBranchNames = 4;
 // Timestamps come from a window this long in seconds, so that places are written again and out of
 // order.
 inline constexpr int64_t kTimestamps = 400;
@@ -36,6 +38,16 @@ inline constexpr int64_t kBigBatch = 700;
 inline constexpr uint64_t kRecoverySteps = 400;
 
 inline std::string SeriesText(uint32_t series) { return fmt::format("{:04}", series); }
+
+// Of the series of these numbers; beyond the fresh ones, of all.
+inline std::string SelectorOf(uint32_t first, uint32_t last) {
+  if (last > kFirstFresh) return "metric";
+  std::string choice;
+  for (uint32_t series = first; series <= last; series++) {
+    choice += (choice.empty() ? "" : "|") + SeriesText(series);
+  }
+  return fmt::format("metric{{series=~\"{}\"}}", choice);
+}
 
 inline std::string CanonicalOf(uint32_t series) {
   StatusOr<Labels> labels = Labels::Make("metric", {{"series", SeriesText(series)}});

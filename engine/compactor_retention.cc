@@ -1,0 +1,68 @@
+// What the compactor does for retention. See compactor.h.
+
+#include <set>
+#include <utility>
+
+#include "engine/compactor.h"
+#include "engine/record.h"
+
+namespace nexus::engine {
+void Compactor::AddRetention(const TenantState& tenant, const BranchState& branch,
+                             compaction::MergeJob* merge) const {
+  if (!retention_.Concerns(tenant, branch)) return;
+  std::set<const layer::LayerReader*> inputs;
+  for (const compaction::MergeInput& input : merge->inputs) inputs.insert(input.layer.get());
+  std::vector<char> is_input;
+  for (const OpenLayer& open : branch.layers) {
+    is_input.push_back(inputs.contains(open.reader.get()) ? 1 : 0);
+  }
+  const std::vector<int64_t> cuts = retention_.CutsOf(tenant, branch, is_input);
+  for (compaction::MergeInput& input : merge->inputs) {
+    input.filter = WithRetention(std::move(input.filter), tenant.retention, cuts,
+                                 input.layer->summary().range);
+  }
+}
+
+io::Task<bool> Compactor::Sweep() {
+  const int64_t now = state_->environment->MonotonicNanos();
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      const BranchNumbers numbers{number, branch_number};
+      if (!retention_.Concerns(*tenant, *branch)) continue;
+      if (!NeedsLook(looks_[numbers], *branch, now)) continue;
+      RetentionPlan plan = retention_.Plan(*tenant, *branch, by_hand_clock_ns_);
+      if (!plan.survey.empty()) {
+        running_ = "looking for what is expired";
+        const bool looked = co_await retention_.Survey(tenant->record.id, branch->record.id,
+                                                       std::move(plan.survey));
+        running_.clear();
+        co_return looked;
+      }
+      if (plan.drop.empty()) continue;
+      running_ = fmt::format("drop {} expired layers", plan.drop.size());
+      Status status = co_await DropExpired(numbers, std::move(plan.drop));
+      running_.clear();
+      Finished(numbers, std::move(status), 0);
+      co_return true;
+    }
+  }
+  co_return false;
+}
+
+io::Task<Status> Compactor::DropExpired(BranchNumbers numbers, std::vector<size_t> layers) {
+  const BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  PublishLayers edit;
+  edit.tenant = TenantId{numbers.first};
+  edit.branch = BranchId{numbers.second};
+  for (size_t i : layers) {
+    if (edit.retired.size() == kPublishedLayersMax) break;
+    edit.retired.push_back(branch->layers[i].record.key());
+  }
+  const uint64_t retired = edit.retired.size();
+  const Edit edits[] = {std::move(edit)};
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits(edits)));
+  figures_.layers_expired += retired;
+  co_return OkStatus();
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,31 @@
+// Series that lose their last layer: what deletes and compactions leave without a sample, and what
+// only a deleted branch held.
+//
+// A catalog that is rebuilt takes the labels of series from the layers, and those of series in no
+// layer from its image, which lists them (catalog: the tree `unlayered`). So before a layer's file
+// goes, the series that no live layer of the tenant has are put back on that list: a log that is
+// still to be replayed, and a writer that holds an id, may name them.
+// Threading: blocks on reading; a worker.
+
+#ifndef NEXUS_ENGINE_ORPHANED_SERIES_H_
+#define NEXUS_ENGINE_ORPHANED_SERIES_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "catalog/series_set.h"
+#include "layer/layer_reader.h"
+
+namespace nexus::engine {
+
+// The series of `going` that are in none of `staying`: layers of one tenant, best the youngest
+// first. Errors: DataLoss, those of reading.
+StatusOr<catalog::SeriesSet> OrphanedSeries(
+    const std::vector<std::shared_ptr<const layer::LayerReader>>& going,
+    const std::vector<std::shared_ptr<const layer::LayerReader>>& staying);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_ORPHANED_SERIES_H_

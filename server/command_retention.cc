@@ -1,0 +1,164 @@
+// `nexus retention list|set|accept-clock`.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/time_text.h"
+#include "server/command.h"
+#include "server/command_target.h"
+#include "server/query_output.h"
+
+namespace nexus::server {
+namespace {
+
+struct RetentionArguments {
+  Where where;
+  std::vector<std::string> rules;  // SELECTOR=DURATION
+  bool none = false;
+  std::string format = "table";
+};
+
+// In the largest unit that gives a whole number.
+std::string DurationText(int64_t duration_ns) {
+  struct Unit {
+    const char* name;
+    int64_t ns;
+  };
+  constexpr int64_t kSecond = 1'000'000'000;
+  constexpr Unit kUnits[] = {{"d", 86'400 * kSecond},
+                             {"h", 3'600 * kSecond},
+                             {"m", 60 * kSecond},
+                             {"s", kSecond},
+                             {"ms", kSecond / 1'000}};
+  for (const Unit& unit : kUnits) {
+    if (duration_ns % unit.ns == 0) return fmt::format("{}{}", duration_ns / unit.ns, unit.name);
+  }
+  return fmt::format("{}ns", duration_ns);
+}
+
+// The selector may have signs of equality, the duration has none.
+StatusOr<RetentionRule> RuleFrom(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos) {
+    return InvalidArgument("\"{}\" is no SELECTOR=DURATION, like '{{job=\"dev\"}}=7d'", text);
+  }
+  StatusOr<int64_t> duration = ParseDuration(std::string_view(text).substr(equals + 1));
+  NEXUS_RETURN_IF_ERROR(Annotate(duration.status(), "retention rule " + text));
+  return RetentionRule{text.substr(0, equals), *duration};
+}
+
+std::string JsonOf(const RetentionInfo& info) {
+  std::string rules;
+  for (const RetentionRule& rule : info.rules) {
+    rules += fmt::format("{}{{\"selector\":{},\"duration_ns\":{}}}", rules.empty() ? "" : ",",
+                         JsonString(rule.selector), rule.duration_ns);
+  }
+  return fmt::format(
+      "{{\"rules\":[{}],\"head_window_ns\":{},\"clock_runs\":{},\"clock_ns\":{},\"wall_ns\":{},"
+      "\"clock_waits\":{}}}\n",
+      rules, info.head_window_ns, info.clock_runs, info.clock_ns, info.wall_ns, info.clock_waits);
+}
+
+std::string TableOf(const RetentionInfo& info) {
+  std::string out;
+  size_t width = 8;
+  for (const RetentionRule& rule : info.rules) width = std::max(width, rule.selector.size());
+  if (info.rules.empty()) {
+    out += "no rules: everything is kept\n";
+  } else {
+    out += fmt::format("{:<{}}  KEPT FOR\n", "SELECTOR", width);
+  }
+  for (const RetentionRule& rule : info.rules) {
+    out += fmt::format("{:<{}}  {}\n", rule.selector, width, DurationText(rule.duration_ns));
+  }
+  if (info.clock_runs) {
+    out += fmt::format("the retention clock stands at {}\n", FormatTime(info.clock_ns));
+  }
+  if (info.clock_waits) {
+    out += fmt::format(
+        "the wall clock is at {}, more than 7 days ahead: it waits for nexus retention "
+        "accept-clock\n",
+        FormatTime(info.wall_ns));
+  }
+  return out;
+}
+
+using Work = Status (*)(const RetentionArguments& arguments, CommandTarget* target);
+
+Status List(const RetentionArguments&, CommandTarget*) { return OkStatus(); }
+
+Status Accept(const RetentionArguments&, CommandTarget* target) {
+  return target->AcceptRetentionClock();
+}
+
+StatusOr<std::vector<RetentionRule>> RulesOf(const RetentionArguments& arguments) {
+  if (arguments.none == !arguments.rules.empty()) {
+    return InvalidArgument("give rules, or --none to keep everything");
+  }
+  std::vector<RetentionRule> rules;
+  for (const std::string& text : arguments.rules) {
+    NEXUS_ASSIGN_OR_RETURN(rules.emplace_back(), RuleFrom(text));
+  }
+  return rules;
+}
+
+Status Set(const RetentionArguments& arguments, CommandTarget* target) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<RetentionRule> rules, RulesOf(arguments));
+  return target->SetRetention(rules);
+}
+
+// Does the work, and tells how it is then.
+int Run(const RetentionArguments& arguments, Work work) {
+  // Before a recovery is waited for.
+  if (work == &Set) {
+    Status rules = RulesOf(arguments).status();
+    if (!rules.ok()) return Fail(rules);
+  }
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
+  if (!target.ok()) return Fail(target.status());
+  Status status = work(arguments, target->get());
+  if (status.ok()) {
+    StatusOr<RetentionInfo> info = (*target)->Retention();
+    status = info.status();
+    if (info.ok()) WriteOutput(arguments.format == "json" ? JsonOf(*info) : TableOf(*info));
+  }
+  return CloseTarget(status, target->get());
+}
+
+CLI::App* AddAction(CLI::App* command, Invocation* invocation, const char* name, const char* help,
+                    Work work, const std::shared_ptr<RetentionArguments>& arguments) {
+  CLI::App* action = command->add_subcommand(name, help);
+  AddWhere(action, &arguments->where);
+  AddReportFormat(action, &arguments->format);
+  action->callback([invocation, arguments, work] {
+    invocation->run = [arguments, work] { return Run(*arguments, work); };
+  });
+  return action;
+}
+
+}  // namespace
+
+void AddRetentionCommand(CLI::App* app, Invocation* invocation) {
+  CLI::App* command = app->add_subcommand("retention", "For how long samples are kept");
+  command->require_subcommand(1);
+  AddAction(command, invocation, "list", "Tell the tenant's rules and the retention clock", &List,
+            std::make_shared<RetentionArguments>());
+  auto set = std::make_shared<RetentionArguments>();
+  CLI::App* action = AddAction(
+      command, invocation, "set",
+      "Replace the tenant's rules; of a series the first that chooses it decides", &Set, set);
+  action
+      ->add_option("RULE", set->rules,
+                   "in their order: SELECTOR=DURATION, like {job=\"dev\"}=7d or {}=400d")
+      ->type_name("RULE");
+  action->add_flag("--none", set->none, "no rule: keep everything");
+  AddAction(command, invocation, "accept-clock",
+            "Let the retention clock go to the wall clock, though that is more than 7 days ahead",
+            &Accept, std::make_shared<RetentionArguments>());
+}
+
+}  // namespace nexus::server
