@@ -325,7 +325,9 @@ class CatalogRebuild {
 
   io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record, bool is_live = true) {
     io::Executor* executor = state_.environment->executor();
-    auto open = [this, &record] { return OpenLayerFile(state_, record, state_.pages.get()); };
+    auto open = [this, &record] {
+      return OpenLayerFile(state_, LayerFileName(record), state_.pages.get());
+    };
     auto reader = co_await executor->Run(io::Lane::kWorker, open);
     NEXUS_CO_RETURN_IF_ERROR(Annotate(reader.status(), "a layer that the catalog needs"));
     if ((*reader)->summary().identity.identity_seed != seeds_.at(record.tenant.value)) {
@@ -440,7 +442,7 @@ class CatalogRebuild {
   std::map<uint32_t, uint64_t> seeds_;  // of the tenants of base_, by number
   catalog::SeriesSet seen_;
   std::set<layer::LayerKey> read_;  // layers whose labels were read; branches share files
-  Definitions gathered_;  // of image or log, for the next commit
+  Definitions gathered_;            // of image or log, for the next commit
 };
 
 }  // namespace
