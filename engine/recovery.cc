@@ -401,9 +401,9 @@ io::Task<Status> Recovery::FindLayers() {
         if (shared == nullptr) {
           NEXUS_CO_RETURN_IF_ERROR(CheckListed(layer.record, entries));
           shared = state_->layer_readers->Make(layer.record);
-          layer.added_ns = now;
         }
         layer.file = shared;
+        layer.added_ns = now;
       }
       branch->SortLayers();
       state_->Publish(*tenant, *branch);
