@@ -101,7 +101,7 @@ constexpr Share kShares[] = {
     {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
     {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
-    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4}};
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -130,8 +130,8 @@ int64_t Below(sim::Rng* rng, int64_t n) {
   return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
 }
 
-// Arguments of an operation on branches.
-decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
+// Arguments of an operation on branches or tenants.
+decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
   auto below = [rng](int64_t n) { return Below(rng, n); };
   switch (kind) {
     case OpKind::kBranch:
@@ -149,6 +149,9 @@ decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
     case OpKind::kBranchDelete:
       return {below(64), below(kSeries), below(6), below(kTimestamps),
               below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      return {below(8)};
     default:
       return {};
   }
@@ -174,9 +177,6 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kQuery:
       a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
-      break;
-    case OpKind::kTenant:
-      a = {below(8)};
       break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
@@ -212,7 +212,9 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBranchAppend:
     case OpKind::kBranchQuery:
     case OpKind::kBranchDelete:
-      a = DrawForBranches(op.kind, rng);
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      a = DrawForBranchesAndTenants(op.kind, rng);
       break;
     case OpKind::kAcceptClock:
     case OpKind::kFlush:
