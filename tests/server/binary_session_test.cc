@@ -424,7 +424,7 @@ TEST_F(BinarySessionTest, QueryWhoseReaderStopsEndsAtItsDeadlineAndFreesItsVersi
   EXPECT_EQ(late.code, absl::StatusCode::kDeadlineExceeded);
   EXPECT_NE(late.message.find("5000 ms"), std::string::npos) << late.message;
   // A peer whose connection takes no more is no different.
-  transport_->queued = UINT64_MAX;
+  transport_->queued = kOutputBytesMax;
   protocol::Query query;
   query.selector = "metric";
   query.deadline_ms = 2'000;
