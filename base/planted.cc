@@ -95,6 +95,10 @@ constexpr PlantedBug kBugs[] = {
      "an expired sample is dropped though an older layer holds an older write of its place"},
     {"retention-reaches-snapshots", "layers of snapshots are dropped when they are expired"},
     {"retention-not-persisted", "a retention reaches memory and log, but not the catalog"},
+    {"unlink-while-view-may-open",
+     "the file of a retired layer goes while a query's version may still open it"},
+    {"pages-known-by-sequence",
+     "the page cache knows a layer by its number within its opening alone"},
     {"retention-clock-not-persisted",
      "the retention clock reaches memory and log, but not the catalog"},
 };

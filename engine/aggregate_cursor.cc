@@ -221,6 +221,13 @@ class AggregateCursor : public QueryBase {
     return true;
   }
 
+  // Rows are the cursor's own.
+  void Drop(Sources) override {
+    reader_.DropAll();
+    next_ = grouped_ ? groups_.size() : series_.size();
+    open_ = false;
+  }
+
  private:
   // Computes rows of the present series until there is a chunk of them, or begins the next.
   StatusOr<bool> NextRows() {
@@ -328,7 +335,7 @@ template <typename State>
 StatusOr<std::unique_ptr<Cursor>> Make(ReadView view, const AggregateQuery& query) {
   auto cursor = std::make_unique<AggregateCursor<State>>(&view, query);
   NEXUS_RETURN_IF_ERROR(cursor->Prepare(view.index.get(), query));
-  return std::unique_ptr<Cursor>(std::move(cursor));
+  return LeasedBy(view.leases, std::move(cursor));
 }
 
 }  // namespace

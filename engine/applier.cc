@@ -164,7 +164,7 @@ void Applier::Retire(BranchState* branch, const std::vector<catalog::LayerKey>& 
   const std::set<catalog::LayerKey> keys(retired.begin(), retired.end());
   for (const OpenLayer& open : branch->layers) {
     const catalog::LayerKey key = open.record.key();
-    if (keys.contains(key)) state_->garbage.emplace(key, open.record.file_name);
+    if (keys.contains(key)) state_->garbage[key] = {open.record.file_name, open.file};
   }
   std::erase_if(branch->layers,
                 [&](const OpenLayer& open) { return keys.contains(open.record.key()); });
@@ -185,8 +185,8 @@ Status Applier::ApplyEdit(const PublishLayers& edit) {
   Retire(takers.front(), edit.retired);
   for (const catalog::LayerRecord& record : edit.layers) {
     auto prepared = prepared_.extract(record.key());
-    const auto reader = prepared.empty() ? nullptr : std::move(prepared.mapped());
-    for (BranchState* branch : takers) AddLayer(branch, record, reader);
+    const LayerFilePtr file = prepared.empty() ? nullptr : std::move(prepared.mapped());
+    for (BranchState* branch : takers) AddLayer(branch, record, file);
     state_->next_layer_sequence = std::max(state_->next_layer_sequence, record.sequence + 1);
   }
   for (BranchState* branch : takers) {
@@ -205,12 +205,12 @@ Status Applier::ApplyEdit(const PublishLayers& edit) {
   return OkStatus();
 }
 
-void Applier::AddLayer(BranchState* branch, catalog::LayerRecord record,
-                       std::shared_ptr<const layer::LayerReader> reader) {
+// In replay there is no file yet: Recovery makes them all at once.
+void Applier::AddLayer(BranchState* branch, catalog::LayerRecord record, LayerFilePtr file) {
   record.branch = branch->record.id;
   state_->pending_update.layers_added.push_back(record);
   branch->layers.push_back(
-      {std::move(record), std::move(reader), state_->environment->MonotonicNanos()});
+      {std::move(record), std::move(file), state_->environment->MonotonicNanos()});
 }
 
 // Memtables whose samples are now in layers. Queries that hold them keep them.
@@ -280,9 +280,8 @@ Status Applier::ApplyEdit(const ForgetProducers& edit) {
   return OkStatus();
 }
 
-void Applier::PrepareLayer(const catalog::LayerKey& key,
-                           std::shared_ptr<const layer::LayerReader> reader) {
-  prepared_[key] = std::move(reader);
+void Applier::PrepareLayer(const catalog::LayerKey& key, LayerFilePtr file) {
+  prepared_[key] = std::move(file);
 }
 
 }  // namespace nexus::engine

@@ -41,8 +41,8 @@ class Applier {
   // when it was new as well, and its requester was told.
   Status Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits);
 
-  // The open file of a layer that a publish edit is about to name, so that it can be read at once.
-  void PrepareLayer(const catalog::LayerKey& key, std::shared_ptr<const layer::LayerReader> reader);
+  // The file of a layer that a publish edit is about to name.
+  void PrepareLayer(const catalog::LayerKey& key, LayerFilePtr file);
 
   // Takes PrepareLayer back: the edit was refused.
   void ForgetLayer(const catalog::LayerKey& key) { prepared_.erase(key); }
@@ -79,13 +79,12 @@ class Applier {
   Status ApplyEdit(const TombstonesForgotten& edit);
   void AddTombstone(BranchState* branch, std::shared_ptr<const Tombstone> tombstone);
   void DropSealed(BranchState* branch, Lsn sealed);
-  void AddLayer(BranchState* branch, catalog::LayerRecord record,
-                std::shared_ptr<const layer::LayerReader> reader);
+  void AddLayer(BranchState* branch, catalog::LayerRecord record, LayerFilePtr file);
   void RetireAll(const TenantState& tenant, BranchState* branch);
 
   DatabaseState* const state_;
   Interner* const interner_;
-  std::map<catalog::LayerKey, std::shared_ptr<const layer::LayerReader>> prepared_;
+  std::map<catalog::LayerKey, LayerFilePtr> prepared_;
   // Of the record whose edits are being applied.
   Lsn edits_begin_;
   Edits edits_ = Edits::kAll;

@@ -325,7 +325,9 @@ class CatalogRebuild {
 
   io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record, bool is_live = true) {
     io::Executor* executor = state_.environment->executor();
-    auto open = [this, &record] { return OpenLayerFile(state_, record, state_.pages.get()); };
+    auto open = [this, &record] {
+      return OpenLayerFile(state_, LayerFileName(record), state_.pages.get());
+    };
     auto reader = co_await executor->Run(io::Lane::kWorker, open);
     NEXUS_CO_RETURN_IF_ERROR(Annotate(reader.status(), "a layer that the catalog needs"));
     if ((*reader)->summary().identity.identity_seed != seeds_.at(record.tenant.value)) {

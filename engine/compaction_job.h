@@ -47,12 +47,12 @@ class CompactionJob {
  public:
   using ProgressFunction = std::function<void(const compaction::MergeProgress&)>;
 
-  // `progress` is called after each step. `stopping`, which outlives the job, ends it with
-  // Cancelled once it is true.
-  CompactionJob(DatabaseState* state, compaction::MergeJob job, CompactionPace pace,
-                ProgressFunction progress, const bool* stopping);
+  // `files`: of the job's inputs, whose readers are made here. `progress` is called after each
+  // step. `stopping`, which outlives the job, ends it with Cancelled once it is true.
+  CompactionJob(DatabaseState* state, compaction::MergeJob job, std::vector<LayerFilePtr> files,
+                CompactionPace pace, ProgressFunction progress, const bool* stopping);
 
-  // The outputs, open for reading; none if nothing was left. Errors: Cancelled, ResourceExhausted
+  // The outputs; none if nothing was left. Errors: Cancelled, ResourceExhausted
   // (disk full), DataLoss (an input is damaged, or an output was not written as it was meant),
   // those of the disk.
   io::Task<StatusOr<std::vector<OpenLayer>>> Run();
@@ -71,16 +71,19 @@ class CompactionJob {
     layer::LayerSummary summary;  // once it is whole
   };
 
+  // On a worker.
+  Status OpenInputs();
   io::Task<Status> Merge();
   io::Task<Status> Append(compaction::MergeStep step, uint64_t sequence);
   io::Task<Status> FinishOutput(layer::LayerSummary summary);
-  io::Task<Status> OpenOutputs();
+  io::Task<Status> CheckOutputs();
   io::Task<Status> Verify(const layer::LayerSummary& written);
   io::Task<void> Pause(uint64_t bytes, int64_t busy_ns);
   Status MayGoOn() const;
 
   DatabaseState* const state_;
   compaction::MergeJob job_;
+  std::vector<LayerFilePtr> files_;  // of inputs that have no reader yet
   const CompactionPace pace_;
   const ProgressFunction tell_;
   const bool* const stopping_;

@@ -128,6 +128,7 @@ io::Task<void> Compactor::Run() {
 }
 
 io::Task<void> Compactor::Turn() {
+  state_->query_leases->ReleaseOverdue(state_->environment->MonotonicNanos());
   // What cannot be removed now is tried again at the next turn.
   (co_await RemoveGarbage(state_, committer_, keeper_)).IgnoreError();
   co_await keeper_->ForgetTombstones();
@@ -253,7 +254,7 @@ io::Task<std::optional<Compactor::Candidate>> Compactor::Choose() {
 }
 
 // Errors: FailedPrecondition - an input is not live any more.
-StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) const {
+StatusOr<Compactor::Merge> Compactor::MergeOf(const Candidate& chosen) const {
   const auto tenant = state_->tenants.find(chosen.branch.first);
   if (tenant == state_->tenants.end()) return FailedPrecondition("the tenant is gone");
   const auto branch = tenant->second->branches.find(chosen.branch.second);
@@ -263,7 +264,7 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
     live[{open.record.open_count, open.record.sequence}] = &open;
   }
   const compaction::Job& job = chosen.jobs.front();
-  compaction::MergeJob merge;
+  Merge merge;
   for (uint32_t input : job.inputs) {
     const auto found = live.find(chosen.map.layers[input].key);
     if (found == live.end()) return FailedPrecondition("an input is not live any more");
@@ -271,21 +272,27 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
     if (!NEXUS_PLANTED("compaction-forgets-deletes")) {
       filter = SampleFilterFor(*branch->second->tombstones, found->second->record);
     }
-    merge.inputs.push_back({found->second->reader, std::move(filter)});
+    merge.job.inputs.push_back({nullptr, std::move(filter)});
+    merge.files.push_back(found->second->file);
+    merge.ranges.push_back(found->second->record.range);
   }
-  merge.deletes_applied = state_->applied;
+  merge.job.deletes_applied = state_->applied;
   AddRetention(*tenant->second, *branch->second, &merge);
-  if (NEXUS_PLANTED("compacted-layer-wins")) std::reverse(merge.inputs.begin(), merge.inputs.end());
-  if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.inputs.size() > 1) {
-    merge.inputs.pop_back();
+  if (NEXUS_PLANTED("compacted-layer-wins")) {
+    std::reverse(merge.job.inputs.begin(), merge.job.inputs.end());
+    std::reverse(merge.files.begin(), merge.files.end());
   }
-  merge.output_bytes_max = state_->options.compaction_output_bytes_max;
-  merge.database = state_->origin;
-  merge.tenant = tenant->second->record.id;
-  merge.branch = branch->second->record.id;
-  merge.identity_seed = tenant->second->record.identity_seed;
+  if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.files.size() > 1) {
+    merge.job.inputs.pop_back();
+    merge.files.pop_back();
+  }
+  merge.job.output_bytes_max = state_->options.compaction_output_bytes_max;
+  merge.job.database = state_->origin;
+  merge.job.tenant = tenant->second->record.id;
+  merge.job.branch = branch->second->record.id;
+  merge.job.identity_seed = tenant->second->record.identity_seed;
   auto shared = std::make_shared<Candidate>(chosen);
-  merge.place = [shared](int64_t ts) {
+  merge.job.place = [shared](int64_t ts) {
     const compaction::OutputWindow window =
         compaction::OutputWindowAt(shared->map, shared->jobs.front(), ts);
     return compaction::OutputPlace{window.window, window.level, window.order.low,
@@ -297,7 +304,7 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
 io::Task<Status> Compactor::RunJob(Candidate chosen) {
   const compaction::Job& job = chosen.jobs.front();
   NEXUS_CO_RETURN_IF_ERROR(compaction::CheckPick(chosen.map, policy_, job));
-  StatusOr<compaction::MergeJob> merge = MergeJobOf(chosen);
+  StatusOr<Merge> merge = MergeOf(chosen);
   NEXUS_CO_RETURN_IF_ERROR(merge.status());
   const Options& options = state_->options;
   const bool by_hand = by_hand_ > 0;
@@ -310,7 +317,8 @@ io::Task<Status> Compactor::RunJob(Candidate chosen) {
         static_cast<double>(at.samples_done) / static_cast<double>(at.samples_total);
     progress_({running_, static_cast<uint64_t>(part * static_cast<double>(bytes)), bytes});
   };
-  CompactionJob running(state_, *std::move(merge), pace, progress, &give_up_);
+  CompactionJob running(state_, std::move(merge->job), std::move(merge->files), pace, progress,
+                        &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());
   PublishLayers edit;
@@ -343,7 +351,7 @@ io::Task<Status> Compactor::Publish(CompactionJob* job, PublishLayers edit,
                                     std::vector<OpenLayer> outputs) {
   for (OpenLayer& output : outputs) {
     edit.layers.push_back(output.record);
-    applier_->PrepareLayer(output.record.key(), std::move(output.reader));
+    applier_->PrepareLayer(output.record.key(), std::move(output.file));
   }
   if (NEXUS_PLANTED("inputs-unlinked-before-the-edit")) co_await UnlinkEarly(edit.retired);
   const Edit publish(edit);

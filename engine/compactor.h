@@ -87,6 +87,12 @@ class Compactor {
     compaction::LayerMap map;
     std::vector<compaction::Job> jobs;  // at most one
   };
+  // What a job merges; its inputs have no readers yet.
+  struct Merge {
+    compaction::MergeJob job;
+    std::vector<LayerFilePtr> files;  // of its inputs
+    std::vector<TimeRange> ranges;    // likewise
+  };
 
   bool NeedsLook(const Look& look, const BranchState& branch, int64_t now) const;
   std::vector<Candidate> Candidates();
@@ -94,11 +100,10 @@ class Compactor {
   // A step of retention's own work; true if there was something to do.
   io::Task<bool> Sweep();
   io::Task<Status> DropExpired(BranchNumbers numbers, std::vector<size_t> layers);
-  void AddRetention(const TenantState& tenant, const BranchState& branch,
-                    compaction::MergeJob* merge) const;
+  void AddRetention(const TenantState& tenant, const BranchState& branch, Merge* merge) const;
   void Finished(BranchNumbers branch, Status status, uint64_t bytes);
   io::Task<Status> RunJob(Candidate chosen);
-  StatusOr<compaction::MergeJob> MergeJobOf(const Candidate& chosen) const;
+  StatusOr<Merge> MergeOf(const Candidate& chosen) const;
   io::Task<Status> Publish(CompactionJob* job, PublishLayers edit, std::vector<OpenLayer> outputs);
   io::Task<void> UnlinkEarly(std::vector<catalog::LayerKey> layers);
   io::Task<void> Turn();

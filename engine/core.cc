@@ -77,8 +77,10 @@ void AddFigures(const TenantState& tenant, Stats* stats) {
   absl::flat_hash_set<const void*> counted;
   for (const auto& [number, branch] : tenant.branches) {
     for (const OpenLayer& layer : branch->layers) {
-      if (!counted.insert(layer.reader.get()).second) continue;
+      stats->layer_metadata_bytes += sizeof(OpenLayer) + layer.record.file_name.capacity();
+      if (!counted.insert(layer.file.get()).second) continue;
       stats->layers++;
+      stats->layer_metadata_bytes += layer.file->memory_bytes();
       stats->layer_bytes += layer.record.file_bytes;
       stats->layer_samples += layer.record.samples;
     }
@@ -107,7 +109,6 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       compactor_(&state_, &applier_, &committer_, &keeper_),
       retention_keeper_(&state_, &committer_),
       scope_(environment->executor()) {
-  state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
   interner_.set_log_definitions([this] { committer_.LogDefinitions(); });
 }
 
@@ -334,6 +335,8 @@ io::Task<Stats> DatabaseCore::LoopStats() {
     stats.series += tenant->series;
     AddFigures(*tenant, &stats);
   }
+  stats.layer_files_open = state_.files->counters().open;
+  stats.layer_metadata_bytes += state_.layer_readers->counters().bytes;
   stats.memtable_bytes = state_.memtable_bytes;
   stats.samples = stats.layer_samples + stats.memtable_samples;
   stats.applied_lsn = state_.applied;
@@ -430,6 +433,7 @@ StatusOr<ReadView> DatabaseCore::ViewOf(PublishedState::Found found) const {
   NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
   view.sources = found.sources();
+  view.leases = state_.query_leases.get();
   view.monotonic_nanos = [environment = state_.environment] {
     return environment->MonotonicNanos();
   };

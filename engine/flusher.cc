@@ -220,7 +220,7 @@ io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Waiting oldest) {
     const OpenLayer& layer = (*written)->layer;
     edit.layers.push_back(layer.record);
     flushed_bytes_ += layer.record.file_bytes;
-    applier_->PrepareLayer(layer.record.key(), layer.reader);
+    applier_->PrepareLayer(layer.record.key(), layer.file);
     result.series = std::move((*written)->series);
   }
   co_return std::move(result);

@@ -19,35 +19,37 @@
 namespace nexus::engine {
 namespace {
 
-using Layers = std::vector<std::shared_ptr<const layer::LayerReader>>;
+using Layers = std::vector<OpenLayerFunction>;
 
 // The layers of a tenant, the youngest first.
 Layers LiveLayersOf(const TenantState& tenant) {
-  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> by_key;
+  std::map<layer::LayerKey, LayerFilePtr> by_key;
   for (const auto& [number, branch] : tenant.branches) {
-    for (const OpenLayer& open : branch->layers) {
-      by_key.emplace(layer::LayerKey{open.record.open_count, open.record.sequence}, open.reader);
-    }
+    for (const OpenLayer& open : branch->layers) by_key.emplace(open.file->name().key, open.file);
   }
   Layers layers;
-  for (auto at = by_key.rbegin(); at != by_key.rend(); ++at) layers.push_back(at->second);
+  for (auto at = by_key.rbegin(); at != by_key.rend(); ++at) {
+    layers.push_back([file = at->second] { return HoldReader(file); });
+  }
   return layers;
 }
 
 // Blocks. A file that is gone was looked at before; of one that is damaged nothing can be known.
-StatusOr<Layers> OpenGarbage(const DatabaseState& state, const std::set<std::string>& file_names) {
+StatusOr<LayerReaderPtr> OpenGarbage(const DatabaseState& state, const std::string& file_name) {
+  layer::LayerExpectation expected;
+  expected.database = state.origin;
+  auto layer = layer::LayerReader::Open(
+      state.files->Make(io::JoinPath(state.folder.layers, file_name)), nullptr, expected);
+  if (absl::IsNotFound(layer.status()) || absl::IsDataLoss(layer.status())) {
+    return LayerReaderPtr();
+  }
+  return layer;
+}
+
+Layers GarbageOf(const DatabaseState* state, const std::set<std::string>& file_names) {
   Layers layers;
   for (const std::string& name : file_names) {
-    auto file =
-        io::OpenFileBlocking(state.environment->disk(), io::JoinPath(state.folder.layers, name));
-    if (absl::IsNotFound(file.status())) continue;
-    NEXUS_RETURN_IF_ERROR(file.status());
-    layer::LayerExpectation expected;
-    expected.database = state.origin;
-    auto layer = layer::LayerReader::Open(*std::move(file), nullptr, expected);
-    if (absl::IsDataLoss(layer.status())) continue;
-    NEXUS_RETURN_IF_ERROR(layer.status());
-    layers.push_back(*std::move(layer));
+    layers.push_back([state, name] { return OpenGarbage(*state, name); });
   }
   return layers;
 }
@@ -60,9 +62,7 @@ io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
   for (const auto& [tenant, file_names] : going) {
     const auto owner = state->tenants.find(tenant.value);
     if (owner == state->tenants.end()) continue;
-    auto find = [state, names = &file_names,
-                 staying = LiveLayersOf(*owner->second)]() -> StatusOr<catalog::SeriesSet> {
-      NEXUS_ASSIGN_OR_RETURN(const Layers layers, OpenGarbage(*state, *names));
+    auto find = [layers = GarbageOf(state, file_names), staying = LiveLayersOf(*owner->second)] {
       return OrphanedSeries(layers, staying);
     };
     auto orphans = co_await state->environment->executor()->Run(io::Lane::kWorker, find);
@@ -75,19 +75,29 @@ io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
   co_return any;
 }
 
+// True if a version that a query holds has the layer.
+bool MayBeOpened(const GarbageLayer& layer) {
+  return !layer.file.expired() && !NEXUS_PLANTED("unlink-while-view-may-open");
+}
+
 }  // namespace
 
 io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, CatalogKeeper* keeper) {
   if (state->garbage.empty() || state->garbage_holders > 0) co_return OkStatus();
-  // What becomes garbage while the catalog is made persistent waits for the next time.
-  const std::map<catalog::LayerKey, std::string> garbage = state->garbage;
+  // What becomes garbage while the catalog is made persistent waits for the next time, as does what
+  // a query may still open.
+  std::map<catalog::LayerKey, std::string> garbage;
   // A file that is live now may have retired from its last branch by then, which is not persistent;
-  // one that is not will never be live again.
+  // one that is not will never be live again, and nobody new will have it.
   const auto live = state->LayerFiles(DatabaseState::Garbage::kWithout);
   std::map<TenantId, std::set<std::string>> going;
-  for (const auto& [key, file_name] : garbage) {
-    if (!live.contains(file_name)) going[key.tenant].insert(file_name);
+  for (const auto& [key, layer] : state->garbage) {
+    const bool is_live = live.contains(layer.file_name);
+    if (!is_live && MayBeOpened(layer)) continue;
+    garbage.emplace(key, layer.file_name);
+    if (!is_live) going[key.tenant].insert(layer.file_name);
   }
+  if (garbage.empty()) co_return OkStatus();
   StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going));
   NEXUS_CO_RETURN_IF_ERROR(orphans.status());
   if (*orphans) NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Checkpoint());

@@ -189,21 +189,18 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
                       fmt::format("{:08x}-{:016x}.tmp", state.open_count, sequence));
 }
 
-StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
-    const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache) {
-  std::string path = io::JoinPath(state.folder.layers, record.file_name);
-  StatusOr<std::unique_ptr<io::File>> file = io::OpenFileBlocking(state.environment->disk(), path);
-  if (absl::IsNotFound(file.status())) {
-    return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
-                    path);
-  }
-  NEXUS_RETURN_IF_ERROR(file.status());
+StatusOr<LayerReaderPtr> OpenLayerFile(const DatabaseState& state, const LayerFileName& name,
+                                       layer::PageCache* cache, uint64_t owner) {
+  const std::string path = io::JoinPath(state.folder.layers, name.name);
   layer::LayerExpectation expected;
   expected.database = state.origin;
-  expected.tenant = record.tenant;
-  expected.key = layer::LayerKey{record.open_count, record.sequence};
-  expected.footer_hash = record.footer_hash;
-  return layer::LayerReader::Open(*std::move(file), cache, expected);
+  expected.tenant = name.tenant;
+  expected.key = name.key;
+  expected.footer_hash = name.footer_hash;
+  auto reader = layer::LayerReader::Open(state.files->Make(path), cache, expected, owner);
+  if (!absl::IsNotFound(reader.status())) return reader;
+  return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
+                  path);
 }
 
 StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
@@ -242,12 +239,10 @@ io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
     status = co_await io::SyncDirectory(disk, state->folder.layers);
   }
   if (status.ok()) {
-    auto open = [state, record = &layer.record] {
-      return OpenLayerFile(*state, *record, state->pages.get());
-    };
-    auto reader = co_await state->environment->executor()->Run(io::Lane::kWorker, open);
-    status = reader.status();
-    if (status.ok()) layer.reader = *std::move(reader);
+    layer.file = state->layer_readers->Make(layer.record);
+    // What cannot be opened is not published.
+    auto open = [file = layer.file] { return file->Reader().status(); };
+    status = co_await state->environment->executor()->Run(io::Lane::kWorker, open);
   }
   if (!status.ok()) {
     (co_await io::Unlink(disk, path)).IgnoreError();

@@ -62,9 +62,7 @@ class ReplayRun {
         keeper_(&state_, &committer_),
         flusher_(&state_, &applier_, &committer_, &keeper_),
         recovery_(&state_, std::move(hooks), &applier_, &committer_, &keeper_, &flusher_,
-                  &recovery_report_) {
-    state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
-  }
+                  &recovery_report_) {}
 
   io::Task<StatusOr<LogReplayReport>> Run() {
     auto lock = co_await recovery_.LockFolder();

@@ -35,6 +35,12 @@ SeriesReader::SeriesReader(std::vector<std::shared_ptr<const SampleSource>> sour
 
 SeriesReader::~SeriesReader() = default;
 
+void SeriesReader::DropLayers() {
+  std::erase_if(sources_, [](const Source& source) {
+    return source.source->kind() == SampleSource::Kind::kLayer;
+  });
+}
+
 Status SeriesReader::Open(const SeriesName& series) {
   entries_.clear();
   next_entry_ = 0;

@@ -52,6 +52,11 @@ class SeriesReader {
   // lies within one of `buckets`; null: never.
   StatusOr<bool> Next(const Buckets* buckets, Piece* piece);
 
+  // Lets go of sources; nothing may be called afterwards. Without layers, the piece given last
+  // stays valid: what layers give lies in buffers.
+  void DropAll() { sources_.clear(); }
+  void DropLayers();
+
  private:
   struct Source {
     std::shared_ptr<const SampleSource> source;

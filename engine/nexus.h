@@ -146,6 +146,10 @@ struct Stats {
   uint64_t layers = 0;
   uint64_t layer_bytes = 0;
   uint64_t layer_samples = 0;
+  uint64_t layer_files_open = 0;  // files of layers that are open now
+  // Memory for knowing the layers: their place in the layer map, and what was read of their page
+  // lists.
+  uint64_t layer_metadata_bytes = 0;
   uint64_t memtable_samples = 0;
   uint64_t memtable_bytes = 0;
   uint64_t wal_bytes = 0;       // of the segments on disk

@@ -32,6 +32,14 @@ struct Options {
   uint64_t memtable_bytes = 256ull << 20;
   // Memory for verified layer pages, in bytes. Default 16 MiB, may be 0.
   uint64_t page_cache_bytes = 16ull << 20;
+  // Files of layers that are open at once. Queries and compactions that read more open and close
+  // them in turn, some 5 us each. Default 0: a quarter of what the process may open
+  // (RLIMIT_NOFILE), 16 to 4,096.
+  uint32_t layer_files_open_max = 0;
+  // Memory for the metadata of layers, in bytes: some 50 bytes for each 64 KiB of a layer that was
+  // read. A query that reads more layers than fit reads their metadata anew, some 30 us a layer.
+  // What is being read just now is held beyond it. Default 64 MiB, may be 0.
+  uint64_t layer_metadata_bytes = 64ull << 20;
   // Size of a log segment in bytes; about four are kept. Default 32 MiB, 64 KiB to 1 GiB, a
   // multiple of 64 KiB.
   uint64_t log_segment_bytes = 32ull << 20;

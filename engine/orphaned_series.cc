@@ -11,9 +11,7 @@ namespace {
 // A look-up costs about as much as walking so many series.
 constexpr uint64_t kSeriesPerLookUp = 64;
 
-using Layer = std::shared_ptr<const layer::LayerReader>;
-
-StatusOr<catalog::SeriesSet> SeriesOf(const Layer& layer) {
+StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer) {
   std::vector<uint64_t> ids;
   ids.reserve(layer->summary().series);
   layer::SeriesCursor cursor(layer);
@@ -25,7 +23,8 @@ StatusOr<catalog::SeriesSet> SeriesOf(const Layer& layer) {
   return series;
 }
 
-StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const Layer& layer) {
+StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
+                                         const LayerReaderPtr& layer) {
   if (wanted.size() * kSeriesPerLookUp > layer->summary().series) return SeriesOf(layer);
   catalog::SeriesSet found;
   layer::ReadContext context;
@@ -38,15 +37,19 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const
 
 }  // namespace
 
-StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<Layer>& going,
-                                            const std::vector<Layer>& staying) {
+StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<OpenLayerFunction>& going,
+                                            const std::vector<OpenLayerFunction>& staying) {
   catalog::SeriesSet orphans;
-  for (const Layer& layer : going) {
+  for (const OpenLayerFunction& read_layer : going) {
+    NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, read_layer());
+    if (layer == nullptr) continue;
     NEXUS_ASSIGN_OR_RETURN(const catalog::SeriesSet series, SeriesOf(layer));
     orphans.UnionWith(series);
   }
-  for (const Layer& layer : staying) {
+  for (const OpenLayerFunction& read_layer : staying) {
     if (orphans.empty()) break;
+    NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, read_layer());
+    if (layer == nullptr) continue;
     NEXUS_ASSIGN_OR_RETURN(const catalog::SeriesSet series, SeriesAmong(orphans, layer));
     orphans.Subtract(series);
   }

@@ -10,21 +10,23 @@
 #ifndef NEXUS_ENGINE_ORPHANED_SERIES_H_
 #define NEXUS_ENGINE_ORPHANED_SERIES_H_
 
-#include <memory>
-#include <string>
+#include <functional>
 #include <vector>
 
 #include "base/status.h"
 #include "catalog/series_set.h"
-#include "layer/layer_reader.h"
+#include "engine/layer_file.h"
 
 namespace nexus::engine {
 
+// Makes a reader of a layer when its turn comes, so that one at a time is in memory; null: there is
+// nothing to know of it.
+using OpenLayerFunction = std::function<StatusOr<LayerReaderPtr>()>;
+
 // The series of `going` that are in none of `staying`: layers of one tenant, best the youngest
-// first. Errors: DataLoss, those of reading.
-StatusOr<catalog::SeriesSet> OrphanedSeries(
-    const std::vector<std::shared_ptr<const layer::LayerReader>>& going,
-    const std::vector<std::shared_ptr<const layer::LayerReader>>& staying);
+// first. Errors: DataLoss, those of opening and reading.
+StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<OpenLayerFunction>& going,
+                                            const std::vector<OpenLayerFunction>& staying);
 
 }  // namespace nexus::engine
 

@@ -5,7 +5,10 @@
 // calls: InvalidArgument (selector, range, step: what is wrong and where), NotFound (tenant,
 // branch), DataLoss (a damaged layer: file and offset; samples before it were right),
 // DeadlineExceeded, Cancelled, ResourceExhausted (the query's memory limit).
-// Threading: a cursor belongs to one thread at a time; it works on that thread.
+// A cursor must be destroyed before its database. Past its deadline it lets go of the layers that
+// it reads, though nobody calls it; the next call gives DeadlineExceeded. One without a deadline
+// keeps their files on the disk as long as it is there. Threading: a cursor belongs to one thread
+// at a time; it works on that thread.
 
 #ifndef NEXUS_ENGINE_QUERY_H_
 #define NEXUS_ENGINE_QUERY_H_

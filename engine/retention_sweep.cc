@@ -126,14 +126,17 @@ io::Task<bool> RetentionSweep::Survey(TenantId tenant, BranchId branch,
   if (state == nullptr) co_return false;
   const std::shared_ptr<const RetentionRules> rules = state_->tenants.at(tenant.value)->retention;
   const std::vector<int64_t> cuts = rules->CutsAt(Clock());
-  std::vector<std::pair<File, std::shared_ptr<const layer::LayerReader>>> wanted;
+  std::vector<std::pair<File, LayerFilePtr>> wanted;
   for (size_t place : layers) {
     if (wanted.size() == kSurveysAtOnce) break;
     const OpenLayer& open = state->layers[place];
-    wanted.emplace_back(File(open.record.open_count, open.record.sequence), open.reader);
+    wanted.emplace_back(File(open.record.open_count, open.record.sequence), open.file);
   }
-  for (const auto& [file, reader] : wanted) {
-    auto survey = [reader = reader, &rules, &cuts] { return SurveyLayer(reader, *rules, cuts); };
+  for (const auto& [file, layer] : wanted) {
+    auto survey = [layer = layer, &rules, &cuts]() -> StatusOr<RetentionContents> {
+      NEXUS_ASSIGN_OR_RETURN(LayerReaderPtr reader, HoldReader(layer));
+      return SurveyLayer(std::move(reader), *rules, cuts);
+    };
     auto contents = co_await state_->environment->executor()->Run(io::Lane::kWorker, survey);
     Known& known = known_[file];
     known.rules = rules;

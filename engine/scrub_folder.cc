@@ -181,7 +181,7 @@ class FolderScrub {
       witnessed_ = std::max(witnessed_, layer.high.lsn);
       BranchState* branch = state_.FindBranch(layer.tenant, layer.branch);
       if (layer.state == catalog::LayerState::kGarbage) {
-        state_.garbage.emplace(layer.key(), std::move(layer.file_name));
+        state_.garbage[layer.key()] = {std::move(layer.file_name), {}};
       } else if (branch != nullptr) {
         branch->layers.push_back({std::move(layer), nullptr});
       }

@@ -7,7 +7,7 @@
 
 #include "base/planted.h"
 #include "engine/deleted_source.h"
-#include "engine/layer_source.h"
+#include "engine/layer_writer.h"
 #include "engine/memtable_source.h"
 
 namespace nexus::engine {
@@ -21,6 +21,18 @@ std::string NamesOf(const Map& map) {
     names += (names.empty() ? "" : ", ") + name;
   }
   return names;
+}
+
+// Of all files that the process may open: sockets, the log and the catalog need some, too.
+constexpr uint64_t kPartOfOpenFiles = 4;
+constexpr uint64_t kOpenFilesLeast = 16;
+// More would save little: an opening costs as much as a read that misses the page cache.
+constexpr uint64_t kOpenFilesMost = 4096;
+
+uint64_t OpenFilesMaxOf(const io::Environment& environment, const Options& options) {
+  if (options.layer_files_open_max > 0) return options.layer_files_open_max;
+  return std::clamp(environment.open_files_max() / kPartOfOpenFiles, kOpenFilesLeast,
+                    kOpenFilesMost);
 }
 
 }  // namespace
@@ -116,8 +128,7 @@ std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
 void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
   auto view = std::make_shared<BranchView>();
   for (const OpenLayer& open : branch.layers) {
-    view->settled.push_back(WithoutDeleted(std::make_shared<LayerSource>(open.reader),
-                                           branch.tombstones, MarkOf(open.record)));
+    view->settled.push_back(WithoutDeleted(open.file, branch.tombstones, MarkOf(open.record)));
   }
   for (const SealedMemtable& sealed : branch.sealed) {
     auto source = std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit());
@@ -147,6 +158,17 @@ void PublishedState::SetDelta(std::shared_ptr<const catalog::DeltaView> delta) {
   MutexLock lock(&mutex_);
   delta_.swap(delta);
 }
+
+DatabaseState::DatabaseState(io::Environment* world, Options chosen)
+    : environment(world),
+      options(std::move(chosen)),
+      folder(options.directory),
+      pages(std::make_unique<layer::PageCache>(options.page_cache_bytes)),
+      files(std::make_unique<io::FileCache>(world->disk(), OpenFilesMaxOf(*world, options))),
+      layer_readers(std::make_unique<LayerReaders>(
+          options.layer_metadata_bytes, pages.get(), [this](const LayerFile& file) {
+            return OpenLayerFile(*this, file.name(), pages.get(), file.pages_owner());
+          })) {}
 
 BranchState* DatabaseState::FindBranch(TenantId tenant, BranchId branch) {
   auto at = tenants.find(tenant.value);
@@ -183,7 +205,7 @@ std::set<std::string, std::less<>> DatabaseState::LayerFiles(Garbage garbage_too
     }
   }
   if (garbage_too == Garbage::kWithout) return names;
-  for (const auto& [key, file_name] : garbage) names.insert(file_name);
+  for (const auto& [key, layer] : garbage) names.insert(layer.file_name);
   return names;
 }
 

@@ -27,28 +27,38 @@
 #include "catalog/catalog.h"
 #include "catalog/delta.h"
 #include "engine/folder.h"
+#include "engine/layer_file.h"
+#include "engine/layer_readers.h"
 #include "engine/memtable.h"
 #include "engine/options.h"
 #include "engine/producers.h"
 #include "engine/query_budget.h"
+#include "engine/query_leases.h"
 #include "engine/quota.h"
 #include "engine/retention.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
+#include "io/file_cache.h"
 #include "layer/layer.h"
-#include "layer/layer_reader.h"
 #include "layer/page_cache.h"
 
 namespace nexus::engine {
 
 struct PublishLayers;
 
-// A live layer: its catalog record and its open file.
+// A live layer: its catalog record, and its file, which the branches that list it share.
 struct OpenLayer {
   catalog::LayerRecord record;
-  std::shared_ptr<const layer::LayerReader> reader;
+  LayerFilePtr file;
   int64_t added_ns = 0;  // monotonic: when it was published, or the database opened
+};
+
+// A retired layer whose file may still be there.
+struct GarbageLayer {
+  std::string file_name;
+  // While a version that a query holds has it, the file may be opened and must stay.
+  std::weak_ptr<const LayerFile> file;
 };
 
 // A memtable that takes no more samples and waits for its flush.
@@ -190,8 +200,7 @@ class PublishedState {
 };
 
 struct DatabaseState {
-  DatabaseState(io::Environment* world, Options chosen)
-      : environment(world), options(std::move(chosen)), folder(options.directory) {}
+  DatabaseState(io::Environment* world, Options chosen);
 
   // Constant once the database is open.
   io::Environment* const environment;
@@ -203,7 +212,13 @@ struct DatabaseState {
   int64_t created_wall_ns = 0;
   uint64_t open_count = 0;
   std::unique_ptr<catalog::Catalog> catalog;  // reads: any thread; writes: the catalog lane
-  std::unique_ptr<layer::PageCache> pages;
+  const std::unique_ptr<layer::PageCache> pages;
+  // The layers' files, and of these the readers in memory. Any thread.
+  const std::unique_ptr<io::FileCache> files;
+  const std::unique_ptr<LayerReaders> layer_readers;
+
+  // Cursors over this database. Any thread.
+  const std::unique_ptr<QueryLeases> query_leases = std::make_unique<QueryLeases>();
 
   std::map<uint32_t, std::unique_ptr<TenantState>> tenants;  // by number
   // Those that were deleted and that the log may still name, with where in it that was; the
@@ -235,9 +250,9 @@ struct DatabaseState {
 
   // Replay wrote memtables to layers, and their publish edits are not applied yet.
   bool layers_unpublished = false;
-  // Retired layers whose files may still be there, with their names: no query that begins now
-  // reads them, and nothing may unlink them before the catalog that retires them is persistent.
-  std::map<catalog::LayerKey, std::string> garbage;
+  // Retired layers whose files may still be there: no query that begins now reads them, and nothing
+  // may unlink them before the catalog that retires them is persistent.
+  std::map<catalog::LayerKey, GarbageLayer> garbage;
   // Who reads files by their names (a scrub): garbage stays while there is one.
   int garbage_holders = 0;
 

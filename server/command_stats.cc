@@ -45,7 +45,9 @@ std::string StatsTable(const Stats& stats) {
   row("samples",
       fmt::format("{} ({} in layers, {} in memory)", FormatCount(stats.samples),
                   FormatCount(stats.layer_samples), FormatCount(stats.memtable_samples)));
-  row("layers", fmt::format("{} of {}", stats.layers, FormatBytes(stats.layer_bytes)));
+  row("layers", fmt::format("{} of {}; {} files open, {} of memory to know them", stats.layers,
+                            FormatBytes(stats.layer_bytes), stats.layer_files_open,
+                            FormatBytes(stats.layer_metadata_bytes)));
   row("catalog", FormatBytes(stats.catalog_bytes));
   row("bytes per sample", stats.samples == 0
                               ? "-"

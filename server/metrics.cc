@@ -96,6 +96,7 @@ void AddProcess(const Stats& stats, const ProcessFigures& process, Page* page) {
   page->Family("nexus_memory_usage_bytes", "gauge", "Memory by its use; resident is all of it.");
   page->Sample(LabelText("type", "memtable"), stats.memtable_bytes);
   page->Sample(LabelText("type", "page_cache"), process.page_cache_bytes);
+  page->Sample(LabelText("type", "layer_metadata"), stats.layer_metadata_bytes);
   page->Sample(LabelText("type", "series_index"), process.series_index_bytes);
   page->Sample(LabelText("type", "resident"), process.resident_bytes);
   page->Gauge("nexus_cpu_usage_ratio", "CPU time over wall time since the start; 1 is one core.",
@@ -130,6 +131,7 @@ void AddStorage(const Stats& stats, Page* page) {
               stats.memtable_samples);
   page->Counter("nexus_flushes_total", "Memtables written to layers.", stats.flushes);
   page->Gauge("nexus_layers", "Live layer files.", stats.layers);
+  page->Gauge("nexus_layer_files_open", "Files of layers that are open.", stats.layer_files_open);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);
   page->Gauge("nexus_layer_samples", "Samples in layers.", stats.layer_samples);
   page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",

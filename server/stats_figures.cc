@@ -17,6 +17,8 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("layers", stats.layers);
   visit("layer_bytes", stats.layer_bytes);
   visit("layer_samples", stats.layer_samples);
+  visit("layer_files_open", stats.layer_files_open);
+  visit("layer_metadata_bytes", stats.layer_metadata_bytes);
   visit("memtable_samples", stats.memtable_samples);
   visit("memtable_bytes", stats.memtable_bytes);
   visit("wal_bytes", stats.wal_bytes);

@@ -156,7 +156,7 @@ TEST_F(CompactorTest, ADamagedLayerStopsItsJobAndNothingElse) {
   MakeLayers(3);
   const OpenLayer& damaged = core_->state()->FindBranch({}, {})->layers.front();
   const std::string file = "/db/layers/" + damaged.record.file_name;
-  const uint64_t at = damaged.reader->page(0).offset + 20;
+  const uint64_t at = (*damaged.file->Reader())->page(0).offset + 20;
   ASSERT_TRUE(Close().ok());
   world_.disk().FlipBit(file, at, 3);
   ASSERT_TRUE(Open().ok());

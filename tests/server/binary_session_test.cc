@@ -163,13 +163,14 @@ class BinarySessionTest : public engine::SimDatabaseTest {
     return std::string(AsText(encoder.Finish()));
   }
   // Greets and asks, as request `id`, for kManySamples.
-  void QueryForMoreThanTheCredit(uint64_t id) {
+  void QueryForMoreThanTheCredit(uint64_t id, uint32_t deadline_ms = 0) {
     Greet();
     for (size_t at = 0; at < kManySamples; at += 2'000) {
       ASSERT_TRUE(Append(static_cast<int64_t>(at), 2'000).ok());
     }
     protocol::Query query;
     query.selector = "metric";
+    query.deadline_ms = deadline_ms;
     std::string body;
     protocol::Encode(query, &body);
     Feed(FrameOf(Opcode::kQuery, id, body));
@@ -406,6 +407,35 @@ TEST_F(BinarySessionTest, PeerThatEndsItsDirectionGetsWhatItsCreditIsForAndTheEn
     results++;
   }
   EXPECT_GE(results, protocol::kInitialCredit);
+}
+
+TEST_F(BinarySessionTest, QueryWhoseReaderStopsEndsAtItsDeadlineAndFreesItsVersion) {
+  QueryForMoreThanTheCredit(7, 5'000);
+  for (uint32_t i = 0; i < protocol::kInitialCredit; i++) {
+    EXPECT_EQ(Next().header.opcode, Opcode::kResult);
+  }
+  EXPECT_EQ(read_, transport_->output.size());
+  EXPECT_EQ(core_->state()->query_leases->open(), 1u);
+  world_.RunFor(3'000'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 1u) << "it may still be read on";
+  world_.RunFor(1'500'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 0u);
+  const protocol::ErrorReply late = NextError();
+  EXPECT_EQ(late.code, absl::StatusCode::kDeadlineExceeded);
+  EXPECT_NE(late.message.find("5000 ms"), std::string::npos) << late.message;
+  // A peer whose connection takes no more is no different.
+  transport_->queued = kOutputBytesMax;
+  protocol::Query query;
+  query.selector = "metric";
+  query.deadline_ms = 2'000;
+  std::string body;
+  protocol::Encode(query, &body);
+  Feed(FrameOf(Opcode::kQuery, 9, body));
+  world_.RunFor(1'000'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 1u);
+  world_.RunFor(1'500'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 0u);
+  EXPECT_EQ(NextError().code, absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(BinarySessionTest, CancelledQueryEndsWithItsOwnReply) {

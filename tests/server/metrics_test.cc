@@ -51,8 +51,8 @@ TEST(Metrics, EverySampleBelongsToAFamilyWithHelpAndType) {
        {"nexus_connections_active", "nexus_metrics_received_total",
         "nexus_request_duration_seconds", "nexus_parse_errors_total", "nexus_memory_usage_bytes",
         "nexus_cpu_usage_ratio", "nexus_wal_bytes", "nexus_wal_rounds_total", "nexus_flushes_total",
-        "nexus_layers", "nexus_layer_bytes", "nexus_catalog_bytes", "nexus_series", "nexus_samples",
-        "nexus_durable_lsn"}) {
+        "nexus_layers", "nexus_layer_files_open", "nexus_layer_bytes", "nexus_catalog_bytes",
+        "nexus_series", "nexus_samples", "nexus_durable_lsn"}) {
     EXPECT_TRUE(families.contains(name)) << name;
   }
 }

@@ -137,6 +137,8 @@ class Run {
   // `damaged`: an error that names a file is right, too.
   void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false,
                   const std::string& branch = "main");
+  // What the query itself gave; what it showed is judged.
+  Status TryRange(Oracle::Query query, int64_t pause, const std::string& branch);
 
   const Scenario scenario_;
   const RunOptions options_;

@@ -21,6 +21,8 @@ struct Tunable {
   // The first is the commonest.
   std::vector<int64_t> values;
   void (*set)(Options* options, int64_t value);
+  // Drawn behind all others, so that those, and the rates of faults, are what they were without it.
+  bool drawn_last = false;
 };
 
 // Small enough that everything that can happen does.
@@ -63,6 +65,14 @@ const std::vector<Tunable>& Tunables() {
        [](Options* o, int64_t v) {
          o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
        }},
+      {"layer_files_open_max",
+       {4, 1, 256},
+       [](Options* o, int64_t v) { o->layer_files_open_max = static_cast<uint32_t>(v); },
+       /*drawn_last=*/true},
+      {"layer_metadata_bytes",
+       {0, 4 << 10, 1 << 20},
+       [](Options* o, int64_t v) { o->layer_metadata_bytes = static_cast<uint64_t>(v); },
+       /*drawn_last=*/true},
       {"clients", {0, 1, 2, 3}, nullptr},
       {"retention", {0, 1}, nullptr},
   };
@@ -233,10 +243,14 @@ Scenario MakeScenario(uint64_t seed, uint64_t operations) {
   Scenario scenario;
   scenario.seed = seed;
   sim::Rng settings(sim::MixBits(seed));
-  for (const Tunable& tunable : Tunables()) {
-    const uint64_t drawn = settings.Below(tunable.values.size() + 1);
-    scenario.tunables[tunable.name] = tunable.values[drawn % tunable.values.size()];
-  }
+  auto draw = [&](bool last) {
+    for (const Tunable& tunable : Tunables()) {
+      if (tunable.drawn_last != last) continue;
+      const uint64_t drawn = settings.Below(tunable.values.size() + 1);
+      scenario.tunables[tunable.name] = tunable.values[drawn % tunable.values.size()];
+    }
+  };
+  draw(/*last=*/false);
   scenario.faults[Fault::kGarbageSector] = 100'000;
   scenario.faults[Fault::kShortRead] = 10'000;
   scenario.faults[Fault::kInterrupted] = 10'000;
@@ -250,6 +264,7 @@ Scenario MakeScenario(uint64_t seed, uint64_t operations) {
     if (fault == Fault::kConnectRefused) rate *= 10;
     if (settings.Below(4) == 0 && faulty) scenario.faults[fault] = rate;
   }
+  draw(/*last=*/true);
   for (uint64_t i = 0; i < operations; i++) {
     sim::Rng rng(sim::MixBits(seed ^ sim::MixBits(i + 1)));
     scenario.ops.push_back(DrawOp(&rng));
