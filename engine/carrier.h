@@ -97,8 +97,8 @@ class Carrier {
   DatabaseState* const state_;
   Committer* const committer_;
   std::deque<std::unique_ptr<Request>> requests_;  // in the log, not answered
-  io::Event answered_;                              // pulsed when the last of them is
-  uint64_t carries_ = 0;                            // these two: applied, since opening
+  io::Event answered_;                             // pulsed when the last of them is
+  uint64_t carries_ = 0;                           // these two: applied, since opening
   uint64_t carried_bytes_ = 0;
 };
 

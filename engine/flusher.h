@@ -3,14 +3,14 @@
 // When: the active memtables hold half of the memory budget; the oldest of a branch's samples has
 // waited for flush_interval; the log has grown past log_bytes_max; or somebody asked. In the second
 // and third case a small memtable is carried instead (carrier.h), of the second only once it keeps
-// a segment that is not the last from being trimmed. Sealing is a pointer swap on the loop. One flush at a time, oldest sealed memtable first, so a branch's layers
-// are published in write order. A worker encodes; the loop writes a temporary file, syncs it,
-// renames it, syncs the folder, and commits the publish edit, whose application swaps memtable for
-// layer in one step - in every branch that has the memtable (branches.h); it is written once, and
-// not at all if they were deleted meanwhile. Failure: a flush that fails (disk full, I/O error)
-// drops its output, keeps the memtable, and is tried again after a pause; until then admission
-// holds back appends when memory is full. At ENOSPC the reserve file is given up first. Threading:
-// loop; encoding on workers.
+// a segment that is not the last from being trimmed. Sealing is a pointer swap on the loop. One
+// flush at a time, oldest sealed memtable first, so a branch's layers are published in write order.
+// A worker encodes; the loop writes a temporary file, syncs it, renames it, syncs the folder, and
+// commits the publish edit, whose application swaps memtable for layer in one step - in every
+// branch that has the memtable (branches.h); it is written once, and not at all if they were
+// deleted meanwhile. Failure: a flush that fails (disk full, I/O error) drops its output, keeps the
+// memtable, and is tried again after a pause; until then admission holds back appends when memory
+// is full. At ENOSPC the reserve file is given up first. Threading: loop; encoding on workers.
 
 #ifndef NEXUS_ENGINE_FLUSHER_H_
 #define NEXUS_ENGINE_FLUSHER_H_

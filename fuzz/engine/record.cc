@@ -66,8 +66,7 @@ void FuzzCarry(Bytes bytes) {
   NEXUS_CHECK(!samples.empty() && samples.size() == carry->batch.sample_count());
   BatchEncoder encoder(carry->batch.tenant(), carry->batch.branch());
   encoder.Add(samples);
-  const std::vector<uint64_t> encoded =
-      EncodeCarry(carry->since, carry->until, encoder.Finish());
+  const std::vector<uint64_t> encoded = EncodeCarry(carry->since, carry->until, encoder.Finish());
   StatusOr<CarryView> again = CarryView::Parse(std::as_bytes(std::span(encoded)));
   NEXUS_CHECK(again.ok());
   NEXUS_CHECK(again->since == carry->since && again->until == carry->until);
