@@ -20,9 +20,9 @@ namespace {
 
 // A sample that is in no layer: a timestamp and a value.
 constexpr uint64_t kSampleBytes = 16;
-// What a carry takes of the log: a frame's header, its own, the batch's, a section's; and for each
-// sample an id, a timestamp and a value.
-constexpr uint64_t kCarryFixedBytes = 64 + sizeof(CarryHeader) + 64 + 32;
+// What a carry takes of the log, about: a frame's header, its own, the batch's, a section's, the
+// labels of a few series; and for each sample an id, a timestamp and a value.
+constexpr uint64_t kCarryFixedBytes = 64 + sizeof(CarryHeader) + 64 + 32 + 200;
 constexpr uint64_t kCarrySampleBytes = 24;
 // Memtables are read and written so many bytes at a time: as much as a log buffer holds, and about
 // 10 ms of a worker.
@@ -38,59 +38,74 @@ bool MayHoldExpired(const DatabaseState& state, const TenantState& tenant,
   return memtable.range().first < *std::max_element(cuts.begin(), cuts.end());
 }
 
-// Labels of the series of a tenant, looked up only where a memtable has deletes.
-class LabelLookUp {
+// What is left of memtables, as carries.
+class Encoder {
  public:
-  LabelLookUp(const catalog::Catalog& catalog, std::shared_ptr<const catalog::DeltaView> delta)
-      : catalog_(catalog), delta_(std::move(delta)) {}
-  StatusOr<std::string> Canonical(TenantId tenant, SeriesId series) {
+  Encoder(const catalog::Catalog& catalog, std::shared_ptr<const catalog::DeltaView> delta)
+      : catalog_(catalog), delta_(std::move(delta)), batch_({}, {}) {}
+
+  // Reads the memtable up to `limit`: the body of a carry, or nothing if nothing is left of it.
+  StatusOr<std::vector<uint64_t>> Encode(TenantId tenant, BranchId branch, const Memtable& memtable,
+                                         uint32_t limit, Lsn since, Lsn until) {
     if (!index_.has_value()) {
       NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog_.BeginRead());
       index_.emplace(std::move(reader), delta_);
     }
-    return index_->Canonical(tenant, series);
+    batch_.Reset(tenant, branch);
+    definitions_.clear();
+    loose_.clear();
+    ids_.clear();
+    memtable.AppendSeriesIds(&ids_);
+    const bool has_deletes = memtable.HasDeletes(limit) && !NEXUS_PLANTED("carry-forgets-deletes");
+    for (const SeriesId id : ids_) {
+      NEXUS_RETURN_IF_ERROR(AddSeries(tenant, id, memtable, limit, has_deletes));
+    }
+    // What was scraped together is found as rows.
+    std::stable_sort(
+        loose_.begin(), loose_.end(),
+        [](const SeriesSample& a, const SeriesSample& b) { return a.timestamp < b.timestamp; });
+    batch_.Add(loose_);
+    if (batch_.sample_count() == 0) return std::vector<uint64_t>();
+    return EncodeCarry(since, until, definitions_, batch_.Finish());
   }
 
  private:
+  Status AddSeries(TenantId tenant, SeriesId id, const Memtable& memtable, uint32_t limit,
+                   bool has_deletes) {
+    Read(id, memtable, limit, {});
+    // One that has just come has samples behind the limit only, and maybe no labels yet.
+    if (timestamps_.empty()) return OkStatus();
+    NEXUS_ASSIGN_OR_RETURN(std::string canonical, index_->Canonical(tenant, id));
+    if (has_deletes) Read(id, memtable, limit, memtable.DeletedRowsOf(canonical, limit));
+    if (timestamps_.empty()) return OkStatus();
+    definitions_.push_back({tenant, id, std::move(canonical)});
+    if (timestamps_.size() >= kSeriesSamplesMin) {
+      batch_.AddSeries(id, timestamps_, values_);
+      return OkStatus();
+    }
+    for (size_t i = 0; i < timestamps_.size(); i++) {
+      loose_.push_back({id, timestamps_[i], values_[i]});
+    }
+    return OkStatus();
+  }
+
+  void Read(SeriesId id, const Memtable& memtable, uint32_t limit,
+            std::span<const DeletedRows> deleted) {
+    timestamps_.clear();
+    values_.clear();
+    memtable.Read(id, TimeRange{}, limit, &timestamps_, &values_, deleted);
+  }
+
   const catalog::Catalog& catalog_;
   const std::shared_ptr<const catalog::DeltaView> delta_;
   std::optional<catalog::LabelIndex> index_;
+  BatchEncoder batch_;
+  std::vector<catalog::SeriesDefinition> definitions_;
+  std::vector<SeriesSample> loose_;
+  std::vector<SeriesId> ids_;
+  std::vector<int64_t> timestamps_;
+  std::vector<double> values_;
 };
-
-// Adds what is left in the memtable to the batch.
-Status AddSamples(TenantId tenant, const Memtable& memtable, uint32_t limit, LabelLookUp* labels,
-                  BatchEncoder* batch) {
-  std::vector<SeriesId> ids;
-  memtable.AppendSeriesIds(&ids);
-  const bool has_deletes = memtable.HasDeletes(limit) && !NEXUS_PLANTED("carry-forgets-deletes");
-  std::vector<SeriesSample> loose;
-  std::vector<int64_t> timestamps;
-  std::vector<double> values;
-  for (const SeriesId id : ids) {
-    timestamps.clear();
-    values.clear();
-    memtable.Read(id, TimeRange{}, limit, &timestamps, &values);
-    // A series that has just come has samples behind the limit only, and maybe no labels yet.
-    if (has_deletes && !timestamps.empty()) {
-      NEXUS_ASSIGN_OR_RETURN(const std::string canonical, labels->Canonical(tenant, id));
-      timestamps.clear();
-      values.clear();
-      memtable.Read(id, TimeRange{}, limit, &timestamps, &values,
-                    memtable.DeletedRowsOf(canonical, limit));
-    }
-    if (timestamps.size() >= kSeriesSamplesMin) {
-      batch->AddSeries(id, timestamps, values);
-      continue;
-    }
-    for (size_t i = 0; i < timestamps.size(); i++) loose.push_back({id, timestamps[i], values[i]});
-  }
-  // What was scraped together is found as rows.
-  std::stable_sort(loose.begin(), loose.end(), [](const SeriesSample& a, const SeriesSample& b) {
-    return a.timestamp < b.timestamp;
-  });
-  batch->Add(loose);
-  return OkStatus();
-}
 
 }  // namespace
 
@@ -178,19 +193,18 @@ std::vector<Carrier::Read> Carrier::Begin(const std::vector<Candidate>& candidat
   return reads;
 }
 
-io::Task<Status> Carrier::Encode(std::vector<Read>* reads) {
-  auto encode = [reads, catalog = state_->catalog.get(), delta = state_->delta.View()]() -> Status {
-    LabelLookUp labels(*catalog, delta);
-    BatchEncoder batch({}, {});
+io::Task<void> Carrier::Encode(std::vector<Read>* reads) {
+  auto encode = [reads, catalog = state_->catalog.get(), delta = state_->delta.View()] {
+    Encoder encoder(*catalog, delta);
     for (Read& read : *reads) {
-      batch.Reset(read.tenant, read.branch);
-      NEXUS_RETURN_IF_ERROR(AddSamples(read.tenant, *read.memtable, read.limit, &labels, &batch));
-      if (batch.sample_count() == 0) continue;
-      read.body = EncodeCarry(read.since, read.until, batch.Finish());
+      auto body = encoder.Encode(read.tenant, read.branch, *read.memtable, read.limit, read.since,
+                                 read.until);
+      // What cannot be read a flush meets, too, and tells.
+      if (body.ok()) read.body = *std::move(body);
     }
     return OkStatus();
   };
-  co_return co_await state_->environment->executor()->Run(io::Lane::kWorker, encode);
+  (co_await state_->environment->executor()->Run(io::Lane::kWorker, encode)).IgnoreError();
 }
 
 bool Carrier::AppendOne(Read read, const Committer::Unapplied& unapplied, uint64_t* room) {
@@ -200,7 +214,6 @@ bool Carrier::AppendOne(Read read, const Committer::Unapplied& unapplied, uint64
                         branch->active->limit() == read.limit;
   if (!is_quiet && !NEXUS_PLANTED("carry-with-unapplied-batches")) return false;
   const uint64_t bytes = read.body.size() * sizeof(uint64_t);
-  if (bytes > *room) return false;
   auto request = std::make_unique<Request>(this, std::move(read));
   if (!committer_->AppendAtOnce(request.get())) return false;
   *room -= bytes;
@@ -214,9 +227,10 @@ void Carrier::Append(std::vector<Read> reads, uint64_t* room) {
     BranchState* branch = state_->FindBranch(read.tenant, read.branch);
     // Sealed meanwhile, or gone: there is nothing to be done for it.
     if (branch == nullptr || branch->active != read.memtable) continue;
-    // With nothing left in it only a flush makes it go.
-    if (read.body.empty()) branch->carry_misses = kCarryTries;
-    if (read.body.empty() || !AppendOne(std::move(read), unapplied, room)) branch->carry_misses++;
+    // What nothing is left of, and what the round has no room for, is flushed.
+    const bool is_carried = !read.body.empty() && read.body.size() * sizeof(uint64_t) <= *room;
+    if (!is_carried) branch->carry_misses = kCarryTries;
+    if (is_carried && !AppendOne(std::move(read), unapplied, room)) branch->carry_misses++;
   }
 }
 
@@ -225,11 +239,7 @@ io::Task<bool> Carrier::Carry(std::vector<Candidate> candidates) {
   uint64_t room = RoundBytes();
   for (size_t next = 0; next < candidates.size();) {
     std::vector<Read> reads = Begin(candidates, &next);
-    const Status encoded = co_await Encode(&reads);
-    if (!encoded.ok()) {
-      // A flush meets it, too, and tells.
-      for (Read& read : reads) read.body.clear();
-    }
+    co_await Encode(&reads);
     Append(std::move(reads), &room);
     while (!requests_.empty()) co_await answered_.Wait();
   }

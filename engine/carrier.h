@@ -17,8 +17,8 @@
 // - Samples that deletes took are left out, as those overwritten are; the deletes themselves need
 //   no longer concern the memtable. Its samples now stand above layers and deletes that are older
 //   than they are, as they did before, and below whatever comes. Tombstones of layers stay.
-// - Definitions are not repeated: the log is trimmed only below what is in the synced catalog and
-//   in both images, which list the labels of series that no layer holds.
+// - Definitions of its series stand in the carry. Replay does not need them - the log is trimmed
+//   only below what the synced catalog and both images hold - but who has lost all of these does.
 // - Numbers of producers are theirs already; a carry has none, pays no quota and counts as no
 //   append.
 //
@@ -84,13 +84,13 @@ class Carrier {
     uint32_t limit = 0;
     Lsn since;
     Lsn until;
-    std::vector<uint64_t> body;  // empty: nothing is left of it
+    std::vector<uint64_t> body;  // empty: nothing is left of it, or it cannot be read
   };
   class Request;
 
   uint64_t RoundBytes() const;
   std::vector<Read> Begin(const std::vector<Candidate>& candidates, size_t* next) const;
-  io::Task<Status> Encode(std::vector<Read>* reads);
+  io::Task<void> Encode(std::vector<Read>* reads);
   void Append(std::vector<Read> reads, uint64_t* room);
   bool AppendOne(Read read, const Committer::Unapplied& unapplied, uint64_t* room);
 

@@ -59,13 +59,16 @@ inline constexpr size_t kDeletesOfRecordMax = 1;
 // More retention rules than a tenant may have.
 inline constexpr size_t kRulesOfRecordMax = 1'024;
 
-// ---- kCarry: this header, then a batch (batch/format.h) without triple and rejected samples.
+// ---- kCarry: this header, the definitions of the batch's series (as the body of a kDefinitions)
+// padded with zeros to a multiple of 8 bytes, a batch (batch/format.h) without triple and rejected
+// samples.
 
 struct CarryHeader {
   uint64_t since;  // LSN where the oldest record began whose samples are in the batch
   uint64_t until;  // LSN below which the batch holds what is left of every record from `since` on
+  uint64_t definitions_bytes;  // without the padding
 };
-static_assert(sizeof(CarryHeader) == 16);
+static_assert(sizeof(CarryHeader) == 24);
 
 }  // namespace nexus::engine
 

@@ -21,7 +21,7 @@ Status LogSurvey::Take(RecordKind kind, Lsn begin, Bytes body) {
     case RecordKind::kCarry: {
       NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(body));
       TakeBatch(carry.batch);
-      return OkStatus();
+      return DecodeDefinitions(carry.definitions).status();
     }
     case RecordKind::kDefinitions:
       return TakeDefinitions(body);

@@ -97,7 +97,7 @@ Status ScrubPass::CheckRecord(const wal::RecordView& record) {
     case RecordKind::kCarry: {
       NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(record.body));
       AddSeriesOf(carry.batch, &named_[carry.batch.tenant().value]);
-      return OkStatus();
+      return DecodeDefinitions(carry.definitions).status();
     }
     case RecordKind::kDefinitions:
       return DecodeDefinitions(record.body).status();

@@ -66,10 +66,14 @@ void FuzzCarry(Bytes bytes) {
   NEXUS_CHECK(!samples.empty() && samples.size() == carry->batch.sample_count());
   BatchEncoder encoder(carry->batch.tenant(), carry->batch.branch());
   encoder.Add(samples);
-  const std::vector<uint64_t> encoded = EncodeCarry(carry->since, carry->until, encoder.Finish());
+  StatusOr<std::vector<catalog::SeriesDefinition>> defined = DecodeDefinitions(carry->definitions);
+  if (!defined.ok()) return;
+  const std::vector<uint64_t> encoded =
+      EncodeCarry(carry->since, carry->until, *defined, encoder.Finish());
   StatusOr<CarryView> again = CarryView::Parse(std::as_bytes(std::span(encoded)));
   NEXUS_CHECK(again.ok());
   NEXUS_CHECK(again->since == carry->since && again->until == carry->until);
+  NEXUS_CHECK(*DecodeDefinitions(again->definitions) == *defined);
   const std::vector<SeriesSample> same = Samples(again->batch);
   NEXUS_CHECK(same.size() == samples.size());
   for (size_t i = 0; i < same.size(); i++) NEXUS_CHECK(Same(same[i], samples[i]));

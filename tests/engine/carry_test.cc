@@ -11,6 +11,7 @@
 
 #include "engine/carrier.h"
 #include "tests/engine/branch_fixture.h"
+#include "tests/engine/catalog_rebuild_fixture.h"
 #include "tests/engine/sim_fixture.h"
 
 namespace nexus::engine {
@@ -277,6 +278,50 @@ TEST_F(CarryTest, WaitsForWhatIsOnItsWay) {
   }
   EXPECT_GT(carries, 10u);
   ExpectRightForEver();
+}
+
+// ---- A lost catalog.
+
+class CarryRebuildTest : public CatalogRebuildFixture {};
+
+// What is carried is in no layer, and its definitions have left the log.
+TEST_F(CarryRebuildTest, LabelsSurviveALostCatalogWithoutImages) {
+  options_.memtable_bytes = 4 << 20;
+  options_.log_bytes_max = 32 << 10;
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateTenant("small").ok());
+  ASSERT_TRUE(Write("small", {"x", "y"}, 0, 20).status.ok());
+  const TenantId tenant = core_->state()->published.Find("small", "main")->tenant;
+  const Lsn first = *core_->state()->FindBranch(tenant, BranchId{})->active_first;
+  for (int i = 0; i < 60; i++) {
+    ASSERT_TRUE(Write("default", {"a"}, 500 * i, 500).status.ok());
+    world_.RunFor(kRoundNs);
+  }
+  ASSERT_GT(core_->committer()->log()->Held().segments.front().base, first);
+  ASSERT_TRUE(core_->state()->FindBranch(tenant, BranchId{})->layers.empty());
+  Die(CrashKind::kProcessKill);
+  for (const std::string& path : Files(".image")) FlipBitIn(path);
+  auto report = Rebuild(/*without_image=*/true);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_TRUE(Open().ok());
+  // Names of tenants are lost without an image.
+  const BranchState* branch = core_->state()->FindBranch(tenant, BranchId{});
+  ASSERT_NE(branch, nullptr);
+  EXPECT_EQ(branch->active->samples(), 40u);
+  const std::string name = core_->state()->tenants.at(tenant.value)->record.name;
+  auto view = core_->View(name, "main");
+  ASSERT_TRUE(view.ok()) << view.status();
+  SelectQuery query;
+  query.selector = "metric{tenant=\"small\",name=\"y\"}";
+  auto cursor = MakeSelectCursor(*std::move(view), query);
+  ASSERT_TRUE(cursor.ok()) << cursor.status();
+  SeriesChunk chunk;
+  size_t samples = 0;
+  StatusOr<bool> more = (*cursor)->Next(&chunk);
+  for (; more.ok() && *more; more = (*cursor)->Next(&chunk)) samples += chunk.timestamps.size();
+  ASSERT_TRUE(more.ok()) << more.status();
+  EXPECT_EQ(samples, 20u);
+  EXPECT_TRUE(Flush().ok());
 }
 
 // ---- Many tenants.
