@@ -94,6 +94,40 @@ void FuzzStrings(Bytes body) {
   NEXUS_CHECK(bytes <= body.size());
 }
 
+// Of compaction, deletes, branches, tenants, retention and backups.
+void FuzzLifeOfLayers(Opcode opcode, Bytes body) {
+  switch (opcode) {
+    case Opcode::kCompact:
+      return Fuzz(DecodeCompact, body);
+    case Opcode::kBackup:
+      return Fuzz(DecodeBackup, body);
+    case Opcode::kBackupReply:
+      return Fuzz(DecodeBackupReply, body);
+    case Opcode::kBranches:
+      return Fuzz(DecodeBranches, body);
+    case Opcode::kBranchList:
+      return Fuzz(DecodeBranchList, body);
+    case Opcode::kTenants:
+      return Fuzz(DecodeTenants, body);
+    case Opcode::kTenantList:
+      return Fuzz(DecodeTenantList, body);
+    case Opcode::kCardinality:
+      return Fuzz(DecodeCardinality, body);
+    case Opcode::kCardinalityReply:
+      return Fuzz(DecodeCardinalityReply, body);
+    case Opcode::kRetention:
+      return Fuzz(DecodeRetention, body);
+    case Opcode::kRetentionList:
+      return Fuzz(DecodeRetentionList, body);
+    case Opcode::kDelete:
+      return Fuzz(DecodeDelete, body);
+    case Opcode::kCount:
+      return Fuzz(DecodeCount, body);
+    default:
+      return;
+  }
+}
+
 void FuzzMessage(Opcode opcode, Bytes body) {
   switch (opcode) {
     case Opcode::kHello:
@@ -118,10 +152,6 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeSeries, body);
     case Opcode::kCredit:
       return Fuzz(DecodeCredit, body);
-    case Opcode::kDelete:
-      return Fuzz(DecodeDelete, body);
-    case Opcode::kCount:
-      return Fuzz(DecodeCount, body);
     case Opcode::kResult:
       return FuzzResult(body);
     case Opcode::kStrings:
@@ -133,27 +163,19 @@ void FuzzMessage(Opcode opcode, Bytes body) {
     case Opcode::kProgress:
       return Fuzz(DecodeProgress, body);
     case Opcode::kCompact:
-      return Fuzz(DecodeCompact, body);
     case Opcode::kBackup:
-      return Fuzz(DecodeBackup, body);
     case Opcode::kBackupReply:
-      return Fuzz(DecodeBackupReply, body);
     case Opcode::kBranches:
-      return Fuzz(DecodeBranches, body);
     case Opcode::kBranchList:
-      return Fuzz(DecodeBranchList, body);
     case Opcode::kTenants:
-      return Fuzz(DecodeTenants, body);
     case Opcode::kTenantList:
-      return Fuzz(DecodeTenantList, body);
     case Opcode::kCardinality:
-      return Fuzz(DecodeCardinality, body);
     case Opcode::kCardinalityReply:
-      return Fuzz(DecodeCardinalityReply, body);
     case Opcode::kRetention:
-      return Fuzz(DecodeRetention, body);
     case Opcode::kRetentionList:
-      return Fuzz(DecodeRetentionList, body);
+    case Opcode::kDelete:
+    case Opcode::kCount:
+      return FuzzLifeOfLayers(opcode, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

@@ -55,8 +55,9 @@ enum class OpKind : uint8_t {
   kRetention,     // sets rules
   kAcceptClock,   // of retention
   kBackup,        // of the whole, while no fault hits; a compaction beside it
+  kDropTenant,    // deletes a tenant
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kBackup) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kDropTenant) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
