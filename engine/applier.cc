@@ -11,17 +11,6 @@
 #include "engine/branches.h"
 
 namespace nexus::engine {
-namespace {
-
-// Whether the branch was there once: numbers are given in rising order.
-bool WasDeleted(const DatabaseState& state, TenantId tenant, BranchId branch) {
-  if (state.deleted_tenants.contains(tenant.value)) return true;
-  auto owner = state.tenants.find(tenant.value);
-  return owner != state.tenants.end() && branch.value < owner->second->record.next_branch;
-}
-
-}  // namespace
-
 Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
   Status failed;
   Status status = ApplyRecord(kind, begin, end, body, Edits::kAll, &failed);
@@ -46,6 +35,9 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
     case RecordKind::kEdit:
       status = ApplyEdits(begin, body, edits, failed);
       break;
+    case RecordKind::kCarry:
+      status = ApplyCarry(begin, body, edits == Edits::kInPlace);
+      break;
     default:
       return FailedPrecondition(
           "a log record of kind {} is not known to this nexus; use the release that "
@@ -59,7 +51,7 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
 Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
   BranchState* branch = state_->FindBranch(batch.tenant(), batch.branch());
-  if (branch == nullptr && WasDeleted(*state_, batch.tenant(), batch.branch())) {
+  if (branch == nullptr && state_->WasDeleted(batch.tenant(), batch.branch())) {
     *failed = NotFound("the branch was deleted; nothing of the batch was kept");
     return OkStatus();
   }

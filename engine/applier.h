@@ -2,7 +2,8 @@
 //
 // Live writes and recovery run this same code (DESIGN section 1): a record reaches it only when it
 // is durable. Applying is idempotent where replay may repeat it: batches below a branch's sealed
-// LSN are already in layers and skipped, edits whose expectation no longer holds change nothing.
+// LSN are already in layers and skipped, carries (carrier.h) replace what they stand for, edits
+// whose expectation no longer holds change nothing.
 // Failure: FailedPrecondition for an edit that was conditional and failed (its outputs are
 // garbage), NotFound for a batch whose branch was deleted before its place in the log; DataLoss for
 // a record that cannot be decoded, which for a record that passed the log's checksums means that
@@ -54,6 +55,7 @@ class Applier {
   Status ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits, Status* failed);
   Status ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed);
   Status ApplyDefinitions(Bytes body);
+  Status ApplyCarry(Lsn begin, Bytes body, bool in_replay);  // carrier.cc
   Status ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);

@@ -328,6 +328,11 @@ io::Task<Status> CatalogKeeper::TrimLog() {
       if (std::optional<Lsn> oldest = branch->OldestUnflushed()) below = std::min(below, *oldest);
     }
   }
+  // A log that is cut back to the catalog (`wal replay --to`) has lost the carries behind it.
+  auto& carries = state_->carries_unsynced;
+  const Lsn synced = state_->catalog->meta().synced;
+  while (!carries.empty() && carries.front().begin < synced) carries.pop_front();
+  for (const DatabaseState::AppliedCarry& carry : carries) below = std::min(below, carry.since);
   if (NEXUS_PLANTED("trim-before-catalog-sync")) below = state_->applied;
   Status status = co_await committer_->log()->Trim(below);
   if (status.ok()) trimmed_ = std::max(trimmed_, below);

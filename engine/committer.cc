@@ -3,6 +3,7 @@
 #include "engine/committer.h"
 
 #include <coroutine>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -22,6 +23,8 @@ RecordKind RecordKindOf(CommitRequest::Kind kind) {
       return RecordKind::kEdit;
     case CommitRequest::Kind::kDefinitions:
       return RecordKind::kDefinitions;
+    case CommitRequest::Kind::kCarry:
+      return RecordKind::kCarry;
     default:
       return RecordKind::kBatch;
   }
@@ -132,6 +135,28 @@ io::Task<Status> Committer::CommitEdit(std::string body) {
 
 bool Committer::HasAppendsTo(TenantId tenant, BranchId branch) const {
   return batches_.HasAppendsTo(tenant, branch) || in_flight_.HasAppendsTo(tenant, branch);
+}
+
+bool Committer::AppendAtOnce(CommitRequest* request) {
+  const bool has_room = write_status_.ok() && log_->CanAppend(request->body.size());
+  if (!has_room || !AppendToLog(request).ok()) return false;
+  in_flight_.Push(request);
+  in_flight_bytes_ += request->body.size();
+  return true;
+}
+
+Committer::Unapplied Committer::InFlight() const {
+  Unapplied unapplied;
+  in_flight_.ForEach([&unapplied](const CommitRequest& request) {
+    if (request.waits_only()) return;
+    if (request.kind == CommitRequest::Kind::kEdit) unapplied.edits = true;
+    if (request.kind != CommitRequest::Kind::kBatch) return;
+    // As replay will read it.
+    BatchHeader header;
+    std::memcpy(&header, request.body.data(), sizeof(header));
+    unapplied.branches.insert({header.tenant, header.branch});
+  });
+  return unapplied;
 }
 
 io::Task<Status> Committer::CommitInTurn(std::string body) {

@@ -19,7 +19,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -40,6 +42,7 @@ class CommitRequest : public io::RunNode {
     kBatch,        // a batch of samples: waits for memory
     kEdit,         // goes before batches: a flush must publish for their memory to become free
     kDefinitions,  // the committer's own
+    kCarry,        // a small memtable (carrier.h): AppendAtOnce
     kBarrier,      // no record: done when everything submitted before is applied
   };
   // Both run on the loop, never inside Submit. `done` tells the outcome, once: of a buffered
@@ -100,6 +103,15 @@ class Committer : public wal::LogObserver {
   // Whether an append to the branch waits or is on its way.
   bool HasAppendsTo(TenantId tenant, BranchId branch) const;
 
+  // Gives the request its log position now, ahead of whatever waits; false if that cannot be.
+  bool AppendAtOnce(CommitRequest* request);
+  // What is in the log and not applied: branches (tenant, branch) with samples, and edits.
+  struct Unapplied {
+    std::set<std::pair<uint32_t, uint32_t>> branches;
+    bool edits = false;
+  };
+  Unapplied InFlight() const;
+
   // Definitions of new series go into the log soon, though nothing follows them.
   void LogDefinitions() {
     definitions_wanted_ = true;
@@ -126,6 +138,12 @@ class Committer : public wal::LogObserver {
     bool empty() const { return head_ == nullptr; }
     CommitRequest* front() const { return static_cast<CommitRequest*>(head_); }
     bool HasAppendsTo(TenantId tenant, BranchId branch) const;
+    template <typename Visit>
+    void ForEach(Visit&& visit) const {
+      for (const io::RunNode* node = head_; node != nullptr; node = node->next) {
+        visit(*static_cast<const CommitRequest*>(node));
+      }
+    }
     void Push(CommitRequest* request);
     CommitRequest* Pop();
 

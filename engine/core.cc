@@ -347,6 +347,8 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   stats.appended_samples = applier_.applied_samples() - recovery_.replayed_samples;
   stats.flushes = flusher_.flushes();
   stats.flushed_bytes = flusher_.flushed_bytes();
+  stats.carries = flusher_.carrier().carries();
+  stats.carried_bytes = flusher_.carrier().carried_bytes();
   stats.compactions = compactor_.figures().jobs;
   stats.compacted_bytes = compactor_.figures().bytes_written;
   if (stats.flushed_bytes > 0) {

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/batch.h"
+#include "engine/carry_record.h"
 #include "engine/record.h"
 #include "engine/recovery.h"
 #include "io/file_util.h"
@@ -34,11 +35,10 @@ const char* KindOf(const Edit& edit) {
   return std::visit(Names(), edit);
 }
 
-Status CountBatch(Bytes body, RecordTotals* totals) {
-  NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
-  totals->batches++;
+// Adds the samples to `samples`, their series and times to the totals.
+void CountSamples(const BatchView& batch, uint64_t* samples, RecordTotals* totals) {
   VisitAccepted(batch, [&](const SectionView& section, size_t first, size_t count) {
-    totals->samples += count;
+    *samples += count;
     for (size_t i = first; i < first + count; i++) {
       totals->series.insert(section.ids[i].value);
       int64_t timestamp = section.timestamps[i];
@@ -46,7 +46,6 @@ Status CountBatch(Bytes body, RecordTotals* totals) {
       totals->range.last = std::max(totals->range.last, timestamp);
     }
   });
-  return OkStatus();
 }
 
 // The parts of a database without the loops of an open one.
@@ -163,7 +162,18 @@ class ReplayRun {
 }  // namespace
 
 Status CountRecord(RecordKind kind, Bytes body, RecordTotals* totals) {
-  if (kind == RecordKind::kBatch) return CountBatch(body, totals);
+  if (kind == RecordKind::kBatch) {
+    NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
+    totals->batches++;
+    CountSamples(batch, &totals->samples, totals);
+    return OkStatus();
+  }
+  if (kind == RecordKind::kCarry) {
+    NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(body));
+    totals->carries++;
+    CountSamples(carry.batch, &totals->carried_samples, totals);
+    return OkStatus();
+  }
   if (kind == RecordKind::kDefinitions) {
     NEXUS_ASSIGN_OR_RETURN(auto definitions, DecodeDefinitions(body));
     totals->definitions += definitions.size();

@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "catalog/image.h"
 #include "catalog/series_set.h"
+#include "engine/batch.h"
 #include "engine/record.h"
 
 namespace nexus::engine {
@@ -51,7 +52,7 @@ class LogSurvey {
   const catalog::SeriesSet& defined() const { return defined_; }
 
  private:
-  Status TakeBatch(Bytes body);
+  void TakeBatch(const BatchView& batch);
   Status TakeDefinitions(Bytes body);
   Status TakeEdits(Lsn begin, Bytes body);
 

@@ -165,6 +165,8 @@ struct Stats {
   uint64_t log_rounds = 0;
   uint64_t flushes = 0;
   uint64_t flushed_bytes = 0;    // of layers, by flushes since open
+  uint64_t carries = 0;          // small memtables written to the log again, since open
+  uint64_t carried_bytes = 0;    // of the log, by these
   uint64_t compactions = 0;      // jobs of the compactor since open
   uint64_t compacted_bytes = 0;  // of layers, by these
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.

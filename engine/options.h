@@ -48,6 +48,10 @@ struct Options {
   // A memtable that has samples is flushed after this time, so that the log can be trimmed.
   // Default 1 h; 0 switches it off.
   int64_t flush_interval_ms = 3'600'000;
+  // A memtable with at most so many bytes of samples is written to the log again where that is to
+  // be trimmed, instead of becoming a small layer: its samples stay in memory until they are more.
+  // At most a quarter of a segment is written so at a time. Default 64 KiB; 0 switches it off.
+  uint64_t carry_bytes_max = 64 << 10;
   // Preallocated file that is given up at ENOSPC so that flushes can finish. Default 256 MiB, 0 for
   // none.
   uint64_t reserve_bytes = 256ull << 20;

@@ -362,7 +362,8 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
     for (const wal::RecordView& record : *records) {
       if (batches) branches->Advance(record.begin);
       auto kind = static_cast<RecordKind>(record.kind);
-      if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
+      const bool of_samples = kind == RecordKind::kBatch || kind == RecordKind::kCarry;
+      if (kind != RecordKind::kEdit && of_samples != batches) continue;
       Status status = applier_->Replay(kind, record.begin, record.end, record.body,
                                        batches ? Applier::Edits::kInPlace : Applier::Edits::kShape);
       if (options.skip_damaged && absl::IsDataLoss(status)) {

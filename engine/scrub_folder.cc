@@ -219,7 +219,8 @@ class FolderScrub {
     if (!known_ && whole_log) known_ = true;
     auto apply = [this](const wal::RecordView& record) -> Status {
       const auto kind = static_cast<RecordKind>(record.kind);
-      if (!known_ || kind == RecordKind::kBatch || record.begin < applied_) return OkStatus();
+      const bool of_samples = kind == RecordKind::kBatch || kind == RecordKind::kCarry;
+      if (!known_ || of_samples || record.begin < applied_) return OkStatus();
       Status status = applier_.Apply(kind, record.begin, record.end, record.body);
       return absl::IsDataLoss(status) ? status : OkStatus();
     };

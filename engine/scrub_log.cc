@@ -4,6 +4,7 @@
 
 #include "catalog/label_index.h"
 #include "engine/batch.h"
+#include "engine/carry_record.h"
 #include "engine/format.h"
 #include "engine/record.h"
 #include "engine/scrub_pass.h"
@@ -72,6 +73,17 @@ StatusOr<bool> IsDeleted(catalog::Reader* reader, TenantId tenant) {
   });
 }
 
+void AddSeriesOf(const BatchView& batch, catalog::SeriesSet* named) {
+  BatchView::Sections sections = batch.sections();
+  SectionView section;
+  while (sections.Next(&section)) {
+    if (section.ids_as_previous_row) continue;
+    const bool one = section.ids.coding() == IdCoding::kOne;
+    const size_t count = one ? 1 : section.sample_count;
+    for (size_t i = 0; i < count; i++) named->Add(section.ids[i]);
+  }
+}
+
 }  // namespace
 
 // What recovery would make of the record; ids are remembered for CheckLogSeries.
@@ -79,16 +91,13 @@ Status ScrubPass::CheckRecord(const wal::RecordView& record) {
   switch (static_cast<RecordKind>(record.kind)) {
     case RecordKind::kBatch: {
       NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(record.body));
-      catalog::SeriesSet* named = &named_[batch.tenant().value];
-      BatchView::Sections sections = batch.sections();
-      SectionView section;
-      while (sections.Next(&section)) {
-        if (section.ids_as_previous_row) continue;
-        const bool one = section.ids.coding() == IdCoding::kOne;
-        const size_t count = one ? 1 : section.sample_count;
-        for (size_t i = 0; i < count; i++) named->Add(section.ids[i]);
-      }
+      AddSeriesOf(batch, &named_[batch.tenant().value]);
       return OkStatus();
+    }
+    case RecordKind::kCarry: {
+      NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(record.body));
+      AddSeriesOf(carry.batch, &named_[carry.batch.tenant().value]);
+      return DecodeDefinitions(carry.definitions).status();
     }
     case RecordKind::kDefinitions:
       return DecodeDefinitions(record.body).status();

@@ -177,6 +177,12 @@ BranchState* DatabaseState::FindBranch(TenantId tenant, BranchId branch) {
   return found == at->second->branches.end() ? nullptr : found->second.get();
 }
 
+bool DatabaseState::WasDeleted(TenantId tenant, BranchId branch) const {
+  if (deleted_tenants.contains(tenant.value)) return true;
+  auto owner = tenants.find(tenant.value);
+  return owner != tenants.end() && branch.value < owner->second->record.next_branch;
+}
+
 bool DatabaseState::AddedSinceCommit(const catalog::LayerRecord& record) const {
   const auto& added = pending_update.layers_added;
   return std::find(added.begin(), added.end(), record) != added.end();
@@ -273,6 +279,7 @@ void DatabaseState::Seal(TenantState* tenant, BranchState* branch, Lsn at) {
       {branch->active, *branch->active_first, at, branch->record.id, timeline});
   branch->active = NewMemtable(branch->active.get());
   branch->active_first.reset();
+  branch->carry_misses = 0;
   Publish(*tenant, *branch);
 }
 

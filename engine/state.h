@@ -101,6 +101,7 @@ struct BranchState {
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
   int64_t active_since_ns = 0;      // monotonic: when that record was applied
+  uint32_t carry_misses = 0;        // attempts to carry it that had to be put off
   // It is deleted; its records are replayed for those that were made from it (branches.h).
   bool stands_in = false;
 
@@ -241,6 +242,13 @@ struct DatabaseState {
   uint64_t next_layer_sequence = 1;
   uint64_t layer_edits = 0;  // rises whenever that of a branch does
   RetentionClock retention_clock;
+  // Carries that were applied, and where the records begin that each stands for: needed until the
+  // catalog that is synced has the carry behind it.
+  struct AppliedCarry {
+    Lsn begin;
+    Lsn since;
+  };
+  std::deque<AppliedCarry> carries_unsynced;  // in log order
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.
@@ -266,6 +274,8 @@ struct DatabaseState {
   PublishedState published;
 
   BranchState* FindBranch(TenantId tenant, BranchId branch);
+  // Whether the branch was there once: numbers are given in rising order.
+  bool WasDeleted(TenantId tenant, BranchId branch) const;
   // Whether a layer waits in `pending_update` for the next commit.
   bool AddedSinceCommit(const catalog::LayerRecord& record) const;
   // True if the catalog or what is applied lists a live layer under this file name.

@@ -130,6 +130,9 @@ void AddStorage(const Stats& stats, Page* page) {
   page->Gauge("nexus_memtable_samples", "Samples that are in no layer yet.",
               stats.memtable_samples);
   page->Counter("nexus_flushes_total", "Memtables written to layers.", stats.flushes);
+  page->Counter("nexus_carries_total", "Small memtables written to the log again.", stats.carries);
+  page->Counter("nexus_carried_bytes_total", "Bytes of the log that carries took.",
+                stats.carried_bytes);
   page->Gauge("nexus_layers", "Live layer files.", stats.layers);
   page->Gauge("nexus_layer_files_open", "Files of layers that are open.", stats.layer_files_open);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);

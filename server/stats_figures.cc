@@ -33,6 +33,8 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("log_rounds", stats.log_rounds);
   visit("flushes", stats.flushes);
   visit("flushed_bytes", stats.flushed_bytes);
+  visit("carries", stats.carries);
+  visit("carried_bytes", stats.carried_bytes);
   visit("compactions", stats.compactions);
   visit("compacted_bytes", stats.compacted_bytes);
   visit("write_amplification", stats.write_amplification);

@@ -102,6 +102,7 @@ Status Life::Close() {
   Status closed = world_->RunTask(core_->Close());
   appended_before_close_ = core_->appended_batches();
   compactions_before_close_ = core_->compactions();
+  carries_before_close_ = core_->flusher()->carrier().carries();
   world_->RunOnLoop([this] { core_.reset(); });
   return closed;
 }
@@ -112,6 +113,10 @@ uint64_t Life::appended_batches() const {
 
 uint64_t Life::compactions() const {
   return core_ == nullptr ? compactions_before_close_ : core_->compactions();
+}
+
+uint64_t Life::carries() const {
+  return core_ == nullptr ? carries_before_close_ : core_->flusher()->carrier().carries();
 }
 
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }

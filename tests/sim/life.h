@@ -47,6 +47,8 @@ class Life {
   uint64_t appended_batches() const;
   // Jobs of the compactor in this life, likewise.
   uint64_t compactions() const;
+  // Memtables that this life carried, likewise.
+  uint64_t carries() const;
   // The log has failed and the database must be opened again.
   bool log_failed() const;
 
@@ -61,6 +63,7 @@ class Life {
   std::map<uint32_t, SeriesId> ids_;
   uint64_t appended_before_close_ = 0;
   uint64_t compactions_before_close_ = 0;
+  uint64_t carries_before_close_ = 0;
 };
 
 }  // namespace nexus::sim_test

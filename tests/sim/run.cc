@@ -52,6 +52,7 @@ constexpr const char* kBuckets[] = {"operations",
                                     "flushes",
                                     "compactions by hand",
                                     "compactions",
+                                    "carries",
                                     "tenants created",
                                     "tenants deleted",
                                     "branches made",
@@ -232,6 +233,7 @@ void Run::EndLife() {
   if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
   oracle_.Applied(life_->appended_batches());
   Count("compactions", life_->compactions());
+  Count("carries", life_->carries());
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;

@@ -75,6 +75,9 @@ const std::vector<Tunable>& Tunables() {
        /*drawn_last=*/true},
       {"clients", {0, 1, 2, 3}, nullptr},
       {"retention", {0, 1}, nullptr},
+      {"carry_bytes_max",
+       {64 << 10, 0, 2 << 10},
+       [](Options* o, int64_t v) { o->carry_bytes_max = static_cast<uint64_t>(v); }},
   };
   return *tunables;
 }
