@@ -75,6 +75,7 @@ std::string ToJson(const Stats& stats) {
   json.Add("appended_samples", stats.appended_samples);
   json.Add("log_rounds", stats.log_rounds);
   json.Add("flushes", stats.flushes);
+  json.Add("series_forgotten", stats.series_forgotten);
   json.Add("layers_expired", stats.layers_expired);
   json.Add("retention_clock", stats.retention_clock);
   json.Add("retention_waits_seconds", stats.retention_waits_seconds);

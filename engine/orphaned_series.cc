@@ -25,6 +25,8 @@ StatusOr<catalog::SeriesSet> SeriesOf(const Layer& layer) {
   return series;
 }
 
+}  // namespace
+
 StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const Layer& layer) {
   if (wanted.size() * kSeriesPerLookUp > layer->summary().series) return SeriesOf(layer);
   catalog::SeriesSet found;
@@ -35,8 +37,6 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const
   }
   return found;
 }
-
-}  // namespace
 
 StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<Layer>& going,
                                             const std::vector<Layer>& staying) {

@@ -20,6 +20,10 @@
 
 namespace nexus::engine {
 
+// The series of `wanted` that the layer has. Errors: DataLoss, those of reading.
+StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
+                                         const std::shared_ptr<const layer::LayerReader>& layer);
+
 // The series of `going` that are in none of `staying`: layers of one tenant, best the youngest
 // first. Errors: DataLoss, those of reading.
 StatusOr<catalog::SeriesSet> OrphanedSeries(

@@ -102,6 +102,7 @@ Status Life::Close() {
   Status closed = world_->RunTask(core_->Close());
   appended_before_close_ = core_->appended_batches();
   compactions_before_close_ = core_->compactions();
+  forgotten_before_close_ = core_->forgotten_series();
   world_->RunOnLoop([this] { core_.reset(); });
   return closed;
 }
@@ -112,6 +113,10 @@ uint64_t Life::appended_batches() const {
 
 uint64_t Life::compactions() const {
   return core_ == nullptr ? compactions_before_close_ : core_->compactions();
+}
+
+uint64_t Life::forgotten_series() const {
+  return core_ == nullptr ? forgotten_before_close_ : core_->forgotten_series();
 }
 
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }

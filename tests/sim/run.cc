@@ -11,6 +11,7 @@
 
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
+#include "tests/sim/listings.h"
 #include "tests/sim/run_state.h"
 
 namespace nexus::sim_test {
@@ -54,6 +55,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "compactions",
                                     "tenants created",
                                     "tenants deleted",
+                                    "series forgotten",
+                                    "appends refused for forgotten series",
                                     "branches made",
                                     "snapshots made",
                                     "retentions set",
@@ -147,6 +150,10 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
   } else {
     self->batch_.first->Refused(self->batch_.second);
     run->Count("appends refused");
+    if (IsUnknownSeries(status)) {
+      run->Count("appends refused for forgotten series");
+      run->life_->ForgetIds();
+    }
   }
 }
 
@@ -232,6 +239,7 @@ void Run::EndLife() {
   if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
   oracle_.Applied(life_->appended_batches());
   Count("compactions", life_->compactions());
+  Count("series forgotten", life_->forgotten_series());
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
@@ -397,7 +405,9 @@ void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std
   if (!observed.empty()) Count("queries with data");
   const QueryStatistics& statistics = (*cursor)->statistics();
   if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
-  if (auto wrong = oracle->Check(query, observed)) Fail(std::move(*wrong));
+  if (auto wrong = oracle->Check(query, observed)) return Fail(std::move(*wrong));
+  if (damaged || query.series_last != UINT32_MAX) return;
+  if (auto wrong = CheckListings(life_->core(), observed)) Fail(std::move(*wrong));
 }
 
 void Run::DoQuery(const Op& op) {

@@ -65,6 +65,9 @@ const std::vector<Tunable>& Tunables() {
        }},
       {"clients", {0, 1, 2, 3}, nullptr},
       {"retention", {0, 1}, nullptr},
+      {"series_grace_ms",
+       {300, 0, 3'000, 600'000},
+       [](Options* o, int64_t v) { o->series_grace_ms = v; }},
   };
   return *tunables;
 }
