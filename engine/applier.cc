@@ -248,6 +248,18 @@ Status Applier::ApplyEdit(const GarbageRemoved& edit) {
   return OkStatus();
 }
 
+// What is in memory was done already where the edit is new (series_forgetter.h).
+Status Applier::ApplyEdit(const ForgetSeries& edit) {
+  auto tenant = state_->tenants.find(edit.tenant.value);
+  if (tenant == state_->tenants.end()) return NotFound("the tenant was deleted meanwhile");
+  interner_->Forget(tenant->second.get(), edit.series);
+  catalog::LayeredSeries forgotten;
+  forgotten.tenant = edit.tenant;
+  for (const ForgetSeries::Series& series : edit.series) forgotten.ids.Add(series.id);
+  state_->pending_update.series_forgotten.push_back(std::move(forgotten));
+  return OkStatus();
+}
+
 Status Applier::ApplyEdit(const OpenProducer& edit) {
   BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
   if (branch == nullptr) {

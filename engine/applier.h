@@ -66,6 +66,7 @@ class Applier {
   Status ApplyEdit(const CreateBranch& edit);
   Status ApplyEdit(const DeleteBranch& edit);
   Status ApplyEdit(const GarbageRemoved& edit);
+  Status ApplyEdit(const ForgetSeries& edit);
   Status ApplyEdit(const OpenProducer& edit);
   Status ApplyEdit(const ForgetProducers& edit);
   // The branches that the layers of a publish go to; none if it has come too late.

@@ -100,6 +100,9 @@ class CatalogRebuild {
     std::erase_if(images, [](const ImageFile& image) { return !image.contents.ok(); });
     NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog(images));
     NEXUS_CO_RETURN_IF_ERROR(co_await SurveyTheLog());
+    // What the log forgets is not to come back, whatever names it still: nothing holds a sample of
+    // it, and its labels may have another id by now.
+    seen_ = survey_.forgotten();
     if (UseImage(images)) co_return OkStatus();
     NEXUS_CO_ASSIGN_OR_RETURN(bool from_log, co_await LogAloneTellsAll());
     if (from_log) {

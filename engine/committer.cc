@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/known_series.h"
 #include "engine/quota.h"
 
 namespace nexus::engine {
@@ -53,6 +54,16 @@ class AwaitedRequest : public CommitRequest {
         committer_(committer),
         encoded_(std::move(encoded)) {
     body = AsBytes(encoded_);
+  }
+  // Its body comes later.
+  AwaitedRequest(Committer* committer, DecidedEdit* edit)
+      : CommitRequest(Kind::kEdit, {}, &Done, &Release), committer_(committer) {
+    decided = edit;
+  }
+  Status Decide() {
+    NEXUS_ASSIGN_OR_RETURN(encoded_, decided->Decide());
+    body = AsBytes(encoded_);
+    return OkStatus();
   }
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> waiter) {
@@ -121,7 +132,17 @@ void Committer::Start(std::unique_ptr<wal::Log> log) {
 
 void Committer::Refuse(Status reason) { write_status_ = std::move(reason); }
 
+void Committer::LookAtSeries(CommitRequest* request) {
+  if (request->series_generation != state_->series_generation && state_->series_generation != 1) {
+    request->unknown_series = CheckSeriesKnown(*state_, request->body);
+  }
+  if (idle_ == nullptr) return;
+  StatusOr<BatchView> batch = BatchView::Parse(request->body);
+  if (batch.ok()) idle_->KeepNamedBy(*batch);
+}
+
 void Committer::Submit(CommitRequest* request) {
+  if (request->kind == CommitRequest::Kind::kBatch) LookAtSeries(request);
   const bool ahead = request->kind == CommitRequest::Kind::kEdit &&
                      (!request->in_turn || NEXUS_PLANTED("delete-overtakes-batches"));
   (ahead ? edits_ : batches_).Push(request);
@@ -130,6 +151,11 @@ void Committer::Submit(CommitRequest* request) {
 
 io::Task<Status> Committer::CommitEdit(std::string body) {
   AwaitedRequest request(this, CommitRequest::Kind::kEdit, std::move(body));
+  co_return co_await request;
+}
+
+io::Task<Status> Committer::CommitDecided(DecidedEdit* edit) {
+  AwaitedRequest request(this, edit);
   co_return co_await request;
 }
 
@@ -228,6 +254,7 @@ bool Committer::AdmitFront(Queue* queue) {
   }
   if (AnswerOrRefuse(queue)) return true;
   Status status = write_status_;
+  if (status.ok()) status = request->unknown_series;
   TenantState* bounded = BoundedTenantOf(*request);
   const int64_t now_ns = bounded == nullptr ? 0 : state_->environment->MonotonicNanos();
   if (status.ok() && bounded != nullptr) status = CheckAppendQuota(*state_, bounded, now_ns);
@@ -236,8 +263,12 @@ bool Committer::AdmitFront(Queue* queue) {
     if (!log_->CanAppend(interner_->undefined_bytes())) return false;
     status = AppendDefinitions();
   }
+  if (status.ok() && request->decided != nullptr) {
+    status = static_cast<AwaitedRequest*>(request)->Decide();
+  }
   if (status.ok() && !log_->CanAppend(request->body.size())) return false;
   if (status.ok()) status = AppendToLog(request);
+  if (status.ok() && request->decided != nullptr) request->decided->Placed();
   queue->Pop();
   if (!status.ok()) {
     Conclude(request, status);

@@ -8,7 +8,8 @@
 // of new series go into the log just before the first request that follows their interning, so a
 // record never names a series that the log does not define. Of a producer the log holds each
 // sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
-// waiting: those of others behind it go on. Bounds: requests in flight and queued are the caller's
+// waiting: those of others behind it go on. So is one that names series that its tenant does not
+// have (any more). Bounds: requests in flight and queued are the caller's
 // memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
 // the log. Threading: loop only.
 
@@ -28,12 +29,23 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "engine/applier.h"
+#include "engine/idle_series.h"
 #include "engine/interner.h"
 #include "engine/record.h"
 #include "engine/state.h"
 #include "wal/log.h"
 
 namespace nexus::engine {
+
+// An edit whose content is decided when it gets its place in the log, by what stands before it.
+class DecidedEdit {
+ public:
+  virtual ~DecidedEdit() = default;
+  // Its body; an error refuses it. May be asked again if the log has no room.
+  virtual StatusOr<std::string> Decide() = 0;
+  // It has its place: nothing that gets one later stands before it.
+  virtual void Placed() = 0;
+};
 
 // One record on its way through the log. Owned by the caller, pinned until `release`.
 class CommitRequest : public io::RunNode {
@@ -69,6 +81,11 @@ class CommitRequest : public io::RunNode {
   std::optional<ExactlyOnce> once;
   TenantId tenant;
   BranchId branch;
+  // Of a batch: DatabaseState::series_generation when its ids were last known to be series of its
+  // tenant. They are checked again if that is not the newest; 0: they always are.
+  uint64_t series_generation = 0;
+  Status unknown_series;           // of that check
+  DecidedEdit* decided = nullptr;  // of an edit: makes its body
   // It was in the log already: it is not written again, and done when the first copy is applied.
   bool duplicate = false;
 
@@ -97,8 +114,13 @@ class Committer : public wal::LogObserver {
   // The same for an edit that everything submitted before precedes, and nothing submitted later.
   // ResourceExhausted if the log has no room for it within admission_timeout_ms.
   io::Task<Status> CommitInTurn(std::string body);
+  // The same for an edit that is decided when it gets its place. `edit` outlives the task.
+  io::Task<Status> CommitDecided(DecidedEdit* edit);
   // Waits until everything submitted before is durable and applied, or the log has failed.
   io::Task<Status> Drain();
+
+  // From now on every batch that is submitted keeps there what it names; null: none does.
+  void SetIdleSeries(IdleSeries* idle) { idle_ = idle; }
 
   // Whether an append to the branch waits or is on its way.
   bool HasAppendsTo(TenantId tenant, BranchId branch) const;
@@ -179,6 +201,8 @@ class Committer : public wal::LogObserver {
   void AnswerDuplicate(CommitRequest* request) const;
   Status AppendDefinitions();
   void AppendWantedDefinitions();
+  // Of a batch that is submitted: its ids.
+  void LookAtSeries(CommitRequest* request);
   Status AppendToLog(CommitRequest* request);
   void FinishWaiting();
   void RefuseExpired();
@@ -191,6 +215,7 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
+  IdleSeries* idle_ = nullptr;
   bool definitions_wanted_ = false;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;

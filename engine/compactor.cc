@@ -132,6 +132,9 @@ io::Task<void> Compactor::Turn() {
   // What cannot be removed now is tried again at the next turn.
   (co_await RemoveGarbage(state_, committer_, keeper_)).IgnoreError();
   co_await keeper_->ForgetTombstones();
+  // What compaction and deletes left without a sample; it waits for files to be unlinked, so this
+  // is its time.
+  if (forgetter_ != nullptr) co_await forgetter_->Step(&give_up_);
   rested_ = true;
   const bool by_hand = by_hand_ > 0;
   if (give_up_ || (!state_->options.compaction && !by_hand)) co_return;
@@ -176,8 +179,10 @@ void Compactor::WakeLater() {
   io::Executor* executor = state_->environment->executor();
   const bool held = !state_->garbage.empty() && state_->garbage_holders > 0;
   executor->CancelTimer(&tick_);
-  executor->StartTimer(
-      &tick_, state_->environment->MonotonicNanos() + (held ? kLookForHoldersNs : kLookAgainNs));
+  int64_t due_ns =
+      state_->environment->MonotonicNanos() + (held ? kLookForHoldersNs : kLookAgainNs);
+  if (forgetter_ != nullptr && !give_up_) due_ns = std::min(due_ns, forgetter_->due_ns());
+  executor->StartTimer(&tick_, due_ns);
 }
 
 bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t now) const {

@@ -30,6 +30,7 @@
 #include "engine/compaction_job.h"
 #include "engine/options.h"
 #include "engine/retention_sweep.h"
+#include "engine/series_forgetter.h"
 #include "engine/state.h"
 #include "io/task.h"
 
@@ -46,6 +47,9 @@ class Compactor {
   };
 
   Compactor(DatabaseState* state, Applier* applier, Committer* committer, CatalogKeeper* keeper);
+
+  // Steps whenever garbage was removed. Before Run.
+  void SetForgetter(SeriesForgetter* forgetter) { forgetter_ = forgetter; }
 
   // Runs until Stop. Spawned once.
   io::Task<void> Run();
@@ -113,6 +117,7 @@ class Compactor {
   Applier* const applier_;
   Committer* const committer_;
   CatalogKeeper* const keeper_;
+  SeriesForgetter* forgetter_ = nullptr;
   compaction::PolicyOptions policy_;
   RetentionSweep retention_;
   Tick tick_;

@@ -36,9 +36,11 @@ Status CheckOptions(const Options& options) {
     return out_of_range("catalog_bytes_max", options.catalog_bytes_max, "at least 1 MiB");
   }
   if (options.flush_interval_ms < 0 || options.admission_timeout_ms < 0 ||
-      options.lock_wait_ms < 0) {
+      options.lock_wait_ms < 0 || options.series_grace_ms < 0) {
     return InvalidArgument(
-        "options flush_interval_ms, admission_timeout_ms and lock_wait_ms must not be negative");
+        "options flush_interval_ms, admission_timeout_ms, lock_wait_ms and series_grace_ms must "
+        "not "
+        "be negative");
   }
   if (options.workers < 1 || options.workers > 64) {
     return out_of_range("workers", options.workers, "from 1 to 64");
@@ -106,10 +108,12 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       committer_(&state_, &interner_, &applier_, [this] { OnApplied(); }),
       keeper_(&state_, &committer_),
       flusher_(&state_, &applier_, &committer_, &keeper_),
+      forgetter_(&state_, &interner_, &committer_, &keeper_),
       compactor_(&state_, &applier_, &committer_, &keeper_),
       retention_keeper_(&state_, &committer_),
       scope_(environment->executor()) {
   interner_.set_log_definitions([this] { committer_.LogDefinitions(); });
+  compactor_.SetForgetter(&forgetter_);
 }
 
 DatabaseCore::~DatabaseCore() = default;
@@ -356,6 +360,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
                                 static_cast<double>(stats.flushed_bytes);
   }
   stats.compaction_state = compactor_.state();
+  stats.series_forgotten = forgotten_series();
   stats.layers_expired = compactor_.figures().layers_expired;
   const RetentionClock& clock = state_.retention_clock;
   if (clock.applied_ns().has_value()) {

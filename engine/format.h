@@ -43,6 +43,7 @@ enum class EditKind : uint16_t {
   kDeleteBranch = 9,
   kSetTenant = 10,
   kDeleteTenant = 11,
+  kForgetSeries = 12,
   kSetRetention = 13,
   kAcceptClock = 14,
 };
@@ -55,6 +56,9 @@ inline constexpr size_t kPublishedLayersMax = 10'000;
 
 // A record deletes once at most, for the place of its record names a delete.
 inline constexpr size_t kDeletesOfRecordMax = 1;
+
+// Series that one edit forgets: 24 bytes each, so 98 KB.
+inline constexpr size_t kForgottenSeriesMax = 4'096;
 
 // More retention rules than a tenant may have.
 inline constexpr size_t kRulesOfRecordMax = 1'024;

@@ -29,6 +29,7 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const DeleteBranch&) const { return "deletion of a branch"; }
     const char* operator()(const DeleteSamples&) const { return "delete"; }
     const char* operator()(const TombstonesForgotten&) const { return "forgetting of deletes"; }
+    const char* operator()(const ForgetSeries&) const { return "forgetting of series"; }
     const char* operator()(const SetRetention&) const { return "setting of a retention"; }
     const char* operator()(const AcceptClock&) const { return "step of the retention clock"; }
   };

@@ -88,6 +88,9 @@ Status LogSurvey::TakeEdits(Lsn begin, Bytes body) {
       named_.insert({producer->tenant.value, producer->branch.value});
     } else if (const auto* deleted = std::get_if<DeleteSamples>(&edit)) {
       named_.insert({deleted->tenant.value, deleted->branch.value});
+    } else if (const auto* forgets = std::get_if<ForgetSeries>(&edit)) {
+      for (const ForgetSeries::Series& series : forgets->series) forgotten_.Add(series.id);
+      series_id_max_ = std::max(series_id_max_, forgets->series.back().id.value);
     }
   }
   return OkStatus();

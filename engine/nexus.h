@@ -136,6 +136,11 @@ struct BranchInfo {
   uint64_t own_bytes = 0;  // of these, in files that no other names: what deleting it frees
 };
 
+// Of an append that was refused because it names a series that the tenant does not have
+// (InvalidArgument): its id was not given by Database::Series since the database was opened, or it
+// was forgotten - see there.
+bool IsUnknownSeries(const Status& status);
+
 using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 
 // Figures of a database at one moment.
@@ -171,8 +176,9 @@ struct Stats {
   uint64_t compacted_bytes = 0;  // of layers, by these
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
   double write_amplification = 0;
-  uint64_t garbage_layers = 0;  // retired, their files not yet deleted
-  uint64_t layers_expired = 0;  // retired whole since open, for retention
+  uint64_t garbage_layers = 0;    // retired, their files not yet deleted
+  uint64_t series_forgotten = 0;  // since open, for want of samples (Options::series_grace_ms)
+  uint64_t layers_expired = 0;    // retired whole since open, for retention
   // Where the retention clock stands, in RFC 3339; empty while no tenant has had a retention.
   std::string retention_clock;
   // How far the wall clock is ahead of it, if that is more than 7 days; else 0. Until it is
@@ -210,10 +216,13 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // The id of a series, made if new; valid for this tenant as long as the database is open. Costs a
-  // hash look-up if known (keep the id all the same), a hand-over to the database's thread if new.
-  // Errors: InvalidArgument names the offending label; NotFound unknown tenant; ResourceExhausted -
-  // the tenant's series_max.
+  // The id of a series, made if new; valid for this tenant while the database is open and the
+  // series has samples, and for Options::series_grace_ms after this call. A series without a sample
+  // in any branch or snapshot is forgotten after that time: appends under its id are refused
+  // (IsUnknownSeries), and asked for again it gets a new id. Costs a hash look-up if known (keep
+  // the id all the same), a hand-over to the database's thread if new. Errors: InvalidArgument
+  // names the offending label; NotFound unknown tenant; ResourceExhausted - the tenant's
+  // series_max.
   StatusOr<SeriesId> Series(std::string metric, std::vector<Label> labels,
                             std::string_view tenant = "default");
   StatusOr<SeriesId> Series(const Labels& labels, std::string_view tenant = "default");
@@ -224,8 +233,8 @@ class Database {
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
   // is full, or a quota of the tenant reached (RetryAfterMs), the message says which; Unavailable -
   // the log failed, the outcome is unknown until reopened; InvalidArgument - empty or over-large
-  // batch, unknown series id; FailedPrecondition - of a numbered batch: unknown producer, fenced
-  // epoch, or a gap (ExpectedSequence).
+  // batch, unknown series id (IsUnknownSeries); FailedPrecondition - of a numbered batch: unknown
+  // producer, fenced epoch, or a gap (ExpectedSequence).
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
   // The same without waiting: `done` is called exactly once, on the database's thread; it must be
   // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of

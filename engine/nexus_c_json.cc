@@ -77,6 +77,7 @@ std::string ToJson(const Stats& stats) {
   json.Add("flushes", stats.flushes);
   json.Add("carries", stats.carries);
   json.Add("carried_bytes", stats.carried_bytes);
+  json.Add("series_forgotten", stats.series_forgotten);
   json.Add("layers_expired", stats.layers_expired);
   json.Add("retention_clock", stats.retention_clock);
   json.Add("retention_waits_seconds", stats.retention_waits_seconds);

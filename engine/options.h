@@ -81,6 +81,10 @@ struct Options {
   // A layer that the compactor writes ends with the series at hand at this size, so that no file
   // is too large to be written again. Default 1 GiB, at least 64 KiB.
   uint64_t compaction_output_bytes_max = 1ull << 30;
+  // A series of which no sample is left - deleted, expired, its branch gone - stays known for so
+  // long at least, then it is forgotten with its labels (Database::Series). More of it serves
+  // writers that pause for longer, and keeps labels that no sample has. Default 10 min; at least 0.
+  int64_t series_grace_ms = 600'000;
   // Threads for encoding and decoding. Default 1.
   int workers = 1;
 

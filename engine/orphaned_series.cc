@@ -23,6 +23,8 @@ StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer) {
   return series;
 }
 
+}  // namespace
+
 StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
                                          const LayerReaderPtr& layer) {
   if (wanted.size() * kSeriesPerLookUp > layer->summary().series) return SeriesOf(layer);
@@ -34,8 +36,6 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
   }
   return found;
 }
-
-}  // namespace
 
 StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<OpenLayerFunction>& going,
                                             const std::vector<OpenLayerFunction>& staying) {

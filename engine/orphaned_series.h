@@ -23,6 +23,10 @@ namespace nexus::engine {
 // nothing to know of it.
 using OpenLayerFunction = std::function<StatusOr<LayerReaderPtr>()>;
 
+// The series of `wanted` that the layer has. Errors: DataLoss, those of reading.
+StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
+                                         const LayerReaderPtr& layer);
+
 // The series of `going` that are in none of `staying`: layers of one tenant, best the youngest
 // first. Errors: DataLoss, those of opening and reading.
 StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<OpenLayerFunction>& going,

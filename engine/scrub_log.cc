@@ -1,6 +1,8 @@
 // The log part of a scrub. See scrub_pass.h.
 
 #include <algorithm>
+#include <variant>
+#include <vector>
 
 #include "catalog/label_index.h"
 #include "engine/batch.h"
@@ -101,8 +103,15 @@ Status ScrubPass::CheckRecord(const wal::RecordView& record) {
     }
     case RecordKind::kDefinitions:
       return DecodeDefinitions(record.body).status();
-    case RecordKind::kEdit:
-      return DecodeEdits(record.body).status();
+    case RecordKind::kEdit: {
+      NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(record.body));
+      for (const Edit& edit : edits) {
+        const auto* forgets = std::get_if<ForgetSeries>(&edit);
+        if (forgets == nullptr) continue;
+        for (const ForgetSeries::Series& series : forgets->series) forgotten_.Add(series.id);
+      }
+      return OkStatus();
+    }
   }
   return DataLoss("a record of kind {} is not known", static_cast<int>(record.kind));
 }
@@ -125,7 +134,8 @@ io::Task<Status> ScrubPass::CheckLogSeries(ScrubLabels labels) {
     NEXUS_CO_RETURN_IF_ERROR(MayGoOn());
     const TenantId tenant{entry.first};
     const catalog::SeriesSet* named = &entry.second;
-    auto undefined = [&labels, tenant, named,
+    const catalog::SeriesSet* forgotten = &forgotten_;
+    auto undefined = [&labels, tenant, named, forgotten,
                       delta = labels.delta()]() -> StatusOr<catalog::SeriesSet> {
       NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, labels.catalog->BeginRead());
       // The rows of a deleted tenant go while the log still names it.
@@ -135,6 +145,7 @@ io::Task<Status> ScrubPass::CheckLogSeries(ScrubLabels labels) {
       NEXUS_ASSIGN_OR_RETURN(catalog::SeriesSet all, index.AllSeries(tenant));
       catalog::SeriesSet missing = *named;
       missing.Subtract(all);
+      missing.Subtract(*forgotten);
       return missing;
     };
     StatusOr<catalog::SeriesSet> missing =

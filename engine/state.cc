@@ -58,11 +58,38 @@ void TenantState::AddIds(SeriesIdRange added) {
   ids.insert(ids.erase(from, to), added);
 }
 
-bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
+void TenantState::RemoveIds(std::span<const uint64_t> removed) {
+  std::vector<SeriesIdRange> kept;
+  kept.reserve(ids.size() + removed.size());
+  auto next = removed.begin();
+  series = 0;
+  auto keep = [&](uint64_t first, uint64_t last) {
+    kept.push_back({first, last});
+    series += last - first + 1;
+  };
+  for (const SeriesIdRange& range : ids) {
+    uint64_t first = range.first;
+    next = std::lower_bound(next, removed.end(), first);
+    for (; next != removed.end() && *next <= range.last; ++next) {
+      if (*next > first) keep(first, *next - 1);
+      first = *next + 1;
+    }
+    if (first <= range.last) keep(first, range.last);
+  }
+  ids = std::move(kept);
+  ids.shrink_to_fit();
+}
+
+const SeriesIdRange* TenantState::RangeOf(uint64_t id) const {
   auto at = std::lower_bound(
-      ids.begin(), ids.end(), lowest,
+      ids.begin(), ids.end(), id,
       [](const SeriesIdRange& range, uint64_t value) { return range.last < value; });
-  return at != ids.end() && at->first <= lowest && highest <= at->last;
+  return at != ids.end() && at->first <= id ? &*at : nullptr;
+}
+
+bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
+  const SeriesIdRange* range = RangeOf(lowest);
+  return range != nullptr && highest <= range->last;
 }
 
 uint64_t TenantState::SeriesFrom(SeriesId first) const {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -148,6 +149,10 @@ struct TenantState {
     query_budget->SetLimits(quotas);
   }
   void AddIds(SeriesIdRange added);
+  // Ids that are not there are fine. Costs a walk over the ranges. REQUIRES: ascending.
+  void RemoveIds(std::span<const uint64_t> removed);
+  // The range with an id; null if it is no series of this tenant. Valid until ids change.
+  const SeriesIdRange* RangeOf(uint64_t id) const;
   // How many of its ids are not below `first`.
   uint64_t SeriesFrom(SeriesId first) const;
   // True if every id in [lowest, highest] is a series of this tenant.
@@ -239,6 +244,9 @@ struct DatabaseState {
   catalog::Update pending_update;
   catalog::CatalogDelta delta;
   uint64_t next_series_id = 1;
+  // Rises when series are forgotten: ids that were looked up before are to be checked
+  // (known_series.h).
+  uint64_t series_generation = 1;
   uint64_t next_layer_sequence = 1;
   uint64_t layer_edits = 0;  // rises whenever that of a branch does
   RetentionClock retention_clock;

@@ -403,8 +403,10 @@ io::Task<void> BinarySession::Register(BinarySession* session, Service* service,
     if (!canonical.empty()) good.push_back(canonical);
   }
   engine::Interner* interner = service->core()->interner();
+  const uint64_t generation = service->core()->state()->series_generation;
   auto interned = co_await interner->InternWithinQuota(tenant, std::move(good));
   if (!ticket.alive()) co_return;
+  target->series.LookedUpAt(generation);
   session->FinishRegister(request_id, target, canonicals, interned);
 }
 
@@ -460,9 +462,17 @@ void BinarySession::HandleBatch(const Frame& frame) {
   if (status.ok()) {
     request->tenant = (*target)->tenant_id;
     request->branch = (*target)->branch_id;
+    const engine::DatabaseState& state = *service_->core()->state();
+    (*target)->series.Refresh(*state.tenants.at(request->tenant.value), state.series_generation);
+    request->series_generation = state.series_generation;
     StatusOr<SeriesNumbers::Mapped> mapped =
         (*target)->series.MapInPlace(request->buffer.bytes(), request->tenant, request->branch);
     status = mapped.status();
+    if (absl::IsUnavailable(status)) {
+      // Numbers last as long as the connection; on the next one these series get others ids.
+      request->GiveBack();
+      return Fatal(status, "series_forgotten");
+    }
     if (mapped.ok() && mapped->rejected_samples == mapped->samples) {
       status = (*target)->refused_series;
       status.Update(InvalidArgument("WRITE_BATCH: none of its {} samples is of a registered series",

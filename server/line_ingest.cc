@@ -60,9 +60,16 @@ class LineIngest::Request : public engine::CommitRequest {
 
 LineIngest::LineIngest(Service* service, SeriesCache* cache, Owner* owner,
                        LineIngestOptions options)
-    : service_(service), cache_(cache), owner_(owner), options_(std::move(options)) {}
+    : service_(service),
+      interner_(service->core()->interner()),
+      cache_(cache),
+      owner_(owner),
+      options_(std::move(options)) {
+  interner_->AddHolder(this);
+}
 
 LineIngest::~LineIngest() {
+  interner_->RemoveHolder(this);
   ticket_.Drop();
   // What has no id yet is named by places that go with this ingest.
   if (!new_keys_.empty()) cache_->Clear();
@@ -178,6 +185,7 @@ bool LineIngest::ReadTimestamp(int64_t* timestamp_ns) {
 
 // The ids of the line's fields, or placeholders, into line_series_.
 bool LineIngest::NameSeries() {
+  cache_->Refresh(service_->core()->state()->series_generation);
   const Hash128 series = HashSeries(line_.series, cache_->seed());
   line_series_.clear();
   new_fields_.clear();
@@ -204,8 +212,8 @@ Status LineIngest::NameNewSeries() {
     std::string metric = MetricOf(measurement_, Unescape(line_.fields[field.place].name));
     NEXUS_ASSIGN_OR_RETURN(Labels labels, Labels::Make(std::move(metric), tags_));
     field.canonical = labels.Canonical();
-    field.id = service_->core()->interner()->Find(options_.target.tenant,
-                                                  options_.target.identity_seed, field.canonical);
+    field.id =
+        interner_->Find(options_.target.tenant, options_.target.identity_seed, field.canonical);
   }
   for (NewField& field : new_fields_) {
     // A field that the line has twice was put there by the first one.
@@ -243,7 +251,13 @@ void LineIngest::Proceed() {
   if (!samples_.empty() && (ended_ || in_flight_ == 0)) Commit();
 }
 
+void LineIngest::KeepHeld(engine::IdleSeries* idle) const {
+  for (const batch::SeriesSample& sample : samples_) idle->Keep(sample.series);
+  for (const SeriesId id : line_series_) idle->Keep(id);
+}
+
 void LineIngest::Commit() {
+  series_generation_ = service_->core()->state()->series_generation;
   if (new_series_.empty()) return Submit();
   interning_ = true;
   service_->Spawn(
@@ -329,6 +343,8 @@ void LineIngest::Submit() {
   request->once = options_.once;
   request->tenant = options_.target.tenant;
   request->branch = options_.target.branch;
+  // Those in samples_ were held; those that were given ids since Commit may have been forgotten.
+  request->series_generation = series_generation_;
   request->deadline_ns = service_->AdmissionDeadline();
   request->duplicate = false;
   request->ingest = this;
@@ -349,6 +365,8 @@ void LineIngest::OnReleased(std::unique_ptr<Request> request) {
     accepted_lines_ += request->lines;
     if (!request->duplicate) service_->metrics()->samples_received += request->samples;
     end_ = std::max(end_, request->end);
+  } else if (IsUnknownSeries(request->outcome)) {
+    Refuse(Unavailable("a series was forgotten while its lines waited; send them again"));
   } else {
     Refuse(request->outcome);
   }

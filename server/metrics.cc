@@ -137,6 +137,8 @@ void AddStorage(const Stats& stats, Page* page) {
   page->Gauge("nexus_layer_files_open", "Files of layers that are open.", stats.layer_files_open);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);
   page->Gauge("nexus_layer_samples", "Samples in layers.", stats.layer_samples);
+  page->Counter("nexus_series_forgotten_total",
+                "Series forgotten since the start, for want of samples.", stats.series_forgotten);
   page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",
                 stats.layers_expired);
   page->Gauge(

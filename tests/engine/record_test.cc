@@ -61,7 +61,8 @@ std::vector<Edit> SomeEdits() {
           TombstonesForgotten{TenantId{1}, BranchId{2}, {{0, Lsn{77}}, {1, Lsn{99}}}},
           SetRetention{TenantId{1}, -9, {{"{job=\"dev\"}", 7}, {"{}", 400}}},
           SetRetention{TenantId{1}, 9, {}},
-          AcceptClock{-5}};
+          AcceptClock{-5},
+          ForgetSeries{TenantId{1}, {{SeriesId{7}, Hash128{8, 9}}, {SeriesId{10}, Hash128{1, 2}}}}};
 }
 
 TEST(DefinitionsRecord, RoundTrips) {
@@ -116,6 +117,22 @@ TEST(EditRecord, RoundTrips) {
   auto decoded = DecodeEdits(AsBytes(body));
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   EXPECT_EQ(*decoded, SomeEdits());
+}
+
+TEST(EditRecord, SeriesToForgetAscendAndAreBounded) {
+  ForgetSeries edit{TenantId{1}, {{SeriesId{7}, {}}, {SeriesId{8}, {}}}};
+  const std::string good = EncodeEdits(std::vector<Edit>{edit});
+  ASSERT_TRUE(DecodeEdits(AsBytes(good)).ok());
+  constexpr size_t kFirstId = 4 + kEditHeaderBytes + 4 + 4;
+  for (const char id : {'\0', '\x08', '\x09'}) {
+    std::string bad = good;
+    bad[kFirstId] = id;
+    EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(bad)).status())) << int{id};
+  }
+  edit.series.clear();
+  for (uint64_t id = 1; id <= kForgottenSeriesMax; id++) edit.series.push_back({SeriesId{id}, {}});
+  const std::string most = EncodeEdits(std::vector<Edit>{edit});
+  EXPECT_TRUE(DecodeEdits(AsBytes(most)).ok());
 }
 
 // The worked example of docs/format/record.md.

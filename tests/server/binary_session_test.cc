@@ -221,6 +221,48 @@ TEST_F(BinarySessionTest, WritesOfRegisteredSeriesAreAcknowledgedAndFound) {
   EXPECT_EQ(protocol::DecodeResultEnd(AsBytes(end.body))->samples, 1u);
 }
 
+class ForgettingSessionTest : public BinarySessionTest {
+ protected:
+  ForgettingSessionTest() { options_.series_grace_ms = 2'000; }
+
+  // What is deleted leaves the layers, and after some graces its series are forgotten.
+  void Forget(const std::string& selector) {
+    DeleteRequest request;
+    request.selector = selector;
+    ASSERT_TRUE(world_.RunTask(core_->Delete(std::move(request))).ok());
+    ASSERT_TRUE(Flush().ok());
+    ASSERT_TRUE(world_.RunTask(core_->Compact(nullptr)).ok());
+    world_.RunFor(12'000'000'000);
+    ASSERT_GT(core_->forgotten_series(), 0u);
+  }
+  static std::string SampleBody(uint64_t number) {
+    batch::BatchEncoder encoder({}, {});
+    const batch::SeriesSample samples[] = {{SeriesId{number}, 5, 6.0}};
+    encoder.Add(samples);
+    return std::string(AsText(encoder.Finish()));
+  }
+};
+
+TEST_F(ForgettingSessionTest, ABatchOfAForgottenSeriesEndsTheConnectionAndPassesOnTheNext) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(1000, 2)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  EXPECT_EQ(NextAck().accepted, 2u);
+  Forget("cpu{host=\"a\"}");
+  Feed(FrameOf(Opcode::kWriteBatch, 4, SampleBody(2)));
+  EXPECT_EQ(NextAck().accepted, 1u) << "the other number is as good as before";
+  Feed(FrameOf(Opcode::kWriteBatch, 5, SampleBody(1)));
+  const protocol::ErrorReply error = NextError();
+  EXPECT_EQ(error.error_class, protocol::ErrorClass::kFatal);
+  EXPECT_NE(error.message.find("forgotten"), std::string::npos) << error.message;
+  EXPECT_TRUE(transport_->closed);
+  Begin();
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 5, SampleBody(1)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  EXPECT_EQ(NextAck().accepted, 1u);
+}
+
 TEST_F(BinarySessionTest, AnySegmentationGivesTheSame) {
   for (size_t piece : {1u, 7u, 64u, 4096u}) {
     Begin();

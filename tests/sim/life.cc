@@ -103,6 +103,7 @@ Status Life::Close() {
   appended_before_close_ = core_->appended_batches();
   compactions_before_close_ = core_->compactions();
   carries_before_close_ = core_->flusher()->carrier().carries();
+  forgotten_before_close_ = core_->forgotten_series();
   world_->RunOnLoop([this] { core_.reset(); });
   return closed;
 }
@@ -117,6 +118,10 @@ uint64_t Life::compactions() const {
 
 uint64_t Life::carries() const {
   return core_ == nullptr ? carries_before_close_ : core_->flusher()->carrier().carries();
+}
+
+uint64_t Life::forgotten_series() const {
+  return core_ == nullptr ? forgotten_before_close_ : core_->forgotten_series();
 }
 
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }

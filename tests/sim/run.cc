@@ -11,6 +11,7 @@
 
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
+#include "tests/sim/listings.h"
 #include "tests/sim/run_state.h"
 
 namespace nexus::sim_test {
@@ -55,6 +56,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "carries",
                                     "tenants created",
                                     "tenants deleted",
+                                    "series forgotten",
+                                    "appends refused for forgotten series",
                                     "branches made",
                                     "snapshots made",
                                     "retentions set",
@@ -148,6 +151,10 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
   } else {
     self->batch_.first->Refused(self->batch_.second);
     run->Count("appends refused");
+    if (IsUnknownSeries(status)) {
+      run->Count("appends refused for forgotten series");
+      run->life_->ForgetIds();
+    }
   }
 }
 
@@ -234,6 +241,7 @@ void Run::EndLife() {
   oracle_.Applied(life_->appended_batches());
   Count("compactions", life_->compactions());
   Count("carries", life_->carries());
+  Count("series forgotten", life_->forgotten_series());
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
@@ -413,6 +421,8 @@ Status Run::TryRange(Oracle::Query query, int64_t pause, const std::string& bran
   const QueryStatistics& statistics = (*cursor)->statistics();
   if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
   if (auto wrong = oracle->Check(query, observed)) Fail(std::move(*wrong));
+  if (failed() || query.series_last != UINT32_MAX) return OkStatus();
+  if (auto wrong = CheckListings(life_->core(), observed)) Fail(std::move(*wrong));
   return OkStatus();
 }
 

@@ -78,6 +78,9 @@ const std::vector<Tunable>& Tunables() {
       {"carry_bytes_max",
        {64 << 10, 0, 2 << 10},
        [](Options* o, int64_t v) { o->carry_bytes_max = static_cast<uint64_t>(v); }},
+      {"series_grace_ms",
+       {300, 0, 3'000, 600'000},
+       [](Options* o, int64_t v) { o->series_grace_ms = v; }},
   };
   return *tunables;
 }
