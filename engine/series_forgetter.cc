@@ -178,34 +178,35 @@ Memtables SeriesForgetter::MemtablesOf(TenantId tenant) const {
   return memtables;
 }
 
-std::vector<std::shared_ptr<const layer::LayerReader>> SeriesForgetter::NewLayersOf(
-    TenantId tenant) const {
-  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> layers;
+std::vector<LayerFilePtr> SeriesForgetter::NewLayersOf(TenantId tenant) const {
+  std::map<layer::LayerKey, LayerFilePtr> layers;
   const auto owner = state_->tenants.find(tenant.value);
   if (owner == state_->tenants.end()) return {};
   for (const auto& [number, branch] : owner->second->branches) {
     for (const OpenLayer& open : branch->layers) {
       const layer::LayerKey key{open.record.open_count, open.record.sequence};
-      if (!seen_.contains(key)) layers.emplace(key, open.reader);
+      if (!seen_.contains(key)) layers.emplace(key, open.file);
     }
   }
-  std::vector<std::shared_ptr<const layer::LayerReader>> readers;
-  // The youngest first: most likely they hold what is wanted.
-  for (auto at = layers.rbegin(); at != layers.rend(); ++at) readers.push_back(at->second);
-  return readers;
+  std::vector<LayerFilePtr> youngest_first;  // most likely they hold what is wanted
+  for (auto at = layers.rbegin(); at != layers.rend(); ++at) youngest_first.push_back(at->second);
+  return youngest_first;
 }
 
 io::Task<Status> SeriesForgetter::LookAtLayers(TenantId tenant, catalog::SeriesSet* left) {
-  auto layers = NewLayersOf(tenant);
+  std::vector<LayerFilePtr> layers = NewLayersOf(tenant);
   for (int looks = 0; !layers.empty() && looks < kLooksMax; looks++) {
-    for (const auto& layer : layers) {
+    for (const LayerFilePtr& layer : layers) {
       if (left->empty()) co_return OkStatus();
-      auto look = [wanted = left, layer] { return SeriesAmong(*wanted, layer); };
+      auto look = [wanted = left, layer]() -> StatusOr<catalog::SeriesSet> {
+        NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr reader, HoldReader(layer));
+        return SeriesAmong(*wanted, reader);
+      };
       StatusOr<catalog::SeriesSet> held =
           co_await state_->environment->executor()->Run(io::Lane::kWorker, look);
       NEXUS_CO_RETURN_IF_ERROR(held.status());
       left->Subtract(*held);
-      seen_.insert(layer->summary().identity.key());
+      seen_.insert(layer->name().key);
     }
     layers = NewLayersOf(tenant);
   }

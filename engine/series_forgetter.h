@@ -35,6 +35,7 @@
 #include "engine/committer.h"
 #include "engine/idle_series.h"
 #include "engine/interner.h"
+#include "engine/layer_file.h"
 #include "engine/state.h"
 #include "io/task.h"
 #include "layer/layer.h"
@@ -77,7 +78,7 @@ class SeriesForgetter {
   io::Task<Status> ForgetPortion(TenantId tenant, std::vector<ForgetSeries::Series> series);
   std::vector<std::shared_ptr<const Memtable>> MemtablesOf(TenantId tenant) const;
   // Layers of any branch that were not looked at.
-  std::vector<std::shared_ptr<const layer::LayerReader>> NewLayersOf(TenantId tenant) const;
+  std::vector<LayerFilePtr> NewLayersOf(TenantId tenant) const;
 
   DatabaseState* const state_;
   Interner* const interner_;
