@@ -65,6 +65,13 @@ Scope ScopeOf(const nexus_client_scope* given) {
   return scope;
 }
 
+// Of a call that is the whole server's; 0: 60 s.
+Scope ScopeWithin(int64_t timeout_ms) {
+  Scope scope;
+  if (timeout_ms > 0) scope.timeout_ms = timeout_ms;
+  return scope;
+}
+
 nexus::client::AppendOptions OptionsOf(int32_t ack, const nexus_client_scope* scope) {
   nexus::client::AppendOptions options;
   options.ack =
@@ -176,9 +183,23 @@ void nexus_client_append_async(nexus_client* client, nexus_client_batch* batch, 
 void nexus_client_sync(nexus_client* client) { client->client->Sync(); }
 
 int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_client_error* error) {
-  Scope scope;
-  if (timeout_ms > 0) scope.timeout_ms = timeout_ms;
-  return Fill(client->client->Flush(scope), error);
+  return Fill(client->client->Flush(ScopeWithin(timeout_ms)), error);
+}
+
+int32_t nexus_client_delete(nexus_client* client, const nexus_client_delete_request* request,
+                            nexus_client_delete_result* result, nexus_client_error* error) {
+  if (result != nullptr) *result = {};
+  nexus::client::DeleteRequest asked;
+  asked.selector = ViewOf(request->selector);
+  asked.range = {request->first, request->last};
+  asked.scope = ScopeOf(&request->scope);
+  asked.dry_run = request->dry_run != 0;
+  asked.everywhere = request->everywhere != 0;
+  auto deleted = client->client->Delete(asked);
+  if (deleted.ok() && result != nullptr) {
+    *result = {deleted->series, deleted->samples, deleted->series_with_samples};
+  }
+  return Fill(deleted.status(), error);
 }
 
 // ---- Branches and snapshots.
@@ -226,8 +247,7 @@ int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* sc
 
 int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error) {
-  nexus::client::Scope scope;
-  scope.timeout_ms = timeout_ms;
+  const Scope scope = ScopeWithin(timeout_ms);
   nexus::protocol::Tenants change;
   change.action = nexus::protocol::TenantAction::kCreate;
   change.name = ViewOf(name);
@@ -236,8 +256,7 @@ int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name,
 
 int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error) {
-  nexus::client::Scope scope;
-  scope.timeout_ms = timeout_ms;
+  const Scope scope = ScopeWithin(timeout_ms);
   nexus::protocol::Tenants change;
   change.action = nexus::protocol::TenantAction::kDelete;
   change.name = ViewOf(name);
@@ -247,8 +266,7 @@ int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name,
 int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
                                nexus_client_text quota, uint64_t value, int64_t timeout_ms,
                                nexus_client_error* error) {
-  nexus::client::Scope scope;
-  scope.timeout_ms = timeout_ms;
+  const Scope scope = ScopeWithin(timeout_ms);
   nexus::protocol::Tenants change;
   change.action = nexus::protocol::TenantAction::kSet;
   change.name = ViewOf(tenant);
@@ -264,9 +282,8 @@ int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
 int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
                              nexus_client_error* error) {
   *list = nullptr;
-  nexus::client::Scope scope;
-  scope.timeout_ms = timeout_ms;
-  StatusOr<std::vector<nexus::protocol::TenantEntry>> tenants = client->client->Tenants(scope);
+  StatusOr<std::vector<nexus::protocol::TenantEntry>> tenants =
+      client->client->Tenants(ScopeWithin(timeout_ms));
   if (tenants.ok()) {
     *list = new nexus_client_list;
     for (const nexus::protocol::TenantEntry& tenant : *tenants) {

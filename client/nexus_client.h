@@ -132,6 +132,29 @@ void nexus_client_sync(nexus_client* client);
 /* Moves the server's samples in memory to layers. */
 int32_t nexus_client_flush(nexus_client* client, int64_t timeout_ms, nexus_client_error* error);
 
+/* ---- Deleting. */
+
+typedef struct nexus_client_delete_request {
+  nexus_client_text selector; /* as a query's, at most 4 KiB; {} chooses every series */
+  int64_t first;              /* timestamps, both included */
+  int64_t last;
+  nexus_client_scope scope;
+  int32_t dry_run;    /* not 0: counts, and deletes nothing */
+  int32_t everywhere; /* not 0: of every branch and snapshot of the scope's tenant */
+} nexus_client_delete_request;
+
+typedef struct nexus_client_delete_result {
+  uint64_t series; /* that the selector chooses */
+  /* Of a dry run: what would go, and of how many series. */
+  uint64_t samples;
+  uint64_t series_with_samples;
+} nexus_client_delete_result;
+
+/* Deletes samples, durably: those acknowledged before, and all batches given to this client before,
+ * which it waits for. What is appended afterwards stays. `result` may be NULL. */
+int32_t nexus_client_delete(nexus_client* client, const nexus_client_delete_request* request,
+                            nexus_client_delete_result* result, nexus_client_error* error);
+
 /* ---- Branches and snapshots. A scope may be NULL. */
 
 enum nexus_client_branch_kind { NEXUS_CLIENT_BRANCH = 0, NEXUS_CLIENT_SNAPSHOT = 1 };
@@ -162,6 +185,7 @@ int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
 /* One text each, a JSON object. */
 int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_client_list** list,
                              nexus_client_error* error);
+
 /* ---- Retention, of the scope's tenant. A scope may be NULL. */
 
 typedef struct nexus_client_retention_rule {

@@ -133,7 +133,7 @@ constexpr int64_t kSamples = 100'000;  // of a series: a day and some at one a s
 
 void RunSelect(benchmark::State& state, const Sources& sources, uint64_t samples) {
   for (auto _ : state) {
-    ReadView view{std::make_unique<BenchIndex>(kSeries), sources, {}};
+    ReadView view{std::make_unique<BenchIndex>(kSeries), sources, {}, {}};
     SelectQuery query;
     query.selector = "m";
     Drain(MakeSelectCursor(std::move(view), query)->get());
@@ -185,7 +185,7 @@ void RunAggregate(benchmark::State& state, AggregateFunction function, int64_t s
     query.step_ns = step_seconds * kSecond;
     query.grouped = grouped;
     if (grouped) query.by = {"group"};
-    ReadView view{std::make_unique<BenchIndex>(kSeries), sources, {}};
+    ReadView view{std::make_unique<BenchIndex>(kSeries), sources, {}, {}};
     Drain(MakeAggregateCursor(std::move(view), query)->get());
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kSeries * kSamples));
