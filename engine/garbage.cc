@@ -19,11 +19,11 @@
 namespace nexus::engine {
 namespace {
 
-using Layers = std::vector<std::shared_ptr<const layer::LayerReader>>;
+using Layers = std::vector<LayerPtr>;
 
 // The layers of a tenant, the youngest first.
 Layers LiveLayersOf(const TenantState& tenant) {
-  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> by_key;
+  std::map<layer::LayerKey, LayerPtr> by_key;
   for (const auto& [number, branch] : tenant.branches) {
     for (const OpenLayer& open : branch->layers) {
       by_key.emplace(layer::LayerKey{open.record.open_count, open.record.sequence}, open.reader);
@@ -34,43 +34,60 @@ Layers LiveLayersOf(const TenantState& tenant) {
   return layers;
 }
 
-// Blocks. A file that is gone was looked at before; of one that is damaged nothing can be known.
-StatusOr<Layers> OpenGarbage(const DatabaseState& state, const std::set<std::string>& file_names) {
-  Layers layers;
-  for (const std::string& name : file_names) {
-    auto file =
-        io::OpenFileBlocking(state.environment->disk(), io::JoinPath(state.folder.layers, name));
-    if (absl::IsNotFound(file.status())) continue;
-    NEXUS_RETURN_IF_ERROR(file.status());
-    layer::LayerExpectation expected;
-    expected.database = state.origin;
-    auto layer = layer::LayerReader::Open(*std::move(file), nullptr, expected);
-    if (absl::IsDataLoss(layer.status())) continue;
-    NEXUS_RETURN_IF_ERROR(layer.status());
-    layers.push_back(*std::move(layer));
-  }
-  return layers;
+// Of the files that go.
+struct Orphans {
+  catalog::SeriesSet series;  // in no layer without the files
+  std::set<std::string> unreadable;
+};
+
+// Blocks. NotFound: the file is gone, and was looked at before.
+StatusOr<catalog::SeriesSet> SeriesOfGarbage(const DatabaseState& state, const std::string& name) {
+  NEXUS_ASSIGN_OR_RETURN(auto file, io::OpenFileBlocking(state.environment->disk(),
+                                                         io::JoinPath(state.folder.layers, name)));
+  layer::LayerExpectation expected;
+  expected.database = state.origin;
+  NEXUS_ASSIGN_OR_RETURN(const LayerPtr layer,
+                         layer::LayerReader::Open(std::move(file), nullptr, expected));
+  return SeriesOf(layer);
 }
 
-// The series that are in no layer without the files that go: listed for the next commit. True if
-// there are any.
+// Blocks.
+StatusOr<Orphans> FindOrphans(const DatabaseState& state, const std::set<std::string>& file_names,
+                              const Layers& staying) {
+  Orphans orphans;
+  for (const std::string& name : file_names) {
+    const StatusOr<catalog::SeriesSet> held = SeriesOfGarbage(state, name);
+    if (absl::IsNotFound(held.status())) continue;
+    if (absl::IsDataLoss(held.status())) {
+      orphans.unreadable.insert(name);
+      continue;
+    }
+    NEXUS_RETURN_IF_ERROR(held.status());
+    orphans.series.UnionWith(*held);
+  }
+  NEXUS_RETURN_IF_ERROR(TakeAwayHeld(staying, &orphans.series));
+  return orphans;
+}
+
+// Lists the series that are in no layer without the files that go for the next commit. True if
+// there are any. What cannot be read stays: the disk may read it the next time, and nobody knows
+// what it alone has the labels of.
 io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
-                                     std::map<TenantId, std::set<std::string>> going) {
+                                     std::map<TenantId, std::set<std::string>> going,
+                                     std::set<std::string>* staying) {
   bool any = false;
   for (const auto& [tenant, file_names] : going) {
     const auto owner = state->tenants.find(tenant.value);
     if (owner == state->tenants.end()) continue;
-    auto find = [state, names = &file_names,
-                 staying = LiveLayersOf(*owner->second)]() -> StatusOr<catalog::SeriesSet> {
-      NEXUS_ASSIGN_OR_RETURN(const Layers layers, OpenGarbage(*state, *names));
-      return OrphanedSeries(layers, staying);
+    auto find = [state, names = &file_names, live = LiveLayersOf(*owner->second)] {
+      return FindOrphans(*state, *names, live);
     };
     auto orphans = co_await state->environment->executor()->Run(io::Lane::kWorker, find);
-    if (absl::IsDataLoss(orphans.status())) continue;
     NEXUS_CO_RETURN_IF_ERROR(orphans.status());
-    if (orphans->empty()) continue;
+    staying->merge(orphans->unreadable);
+    if (orphans->series.empty()) continue;
     any = true;
-    state->pending_update.series_unlayered.push_back({tenant, *std::move(orphans)});
+    state->pending_update.series_unlayered.push_back({tenant, std::move(orphans->series)});
   }
   co_return any;
 }
@@ -88,7 +105,8 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
   for (const auto& [key, file_name] : garbage) {
     if (!live.contains(file_name)) going[key.tenant].insert(file_name);
   }
-  StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going));
+  std::set<std::string> staying;
+  StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going), &staying);
   NEXUS_CO_RETURN_IF_ERROR(orphans.status());
   if (*orphans) NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Checkpoint());
   if (!NEXUS_PLANTED("garbage-removed-before-catalog-sync")) {
@@ -99,6 +117,7 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
   Status failed;
   GarbageRemoved removed;
   for (const auto& [key, file_name] : garbage) {
+    if (staying.contains(file_name)) continue;
     // A file may serve several branches; it goes with the last of them.
     Status unlinked;
     if (!live.contains(file_name) || NEXUS_PLANTED("shared-layer-unlinked")) {

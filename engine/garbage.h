@@ -8,7 +8,7 @@
 //   4 an edit strikes it off the list
 // After 2 nothing that a crash can bring back lists the layer as live: the log holds the edit until
 // two images have it too. Queries that still read the file have it open. Failure: a file that
-// cannot be unlinked stays on the list. Threading: the task runs on the loop.
+// cannot be read or unlinked stays on the list. Threading: the task runs on the loop.
 
 #ifndef NEXUS_ENGINE_GARBAGE_H_
 #define NEXUS_ENGINE_GARBAGE_H_

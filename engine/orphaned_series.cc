@@ -11,9 +11,9 @@ namespace {
 // A look-up costs about as much as walking so many series.
 constexpr uint64_t kSeriesPerLookUp = 64;
 
-using Layer = std::shared_ptr<const layer::LayerReader>;
+}  // namespace
 
-StatusOr<catalog::SeriesSet> SeriesOf(const Layer& layer) {
+StatusOr<catalog::SeriesSet> SeriesOf(const LayerPtr& layer) {
   std::vector<uint64_t> ids;
   ids.reserve(layer->summary().series);
   layer::SeriesCursor cursor(layer);
@@ -25,7 +25,9 @@ StatusOr<catalog::SeriesSet> SeriesOf(const Layer& layer) {
   return series;
 }
 
-StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const Layer& layer) {
+namespace {
+
+StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const LayerPtr& layer) {
   if (wanted.size() * kSeriesPerLookUp > layer->summary().series) return SeriesOf(layer);
   catalog::SeriesSet found;
   layer::ReadContext context;
@@ -38,19 +40,15 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const
 
 }  // namespace
 
-StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<Layer>& going,
-                                            const std::vector<Layer>& staying) {
-  catalog::SeriesSet orphans;
-  for (const Layer& layer : going) {
-    NEXUS_ASSIGN_OR_RETURN(const catalog::SeriesSet series, SeriesOf(layer));
-    orphans.UnionWith(series);
+Status TakeAwayHeld(const std::vector<LayerPtr>& staying, catalog::SeriesSet* series) {
+  for (const LayerPtr& layer : staying) {
+    if (series->empty()) break;
+    const StatusOr<catalog::SeriesSet> held = SeriesAmong(*series, layer);
+    if (absl::IsDataLoss(held.status())) continue;
+    NEXUS_RETURN_IF_ERROR(held.status());
+    series->Subtract(*held);
   }
-  for (const Layer& layer : staying) {
-    if (orphans.empty()) break;
-    NEXUS_ASSIGN_OR_RETURN(const catalog::SeriesSet series, SeriesAmong(orphans, layer));
-    orphans.Subtract(series);
-  }
-  return orphans;
+  return OkStatus();
 }
 
 }  // namespace nexus::engine

@@ -20,11 +20,15 @@
 
 namespace nexus::engine {
 
-// The series of `going` that are in none of `staying`: layers of one tenant, best the youngest
-// first. Errors: DataLoss, those of reading.
-StatusOr<catalog::SeriesSet> OrphanedSeries(
-    const std::vector<std::shared_ptr<const layer::LayerReader>>& going,
-    const std::vector<std::shared_ptr<const layer::LayerReader>>& staying);
+using LayerPtr = std::shared_ptr<const layer::LayerReader>;
+
+// Those that the layer has samples of. Errors: DataLoss, those of reading.
+StatusOr<catalog::SeriesSet> SeriesOf(const LayerPtr& layer);
+
+// Takes away what is in any of `staying`: layers of the same tenant, best the youngest first. What
+// cannot be read of them is taken for nothing: an image with too many labels has all that a catalog
+// may need. Errors: those of reading, but for DataLoss.
+Status TakeAwayHeld(const std::vector<LayerPtr>& staying, catalog::SeriesSet* series);
 
 }  // namespace nexus::engine
 
