@@ -34,43 +34,60 @@ Layers LiveLayersOf(const TenantState& tenant) {
   return layers;
 }
 
-// Blocks. A file that is gone was looked at before; of one that is damaged nothing can be known.
-StatusOr<LayerReaderPtr> OpenGarbage(const DatabaseState& state, const std::string& file_name) {
+// Of the files that go.
+struct Orphans {
+  catalog::SeriesSet series;  // in no layer without the files
+  std::set<std::string> unreadable;
+};
+
+// Blocks. NotFound: the file is gone, and was looked at before.
+StatusOr<catalog::SeriesSet> SeriesOfGarbage(const DatabaseState& state, const std::string& name) {
   layer::LayerExpectation expected;
   expected.database = state.origin;
-  auto layer = layer::LayerReader::Open(
-      state.files->Make(io::JoinPath(state.folder.layers, file_name)), nullptr, expected);
-  if (absl::IsNotFound(layer.status()) || absl::IsDataLoss(layer.status())) {
-    return LayerReaderPtr();
-  }
-  return layer;
+  NEXUS_ASSIGN_OR_RETURN(
+      const LayerReaderPtr layer,
+      layer::LayerReader::Open(state.files->Make(io::JoinPath(state.folder.layers, name)), nullptr,
+                               expected));
+  return SeriesOf(layer);
 }
 
-Layers GarbageOf(const DatabaseState* state, const std::set<std::string>& file_names) {
-  Layers layers;
+// Blocks.
+StatusOr<Orphans> FindOrphans(const DatabaseState& state, const std::set<std::string>& file_names,
+                              const Layers& staying) {
+  Orphans orphans;
   for (const std::string& name : file_names) {
-    layers.push_back([state, name] { return OpenGarbage(*state, name); });
+    const StatusOr<catalog::SeriesSet> held = SeriesOfGarbage(state, name);
+    if (absl::IsNotFound(held.status())) continue;
+    if (absl::IsDataLoss(held.status())) {
+      orphans.unreadable.insert(name);
+      continue;
+    }
+    NEXUS_RETURN_IF_ERROR(held.status());
+    orphans.series.UnionWith(*held);
   }
-  return layers;
+  NEXUS_RETURN_IF_ERROR(TakeAwayHeld(staying, &orphans.series));
+  return orphans;
 }
 
-// The series that are in no layer without the files that go: listed for the next commit. True if
-// there are any.
+// Lists the series that are in no layer without the files that go for the next commit. True if
+// there are any. What cannot be read stays: the disk may read it the next time, and nobody knows
+// what it alone has the labels of.
 io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
-                                     std::map<TenantId, std::set<std::string>> going) {
+                                     std::map<TenantId, std::set<std::string>> going,
+                                     std::set<std::string>* staying) {
   bool any = false;
   for (const auto& [tenant, file_names] : going) {
     const auto owner = state->tenants.find(tenant.value);
     if (owner == state->tenants.end()) continue;
-    auto find = [layers = GarbageOf(state, file_names), staying = LiveLayersOf(*owner->second)] {
-      return OrphanedSeries(layers, staying);
+    auto find = [state, names = &file_names, live = LiveLayersOf(*owner->second)] {
+      return FindOrphans(*state, *names, live);
     };
     auto orphans = co_await state->environment->executor()->Run(io::Lane::kWorker, find);
-    if (absl::IsDataLoss(orphans.status())) continue;
     NEXUS_CO_RETURN_IF_ERROR(orphans.status());
-    if (orphans->empty()) continue;
+    staying->merge(orphans->unreadable);
+    if (orphans->series.empty()) continue;
     any = true;
-    state->pending_update.series_unlayered.push_back({tenant, *std::move(orphans)});
+    state->pending_update.series_unlayered.push_back({tenant, std::move(orphans->series)});
   }
   co_return any;
 }
@@ -98,7 +115,8 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
     if (!is_live) going[key.tenant].insert(layer.file_name);
   }
   if (garbage.empty()) co_return OkStatus();
-  StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going));
+  std::set<std::string> staying;
+  StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going), &staying);
   NEXUS_CO_RETURN_IF_ERROR(orphans.status());
   if (*orphans) NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Checkpoint());
   if (!NEXUS_PLANTED("garbage-removed-before-catalog-sync")) {
@@ -109,6 +127,7 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
   Status failed;
   GarbageRemoved removed;
   for (const auto& [key, file_name] : garbage) {
+    if (staying.contains(file_name)) continue;
     // A file may serve several branches; it goes with the last of them.
     Status unlinked;
     if (!live.contains(file_name) || NEXUS_PLANTED("shared-layer-unlinked")) {

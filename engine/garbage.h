@@ -9,7 +9,8 @@
 // After 2 nothing that a crash can bring back lists the layer as live: the log holds the edit until
 // two images have it too. A query opens files as it comes to them (layer_file.h), so 3 waits for
 // the end of every query that began before 1; one that goes on for ever is ended by its deadline.
-// Failure: a file that cannot be unlinked stays on the list. Threading: the task runs on the loop.
+// Failure: a file that cannot be read or unlinked stays on the list. Threading: the task runs on
+// the loop.
 
 #ifndef NEXUS_ENGINE_GARBAGE_H_
 #define NEXUS_ENGINE_GARBAGE_H_

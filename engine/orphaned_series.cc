@@ -11,6 +11,8 @@ namespace {
 // A look-up costs about as much as walking so many series.
 constexpr uint64_t kSeriesPerLookUp = 64;
 
+}  // namespace
+
 StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer) {
   std::vector<uint64_t> ids;
   ids.reserve(layer->summary().series);
@@ -22,8 +24,6 @@ StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer) {
   series.AddSorted(ids);
   return series;
 }
-
-}  // namespace
 
 StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
                                          const LayerReaderPtr& layer) {
@@ -37,23 +37,18 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
   return found;
 }
 
-StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<OpenLayerFunction>& going,
-                                            const std::vector<OpenLayerFunction>& staying) {
-  catalog::SeriesSet orphans;
-  for (const OpenLayerFunction& read_layer : going) {
-    NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, read_layer());
-    if (layer == nullptr) continue;
-    NEXUS_ASSIGN_OR_RETURN(const catalog::SeriesSet series, SeriesOf(layer));
-    orphans.UnionWith(series);
+Status TakeAwayHeld(const std::vector<OpenLayerFunction>& staying, catalog::SeriesSet* series) {
+  for (const OpenLayerFunction& open : staying) {
+    if (series->empty()) break;
+    auto held = [&]() -> StatusOr<catalog::SeriesSet> {
+      NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, open());
+      return SeriesAmong(*series, layer);
+    }();
+    if (absl::IsDataLoss(held.status())) continue;
+    NEXUS_RETURN_IF_ERROR(held.status());
+    series->Subtract(*held);
   }
-  for (const OpenLayerFunction& read_layer : staying) {
-    if (orphans.empty()) break;
-    NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, read_layer());
-    if (layer == nullptr) continue;
-    NEXUS_ASSIGN_OR_RETURN(const catalog::SeriesSet series, SeriesAmong(orphans, layer));
-    orphans.Subtract(series);
-  }
-  return orphans;
+  return OkStatus();
 }
 
 }  // namespace nexus::engine

@@ -19,18 +19,20 @@
 
 namespace nexus::engine {
 
-// Makes a reader of a layer when its turn comes, so that one at a time is in memory; null: there is
-// nothing to know of it.
+// Makes a reader of a layer when its turn comes, so that one at a time is in memory.
 using OpenLayerFunction = std::function<StatusOr<LayerReaderPtr>()>;
+
+// Those that the layer has samples of. Errors: DataLoss, those of reading.
+StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer);
 
 // The series of `wanted` that the layer has. Errors: DataLoss, those of reading.
 StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
                                          const LayerReaderPtr& layer);
 
-// The series of `going` that are in none of `staying`: layers of one tenant, best the youngest
-// first. Errors: DataLoss, those of opening and reading.
-StatusOr<catalog::SeriesSet> OrphanedSeries(const std::vector<OpenLayerFunction>& going,
-                                            const std::vector<OpenLayerFunction>& staying);
+// Takes away what is in any of `staying`: layers of the same tenant, best the youngest first. What
+// cannot be read of them is taken for nothing: an image with too many labels has all that a catalog
+// may need. Errors: those of opening and reading, but for DataLoss.
+Status TakeAwayHeld(const std::vector<OpenLayerFunction>& staying, catalog::SeriesSet* series);
 
 }  // namespace nexus::engine
 

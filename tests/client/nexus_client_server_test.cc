@@ -110,7 +110,7 @@ TEST_F(NexusClientServerTest, BranchesGoTheirOwnWay) {
   EXPECT_THAT(Take(list), ElementsAre(HasSubstr("main"), HasSubstr("what-if")));
   EXPECT_EQ(
       nexus_client_delete_branch(client_, Text("what-if"), NEXUS_CLIENT_SNAPSHOT, nullptr, &error_),
-      NEXUS_CLIENT_NOT_FOUND)
+      NEXUS_CLIENT_FAILED_PRECONDITION)
       << error_.message;
   EXPECT_EQ(
       nexus_client_delete_branch(client_, Text("what-if"), NEXUS_CLIENT_BRANCH, nullptr, &error_),

@@ -293,6 +293,35 @@ TEST_F(RetentionDatabaseTest, ARebuiltCatalogKnowsSeriesThatHaveNoSamplesLeft) {
   ExpectClean();
 }
 
+// The same where the file of the layer that was dropped could not be read at once.
+TEST_F(RetentionDatabaseTest, ALayerThatCannotBeReadDoesNotGoBeforeItsLabelsAreKnown) {
+  ASSERT_TRUE(Open().ok());
+  MakeLayer(0, 100);
+  const SeriesId dropped = series_;
+  ASSERT_TRUE(KeepFrom(kDay).ok());
+  world_.disk().FailFrom(sim::OpFilter({sim::Op::kOpen}, "/layers/"), 1, -EIO);
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_EQ(GetStats().layers, 0u);
+  ASSERT_EQ(GetStats().garbage_layers, 1u);
+  world_.disk().faults()->ClearRules();
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_EQ(GetStats().garbage_layers, 0u);
+  series_ = InternOther();
+  for (int i = 0; i < 4; i++) {
+    for (int k = 0; k < 10; k++) {
+      ASSERT_TRUE(Append(2 * kDay + (10 * i + k) * 2'000, 2'000).ok());
+    }
+    ASSERT_TRUE(Flush().ok());
+  }
+  series_ = dropped;
+  ASSERT_TRUE(Append(3 * kDay, 100).ok());
+  Die(sim::CrashKind::kPowerCut);
+  auto report = *SimulateRebuild(&world_, options_, {}, std::nullopt);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(series_, dropped);
+}
+
 // The same before an image lists the series: the file of the layer that was dropped is still there.
 TEST_F(RetentionDatabaseTest, ARebuiltCatalogTakesLabelsFromLayersThatWereDroppedLately) {
   ASSERT_TRUE(Open().ok());
