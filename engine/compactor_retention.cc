@@ -13,7 +13,7 @@ void Compactor::AddRetention(const TenantState& tenant, const BranchState& branc
   std::set<const layer::LayerReader*> inputs;
   for (const compaction::MergeInput& input : merge->inputs) inputs.insert(input.layer.get());
   std::vector<char> is_input;
-  for (const OpenLayer& open : branch.layers) {
+  for (const OpenLayer& open : branch.SampleLayers()) {
     is_input.push_back(inputs.contains(open.reader.get()) ? 1 : 0);
   }
   const std::vector<int64_t> cuts = retention_.CutsOf(tenant, branch, is_input);

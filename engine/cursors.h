@@ -24,6 +24,7 @@
 #include "base/types.h"
 #include "engine/query.h"
 #include "engine/query_budget.h"
+#include "engine/rollup_reader.h"
 #include "engine/sample_source.h"
 #include "engine/series_index.h"
 
@@ -39,6 +40,8 @@ struct ReadView {
   std::unique_ptr<SeriesIndex> index;
   // In write order, oldest first: layers, sealed memtables, the active memtable.
   std::vector<std::shared_ptr<const SampleSource>> sources;
+  // Of the branch; null if it has none. Aggregates use them.
+  std::shared_ptr<const RollupView> rollups;
   // The monotonic clock in ns, for deadlines; must outlive the cursor. Empty: no deadlines.
   std::function<int64_t()> monotonic_nanos;
   // Of the query among those of its tenant; null: not counted.

@@ -18,6 +18,7 @@ class LayerSource : public SampleSource {
 
   Kind kind() const override { return Kind::kLayer; }
   TimeRange range() const override { return layer_->summary().range; }
+  WriteOrder end() const override { return layer_->summary().identity.order_high; }
   std::unique_ptr<SourceReader> NewReader() const override;
 
  private:

@@ -176,7 +176,7 @@ TenantInfo DescribeTenant(const DatabaseState& state, TenantState* tenant) {
       const catalog::LayerRecord& record = open.record;
       if (!counted.emplace(record.open_count, record.sequence).second) continue;
       info.layers++;
-      info.samples += record.samples;
+      if (!record.is_rollup()) info.samples += record.samples;
     }
   }
   VisitMemtables(*tenant, [&](const Memtable& memtable) { info.samples += memtable.samples(); });

@@ -78,7 +78,7 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
                                                const BranchState& branch) const {
   RetentionSituation situation;
   situation.cuts = tenant.retention->CutsAt(Clock());
-  for (const OpenLayer& open : branch.layers) {
+  for (const OpenLayer& open : branch.SampleLayers()) {
     const catalog::LayerRecord& record = open.record;
     RetentionLayer& layer = situation.layers.emplace_back();
     layer.range = record.range;

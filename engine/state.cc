@@ -3,6 +3,7 @@
 #include "engine/state.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/planted.h"
@@ -63,10 +64,37 @@ uint64_t TenantState::SeriesFrom(SeriesId first) const {
 
 void BranchState::SortLayers() {
   auto older = [](const OpenLayer& a, const OpenLayer& b) {
-    return std::pair(a.record.high, a.record.key()) < std::pair(b.record.high, b.record.key());
+    return std::tuple(a.record.is_rollup(), a.record.high, a.record.key()) <
+           std::tuple(b.record.is_rollup(), b.record.high, b.record.key());
   };
   std::sort(layers.begin(), layers.end(), older);
 }
+
+std::span<const OpenLayer> BranchState::SampleLayers() const {
+  const auto end = std::partition_point(layers.begin(), layers.end(), [](const OpenLayer& open) {
+    return !open.record.is_rollup();
+  });
+  return std::span(layers).first(static_cast<size_t>(end - layers.begin()));
+}
+
+std::span<const OpenLayer> BranchState::RollupLayers() const {
+  return std::span(layers).subspan(SampleLayers().size());
+}
+
+namespace {
+
+std::shared_ptr<const RollupView> RollupViewOf(const TenantState& tenant, const BranchState& branch,
+                                               std::optional<int64_t> retention_clock_ns) {
+  const std::span<const OpenLayer> layers = branch.RollupLayers();
+  if (layers.empty()) return nullptr;
+  auto view = std::make_shared<RollupView>();
+  for (const OpenLayer& open : layers) view->layers.push_back({open.reader, MarkOf(open.record)});
+  view->tombstones = branch.tombstones;
+  view->complete_from = CompleteFrom(tenant, branch, retention_clock_ns);
+  return view;
+}
+
+}  // namespace
 
 Sources BranchView::At(uint32_t limit) const {
   Sources all = settled;
@@ -113,9 +141,11 @@ std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
   return delta_;
 }
 
-void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
+void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch,
+                               std::optional<int64_t> retention_clock_ns) {
   auto view = std::make_shared<BranchView>();
-  for (const OpenLayer& open : branch.layers) {
+  view->rollups = RollupViewOf(tenant, branch, retention_clock_ns);
+  for (const OpenLayer& open : branch.SampleLayers()) {
     view->settled.push_back(WithoutDeleted(std::make_shared<LayerSource>(open.reader),
                                            branch.tombstones, MarkOf(open.record)));
   }
@@ -288,7 +318,7 @@ void DatabaseState::TakeChangedProducers(std::vector<catalog::ProducerRecord>* o
 
 void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
   if (branch.stands_in) return;
-  published.SetBranch(tenant, branch);
+  published.SetBranch(tenant, branch, retention_clock.applied_ns());
 }
 
 }  // namespace nexus::engine
