@@ -19,6 +19,7 @@
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
@@ -154,6 +155,10 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeRetention, body);
     case Opcode::kRetentionList:
       return Fuzz(DecodeRetentionList, body);
+    case Opcode::kRollups:
+      return Fuzz(DecodeRollups, body);
+    case Opcode::kRollupList:
+      return Fuzz(DecodeRollupList, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

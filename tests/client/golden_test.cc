@@ -29,6 +29,7 @@
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
@@ -306,6 +307,11 @@ std::map<std::string, Vector> Vectors() {
        Of(kServer, Opcode::kRetentionList,
           RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
           DecodeRetentionList)},
+      {"rollups",
+       Of(kClient, Opcode::kRollups,
+          Rollups{RollupAction::kSet, {{60'000'000'000, 7}, {3'600'000'000'000, 0}}}, DecodeRollups)},
+      {"rollup_list",
+       Of(kServer, Opcode::kRollupList, RollupList{{{60'000'000'000, 0}}}, DecodeRollupList)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
       {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
