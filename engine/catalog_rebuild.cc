@@ -440,7 +440,7 @@ class CatalogRebuild {
   std::map<uint32_t, uint64_t> seeds_;  // of the tenants of base_, by number
   catalog::SeriesSet seen_;
   std::set<layer::LayerKey> read_;  // layers whose labels were read; branches share files
-  Definitions gathered_;  // of image or log, for the next commit
+  Definitions gathered_;            // of image or log, for the next commit
 };
 
 }  // namespace

@@ -95,44 +95,9 @@ void FuzzStrings(Bytes body) {
   NEXUS_CHECK(bytes <= body.size());
 }
 
-void FuzzMessage(Opcode opcode, Bytes body) {
+// Of compaction, deletes, branches, tenants, retention and backups.
+void FuzzLifeOfLayers(Opcode opcode, Bytes body) {
   switch (opcode) {
-    case Opcode::kHello:
-      return Fuzz(DecodeHello, body);
-    case Opcode::kWelcome:
-      return Fuzz(DecodeWelcome, body);
-    case Opcode::kOpenTarget:
-      return Fuzz(DecodeOpenTarget, body);
-    case Opcode::kRegisterSeries:
-      return FuzzRegistration(body);
-    case Opcode::kWriteAck:
-      return Fuzz(DecodeWriteAck, body);
-    case Opcode::kOpenProducer:
-      return Fuzz(DecodeOpenProducer, body);
-    case Opcode::kProducer:
-      return Fuzz(DecodeProducer, body);
-    case Opcode::kQuery:
-      return Fuzz(DecodeQuery, body);
-    case Opcode::kLabels:
-      return Fuzz(DecodeLabels, body);
-    case Opcode::kSeries:
-      return Fuzz(DecodeSeries, body);
-    case Opcode::kCredit:
-      return Fuzz(DecodeCredit, body);
-    case Opcode::kDelete:
-      return Fuzz(DecodeDelete, body);
-    case Opcode::kCount:
-      return Fuzz(DecodeCount, body);
-    case Opcode::kResult:
-      return FuzzResult(body);
-    case Opcode::kStrings:
-      return FuzzStrings(body);
-    case Opcode::kResultEnd:
-      return Fuzz(DecodeResultEnd, body);
-    case Opcode::kStatsReply:
-      return Fuzz(DecodeStats, body);
-    case Opcode::kProgress:
-      return Fuzz(DecodeProgress, body);
     case Opcode::kCompact:
       return Fuzz(DecodeCompact, body);
     case Opcode::kBackup:
@@ -159,6 +124,65 @@ void FuzzMessage(Opcode opcode, Bytes body) {
       return Fuzz(DecodeRollups, body);
     case Opcode::kRollupList:
       return Fuzz(DecodeRollupList, body);
+    case Opcode::kDelete:
+      return Fuzz(DecodeDelete, body);
+    case Opcode::kCount:
+      return Fuzz(DecodeCount, body);
+    default:
+      return;
+  }
+}
+
+void FuzzMessage(Opcode opcode, Bytes body) {
+  switch (opcode) {
+    case Opcode::kHello:
+      return Fuzz(DecodeHello, body);
+    case Opcode::kWelcome:
+      return Fuzz(DecodeWelcome, body);
+    case Opcode::kOpenTarget:
+      return Fuzz(DecodeOpenTarget, body);
+    case Opcode::kRegisterSeries:
+      return FuzzRegistration(body);
+    case Opcode::kWriteAck:
+      return Fuzz(DecodeWriteAck, body);
+    case Opcode::kOpenProducer:
+      return Fuzz(DecodeOpenProducer, body);
+    case Opcode::kProducer:
+      return Fuzz(DecodeProducer, body);
+    case Opcode::kQuery:
+      return Fuzz(DecodeQuery, body);
+    case Opcode::kLabels:
+      return Fuzz(DecodeLabels, body);
+    case Opcode::kSeries:
+      return Fuzz(DecodeSeries, body);
+    case Opcode::kCredit:
+      return Fuzz(DecodeCredit, body);
+    case Opcode::kResult:
+      return FuzzResult(body);
+    case Opcode::kStrings:
+      return FuzzStrings(body);
+    case Opcode::kResultEnd:
+      return Fuzz(DecodeResultEnd, body);
+    case Opcode::kStatsReply:
+      return Fuzz(DecodeStats, body);
+    case Opcode::kProgress:
+      return Fuzz(DecodeProgress, body);
+    case Opcode::kCompact:
+    case Opcode::kBackup:
+    case Opcode::kBackupReply:
+    case Opcode::kBranches:
+    case Opcode::kBranchList:
+    case Opcode::kTenants:
+    case Opcode::kTenantList:
+    case Opcode::kCardinality:
+    case Opcode::kCardinalityReply:
+    case Opcode::kRetention:
+    case Opcode::kRetentionList:
+    case Opcode::kRollups:
+    case Opcode::kRollupList:
+    case Opcode::kDelete:
+    case Opcode::kCount:
+      return FuzzLifeOfLayers(opcode, body);
     case Opcode::kScrubReply:
       return Fuzz(DecodeScrubReply, body);
     case Opcode::kError:

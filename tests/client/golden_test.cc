@@ -242,6 +242,44 @@ Vector Cancel() {
   return made;
 }
 
+// Of compaction, deletes, branches, tenants, retention and backups.
+std::map<std::string, Vector> VectorsOfLayers() {
+  constexpr Side kClient = Side::kClient;
+  constexpr Side kServer = Side::kServer;
+  return {
+      {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
+      {"branches", Of(kClient, Opcode::kBranches,
+                      Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
+                      DecodeBranches)},
+      {"branch_list", ListedBranches()},
+      {"tenants", Of(kClient, Opcode::kTenants, SomeTenants(), DecodeTenants)},
+      {"tenant_list", ListedTenants()},
+      {"cardinality", Of(kClient, Opcode::kCardinality, Cardinality{25}, DecodeCardinality)},
+      {"cardinality_reply",
+       Of(kServer, Opcode::kCardinalityReply, SomeCardinality(), DecodeCardinalityReply)},
+      {"retention",
+       Of(kClient, Opcode::kRetention,
+          Retention{RetentionAction::kSet, {{"{job=\"dev\"}", 604'800'000'000'000}, {"{}", 1}}},
+          DecodeRetention)},
+      {"retention_list",
+       Of(kServer, Opcode::kRetentionList,
+          RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
+          DecodeRetentionList)},
+      {"rollups",
+       Of(kClient, Opcode::kRollups,
+          Rollups{RollupAction::kSet, {{60'000'000'000, 7}, {3'600'000'000'000, 0}}},
+          DecodeRollups)},
+      {"rollup_list",
+       Of(kServer, Opcode::kRollupList, RollupList{{{60'000'000'000, 0}}}, DecodeRollupList)},
+      {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
+                    DecodeDelete)},
+      {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
+      {"backup_reply", Of(kServer, Opcode::kBackupReply,
+                          BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
+  };
+}
+
 std::map<std::string, Vector> Vectors() {
   constexpr Side kClient = Side::kClient;
   constexpr Side kServer = Side::kServer;
@@ -264,7 +302,7 @@ std::map<std::string, Vector> Vectors() {
               "up{job=\"n\"}",
               {"host"},
               "before"};
-  return {
+  std::map<std::string, Vector> vectors = {
       {"ping", Empty(kClient, Opcode::kPing)},
       {"hello", Of(kClient, Opcode::kHello, hello, DecodeHello)},
       {"hello_crc32", Of(kClient, Opcode::kHello, hello, DecodeHello, kFlagCrc32)},
@@ -287,41 +325,14 @@ std::map<std::string, Vector> Vectors() {
       {"credit", Of(kClient, Opcode::kCredit, Credit{77, 4}, DecodeCredit)},
       {"result", Result()},
       {"strings", Strings()},
-      {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
+      {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6, 7, 8}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
-      {"compact", Of(kClient, Opcode::kCompact, CompactAction::kPause, DecodeCompact)},
-      {"branches", Of(kClient, Opcode::kBranches,
-                      Branches{BranchAction::kCreate, BranchKind::kSnapshot, "before", "main"},
-                      DecodeBranches)},
-      {"branch_list", ListedBranches()},
-      {"tenants", Of(kClient, Opcode::kTenants, SomeTenants(), DecodeTenants)},
-      {"tenant_list", ListedTenants()},
-      {"cardinality", Of(kClient, Opcode::kCardinality, Cardinality{25}, DecodeCardinality)},
-      {"cardinality_reply",
-       Of(kServer, Opcode::kCardinalityReply, SomeCardinality(), DecodeCardinalityReply)},
-      {"retention",
-       Of(kClient, Opcode::kRetention,
-          Retention{RetentionAction::kSet, {{"{job=\"dev\"}", 604'800'000'000'000}, {"{}", 1}}},
-          DecodeRetention)},
-      {"retention_list",
-       Of(kServer, Opcode::kRetentionList,
-          RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
-          DecodeRetentionList)},
-      {"rollups",
-       Of(kClient, Opcode::kRollups,
-          Rollups{RollupAction::kSet, {{60'000'000'000, 7}, {3'600'000'000'000, 0}}}, DecodeRollups)},
-      {"rollup_list",
-       Of(kServer, Opcode::kRollupList, RollupList{{{60'000'000'000, 0}}}, DecodeRollupList)},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},
-      {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
-                    DecodeDelete)},
-      {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
-      {"backup_reply", Of(kServer, Opcode::kBackupReply,
-                          BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
-      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
       {"error", Of(kServer, Opcode::kError, error, DecodeError)},
   };
+  vectors.merge(VectorsOfLayers());
+  return vectors;
 }
 
 constexpr char kPath[] = "tests/client/testdata/golden.txt";

@@ -21,7 +21,9 @@ constexpr size_t kTimelineAt = 80;
 constexpr size_t kReservedAt = 84;
 constexpr size_t kHashAt = 96;
 
-Identity Example() { return {DatabaseId{0x0123456789abcdef, 0x1122334455667788}, 1'000'000'000}; }
+Identity Example() {
+  return {DatabaseId{0x0123456789abcdef, 0x1122334455667788}, 1'000'000'000, {}, 0};
+}
 
 // The example with a byte changed, and a hash that fits it.
 std::string Resealed(size_t at, char byte) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,15 @@ using sim::CrashKind;
 
 // Long enough for what goes on in the background.
 constexpr int64_t kSettleNs = 3'000'000'000;
+
+// How many of what the catalog lists belong to the tenant.
+template <typename Record>
+uint64_t RowsIn(const StatusOr<std::vector<Record>>& listed, TenantId tenant) {
+  EXPECT_TRUE(listed.ok()) << listed.status();
+  if (!listed.ok()) return 0;
+  return static_cast<uint64_t>(std::count_if(
+      listed->begin(), listed->end(), [&](const Record& one) { return one.tenant == tenant; }));
+}
 
 class TenantTest : public SimDatabaseTest {
  protected:
@@ -125,18 +135,10 @@ class TenantTest : public SimDatabaseTest {
                     ->VisitLabelCounts(tenant, SeriesId{0}, UINT64_MAX, &from,
                                        [&](const catalog::Reader::LabelCount&) { rows++; })
                     .ok());
-    for (const catalog::LayerRecord& layer : *reader->Layers()) {
-      if (layer.tenant == tenant) rows++;
-    }
-    for (const catalog::BranchRecord& branch : *reader->Branches()) {
-      if (branch.tenant == tenant) rows++;
-    }
-    for (const catalog::ProducerRecord& producer : *reader->Producers()) {
-      if (producer.tenant == tenant) rows++;
-    }
-    for (const catalog::SeriesDefinition& unlayered : *reader->Unlayered()) {
-      if (unlayered.tenant == tenant) rows++;
-    }
+    rows += RowsIn(reader->Layers(), tenant);
+    rows += RowsIn(reader->Branches(), tenant);
+    rows += RowsIn(reader->Producers(), tenant);
+    rows += RowsIn(reader->Unlayered(), tenant);
     return rows;
   }
   void ExpectClean() {

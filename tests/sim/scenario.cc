@@ -116,10 +116,36 @@ int64_t DrawCut(sim::Rng* rng) {
   return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(most)));
 }
 
+int64_t Below(sim::Rng* rng, int64_t n) {
+  return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
+}
+
+// Arguments of an operation on branches.
+decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
+  auto below = [rng](int64_t n) { return Below(rng, n); };
+  switch (kind) {
+    case OpKind::kBranch:
+    case OpKind::kSnapshot:
+      return {below(kBranchNames), below(64)};
+    case OpKind::kDropBranch:
+      return {below(64)};
+    case OpKind::kBranchAppend: {
+      const int64_t form = below(kForms - 1);
+      return {below(64), form, below(kSeries), below(kTimestamps),
+              1 + below(form == kScrape ? kSeries : 40)};
+    }
+    case OpKind::kBranchQuery:
+      return {below(64), below(kSeries), below(6), below(kTimestamps), below(8)};
+    case OpKind::kBranchDelete:
+      return {below(64), below(kSeries), below(6), below(kTimestamps),
+              below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
+    default:
+      return {};
+  }
+}
+
 Op DrawOp(sim::Rng* rng) {
-  auto below = [rng](int64_t n) {
-    return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
-  };
+  auto below = [rng](int64_t n) { return Below(rng, n); };
   Op op;
   op.kind = DrawKind(rng);
   auto& a = op.arguments;
@@ -141,22 +167,6 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kTenant:
       a = {below(8)};
-      break;
-    case OpKind::kBranch:
-    case OpKind::kSnapshot:
-      a = {below(kBranchNames), below(64)};
-      break;
-    case OpKind::kDropBranch:
-      a = {below(64)};
-      break;
-    case OpKind::kBranchAppend: {
-      const int64_t form = below(kForms - 1);
-      a = {below(64), form, below(kSeries), below(kTimestamps),
-           1 + below(form == kScrape ? kSeries : 40)};
-      break;
-    }
-    case OpKind::kBranchQuery:
-      a = {below(64), below(kSeries), below(6), below(kTimestamps), below(8)};
       break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
@@ -180,15 +190,19 @@ Op DrawOp(sim::Rng* rng) {
       a = {below(kSeries), below(6), below(kTimestamps),
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
       break;
-    case OpKind::kBranchDelete:
-      a = {below(64), below(kSeries), below(6), below(kTimestamps),
-           below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
-      break;
     case OpKind::kBackup:
       a = {below(2)};
       break;
     case OpKind::kRetention:
       a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
+      break;
+    case OpKind::kBranch:
+    case OpKind::kSnapshot:
+    case OpKind::kDropBranch:
+    case OpKind::kBranchAppend:
+    case OpKind::kBranchQuery:
+    case OpKind::kBranchDelete:
+      a = DrawForBranches(op.kind, rng);
       break;
     case OpKind::kAcceptClock:
     case OpKind::kFlush:
