@@ -68,6 +68,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "crashes within a rebuild",
                                     "scrubs",
                                     "backups",
+                                    "rollups set",
+                                    "buckets of rollups used",
                                     "databases restored",
                                     "openings that faults spoilt",
                                     "reopenings after the log failed",
@@ -397,6 +399,7 @@ void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std
   const QueryStatistics& statistics = (*cursor)->statistics();
   if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
   if (auto wrong = oracle->Check(query, observed)) Fail(std::move(*wrong));
+  if (!damaged) CheckRollups(branch, select);
 }
 
 void Run::DoQuery(const Op& op) {
@@ -417,6 +420,7 @@ void Run::CheckAll(std::string_view when) {
   CheckBranches();
   CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
   if (auto wrong = oracle_.CheckApplied()) Fail(std::move(*wrong));
+  CheckFrozen();
   if (failed()) result_.violation = fmt::format("{}: {}", when, *result_.violation);
 }
 
@@ -459,6 +463,7 @@ void Run::Restart(const Op& op) {
 
 // Rebuilt from the newest image, layers and log, the catalog gives the same answers.
 void Run::LoseCatalog(const Op& op) {
+  frozen_.Forget();
   Crash(op.arguments[0] == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
   SetFaults(false);
   world_.disk().SetCapacity(sim::Options().capacity_bytes);
@@ -532,6 +537,8 @@ void Run::Operate(const Op& op) {
       return DoRetention(op);
     case OpKind::kAcceptClock:
       return DoAcceptClock();
+    case OpKind::kRollups:
+      return DoRollups(op);
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");

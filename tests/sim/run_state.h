@@ -23,6 +23,7 @@
 #include "tests/sim/life.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/retention_model.h"
+#include "tests/sim/rollup_check.h"
 #include "tests/sim/run.h"
 #include "tests/sim/workload.h"
 
@@ -116,6 +117,9 @@ class Run {
   void SendDelete(const Region& region, std::string selector, const std::string& branch);
   void DoRetention(const Op& op);
   void DoAcceptClock();
+  void DoRollups(const Op& op);
+  void CheckRollups(const std::string& branch, const SelectQuery& query);
+  void CheckFrozen();
   void ObserveRetention(RetentionModel::Since since);
   void ExpireInOracles();
   void CheckExpiredAreGone(int64_t clock_ns);
@@ -145,6 +149,7 @@ class Run {
   BranchOracle branches_;
   Oracle& oracle_;  // of main
   RetentionModel retention_;
+  FrozenBuckets frozen_;
   RunResult result_;
   Backups backups_;
   std::unique_ptr<Clients> clients_;

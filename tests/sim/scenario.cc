@@ -91,7 +91,7 @@ constexpr Share kShares[] = {
     {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
     {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
-    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4}};
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kRollups, 6}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -192,6 +192,9 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kBackup:
       a = {below(2)};
+      break;
+    case OpKind::kRollups:
+      a = {below(kRollupForms)};
       break;
     case OpKind::kRetention:
       a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
