@@ -82,7 +82,7 @@ StatusOr<std::optional<std::string>> CompareRollups(engine::DatabaseCore* core,
       want.rows = WithoutFrozen(std::move(want.rows), *rollups, step_ns);
       if (got.rows == want.rows) continue;
       return std::optional(fmt::format(
-          "rule 12: function {} with step {} s of branch {}: by rollups it gives {} rows, by "
+          "rule 13: function {} with step {} s of branch {}: by rollups it gives {} rows, by "
           "samples {}, and they differ",
           static_cast<int>(function), step_ns / kSecondNs, branch, got.rows.size(),
           want.rows.size()));
@@ -113,7 +113,7 @@ StatusOr<std::optional<std::string>> FrozenBuckets::Check(engine::DatabaseCore* 
         auto [at, is_new] = seen_.try_emplace({resolution_ns, series.id().value, start}, bits);
         if (is_new || at->second == bits) continue;
         return std::optional(
-            fmt::format("rule 12: the frozen bucket of {} s at {} s of series {} has changed",
+            fmt::format("rule 13: the frozen bucket of {} s at {} s of series {} has changed",
                         resolution_ns / kSecondNs, start / kSecondNs, series.id().value));
       }
     }
