@@ -179,7 +179,7 @@ struct LayerRecord {
   TimeRange range;
   uint32_t level = 0;
   int64_t resolution_ns = 0;  // 0: it holds samples; else rollups in buckets so wide
-  WriteOrder low;  // lowest and highest write order of its samples
+  WriteOrder low;             // lowest and highest write order of its samples
   WriteOrder high;
   Lsn deletes_applied;  // every delete of the branch below it is carried out in the layer
   uint64_t series = 0;

@@ -104,9 +104,8 @@ class WindowPicker {
     if (options_.everything || has_deletes_ || Hurries(pick_.stale.first)) return true;
     const int64_t enough = std::min(WidthOf(pick_.window) / kRollupPart, kRollupStretchMaxNs);
     if (WidthOf(pick_.stale) >= enough) return true;
-    return std::any_of(map_.layers.begin(), map_.layers.end(), [&](const auto& layer) {
-      return layer.range.last > pick_.window.last;
-    });
+    return std::any_of(map_.layers.begin(), map_.layers.end(),
+                       [&](const auto& layer) { return layer.range.last > pick_.window.last; });
   }
 
   const RollupMap& map_;

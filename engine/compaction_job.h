@@ -1,11 +1,11 @@
 // CompactionJob: carries out one job of the compactor: make layers, write, sync, read back.
 //
-// What makes them - a merge, or a maker of rollups - runs on a worker in steps of some milliseconds; the loop writes what they give. Each
-// output is written as *.tmp, synced and renamed; then the folder is synced once, and each output
-// is opened and read back. Only after that may an edit name them (D2, D4). Nothing is published
-// here. Between steps the job waits as its pace says. Failure: whatever was written is unlinked;
-// what a crash leaves, the next opening deletes, since its inputs are all listed.
-// Threading: the task runs on the loop.
+// What makes them - a merge, or a maker of rollups - runs on a worker in steps of some
+// milliseconds; the loop writes what they give. Each output is written as *.tmp, synced and
+// renamed; then the folder is synced once, and each output is opened and read back. Only after that
+// may an edit name them (D2, D4). Nothing is published here. Between steps the job waits as its
+// pace says. Failure: whatever was written is unlinked; what a crash leaves, the next opening
+// deletes, since its inputs are all listed. Threading: the task runs on the loop.
 
 #ifndef NEXUS_ENGINE_COMPACTION_JOB_H_
 #define NEXUS_ENGINE_COMPACTION_JOB_H_

@@ -136,8 +136,8 @@ class Compactor {
   io::Event turned_;  // pulsed after each turn of Run
   bool stopping_ = false;
   bool paused_ = false;
-  bool give_up_ = false;  // stopping or paused: what a running job watches
-  bool rested_ = false;   // the last turn found nothing to do
+  bool give_up_ = false;      // stopping or paused: what a running job watches
+  bool rested_ = false;       // the last turn found nothing to do
   bool rolled_last_ = false;  // the last turn made rollups
   std::map<BranchNumbers, Look> looks_;
   std::map<BranchNumbers, RollupLook> rollup_looks_;

@@ -37,13 +37,14 @@ io::Task<bool> Compactor::RollUp() {
   const int64_t now = state_->environment->MonotonicNanos();
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
-      const bool has_none = tenant->rollups.empty() && branch->RollupLayers().empty();
-      if (has_none || branch->record.kind == catalog::BranchKind::kSnapshot) continue;
+      const bool has_none = branch->RollupLayers().empty();
+      const bool is_snapshot = branch->record.kind == catalog::BranchKind::kSnapshot;
+      if (has_none && (is_snapshot || tenant->rollups.empty())) continue;
       const RollupLook& look = rollup_looks_[{number, branch_number}];
       if (now < look.let_be_until_ns && by_hand_ == 0) continue;
-      const bool seen = look.layer_edits == branch->layer_edits &&
-                        look.by_hand == (by_hand_ > 0) && now - look.at_ns < kLookAgainNs;
-      if (!seen && IsCompacted(*branch)) branches.emplace_back(number, branch_number);
+      const bool seen = look.layer_edits == branch->layer_edits && look.by_hand == (by_hand_ > 0) &&
+                        now - look.at_ns < kLookAgainNs;
+      if (!seen) branches.emplace_back(number, branch_number);
     }
   }
   for (const BranchNumbers& numbers : branches) {
@@ -60,16 +61,18 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   const uint64_t layer_edits = branch->layer_edits;
   const compaction::RollupMap map = RollupMapOf(*state_, *branch);
   compaction::RollupOptions options =
-      RollupOptionsOf(*state_, *state_->tenants.at(numbers.first));
+      RollupOptionsOf(*state_, *state_->tenants.at(numbers.first), *branch);
   options.everything = by_hand_ > 0;
   options.nothing_left = look.nothing_left;
   options.layers_max = compaction::kMergeInputsMax;
   std::vector<catalog::LayerKey> keys;
   for (const OpenLayer& open : branch->RollupLayers()) keys.push_back(open.record.key());
-  auto plan = [&map, &options] {
+  // Others share what their parent makes.
+  const bool makes_its_own = IsCompacted(*branch);
+  auto plan = [&map, &options, makes_its_own] {
     RollupWork work;
     work.expired = ExpiredRollups(map, options);
-    if (work.expired.empty()) work.pick = PickRollup(map, options);
+    if (work.expired.empty() && makes_its_own) work.pick = PickRollup(map, options);
     return work;
   };
   RollupWork work = co_await state_->environment->executor()->Run(io::Lane::kWorker, plan);
@@ -86,9 +89,9 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
     running_ = fmt::format("drop {} layers of rollups", dropped.size());
     status = co_await DropRollups(numbers, std::move(dropped));
   } else {
-    running_ = fmt::format("rollups of {} s: the window from {}",
-                           work.pick->resolution_ns / 1'000'000'000,
-                           FormatTime(work.pick->window.first));
+    running_ =
+        fmt::format("rollups of {} s: the window from {}", work.pick->resolution_ns / 1'000'000'000,
+                    FormatTime(work.pick->window.first));
     status = co_await MakeRollups(numbers, *std::move(work.pick));
   }
   running_.clear();
@@ -117,8 +120,7 @@ io::Task<Status> Compactor::DropRollups(BranchNumbers numbers,
 StatusOr<RollupJob> Compactor::RollupJobOf(BranchNumbers numbers,
                                            const compaction::RollupPick& pick,
                                            std::vector<catalog::LayerKey>* replaced) const {
-  const BranchState* branch =
-      state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  const BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
   if (branch == nullptr) return FailedPrecondition("the branch is gone");
   const TenantState& tenant = *state_->tenants.at(numbers.first);
   const std::span<const OpenLayer> layers = branch->SampleLayers();
@@ -136,7 +138,7 @@ StatusOr<RollupJob> Compactor::RollupJobOf(BranchNumbers numbers,
     job.identity.order_low = std::min(job.identity.order_low, open.record.low);
   }
   job.old.tombstones = tombstones;
-  job.old.complete_from = CompleteFrom(tenant, *branch, state_->retention_clock.applied_ns());
+  job.old.complete_from = CompleteFrom(tenant, state_->retention_clock.applied_ns());
   for (uint32_t r : pick.rollups) {
     const OpenLayer& open = rollups[r];
     job.old.layers.push_back({open.reader, MarkOf(open.record)});
@@ -163,8 +165,9 @@ io::Task<Status> Compactor::MakeRollups(BranchNumbers numbers, compaction::Rollu
   const bool by_hand = by_hand_ > 0;
   const CompactionPace pace(state_->environment, by_hand ? 0 : options.compaction_bytes_per_second,
                             by_hand ? 100 : options.compaction_cpu_percent);
-  CompactionJob running(state_, std::make_unique<RollupBuild>(*std::move(job)), pace,
-                        [](const compaction::MergeProgress&) {}, &give_up_);
+  CompactionJob running(
+      state_, std::make_unique<RollupBuild>(*std::move(job)), pace,
+      [](const compaction::MergeProgress&) {}, &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());
   if (outputs->empty()) rollup_looks_[numbers].nothing_left[pick.name()] = pick.high;

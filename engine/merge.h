@@ -32,7 +32,7 @@ namespace nexus::engine {
 // The next samples of a series: either a span of them, or a whole chunk by its statistics, or - of
 // a RollupReader alone - a whole bucket.
 struct Piece {
-  const ChunkRef* chunk = nullptr;  // if set, `span` is empty
+  const ChunkRef* chunk = nullptr;                   // if set, `span` is empty
   const compaction::RollupBucket* bucket = nullptr;  // the same
   SampleSpan span;
 };

@@ -55,8 +55,8 @@ RollupBuild::RollupBuild(RollupJob job)
     job_.builder.inputs.push_back(old.layer->summary().identity.key());
   }
   for (const auto& layer : layers) {
-    walks_.push_back({std::make_unique<layer::SeriesCursor>(layer, 0, kLabelBytes / layers.size()),
-                      false});
+    walks_.push_back(
+        {std::make_unique<layer::SeriesCursor>(layer, 0, kLabelBytes / layers.size()), false});
   }
 }
 
@@ -182,8 +182,8 @@ Status RollupBuild::Fold() {
 // Buckets of the old run that begin within `starts`, less those that are deleted whole.
 Status RollupBuild::TakeOld(TimeRange starts) {
   for (const RollupView::Layer& file : job_.old.layers) {
-    NEXUS_RETURN_IF_ERROR(column_reader_.Read(*file.layer, id_, starts,
-                                              compaction::RollupColumnSet::All(), &old_));
+    NEXUS_RETURN_IF_ERROR(
+        column_reader_.Read(*file.layer, id_, starts, compaction::RollupColumnSet::All(), &old_));
     if (old_.size() == 0) continue;
     const Tombstones deletes = TombstonesFor(*job_.old.tombstones, file.mark, job_.window);
     std::vector<TimeRange> gone;
@@ -193,9 +193,8 @@ Status RollupBuild::TakeOld(TimeRange starts) {
     for (size_t i = 0; i < old_.size(); ++i) {
       const TimeRange whole = {old_.starts[i],
                                BucketLast(old_.starts[i], job_.identity.resolution_ns)};
-      const bool is_gone = std::any_of(gone.begin(), gone.end(), [&](const TimeRange& range) {
-        return range.Contains(whole);
-      });
+      const bool is_gone = std::any_of(
+          gone.begin(), gone.end(), [&](const TimeRange& range) { return range.Contains(whole); });
       if (is_gone) continue;
       StatusOr<RollupBucket> bucket = old_.At(i);
       if (!bucket.ok()) {

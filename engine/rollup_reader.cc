@@ -81,9 +81,8 @@ Status RollupColumnReader::Read(const layer::LayerReader& layer, SeriesId series
     for (const layer::ChunkInfo& chunk : chunks_) {
       chunk_starts_.resize(chunk.count);
       chunk_values_.resize(chunk.count);
-      NEXUS_ASSIGN_OR_RETURN(
-          const size_t count,
-          layer.ReadChunk(chunk, starts, &context_, chunk_starts_, chunk_values_));
+      NEXUS_ASSIGN_OR_RETURN(const size_t count, layer.ReadChunk(chunk, starts, &context_,
+                                                                 chunk_starts_, chunk_values_));
       const auto end = static_cast<ptrdiff_t>(count);
       starts_.insert(starts_.end(), chunk_starts_.begin(), chunk_starts_.begin() + end);
       std::vector<double>& values = columns->values[column];
@@ -133,9 +132,9 @@ void RollupReader::PlanStretches(const RollupView& view) {
     run.resolution_ns = resolution_ns;
     // All files of a run are alike; if they were not, the least that one of them knows is right.
     run.mark.high = first ? layer.mark.high : std::min(run.mark.high, layer.mark.high);
-    run.mark.deletes_applied =
-        first ? layer.mark.deletes_applied
-              : std::min(run.mark.deletes_applied, layer.mark.deletes_applied);
+    run.mark.deletes_applied = first
+                                   ? layer.mark.deletes_applied
+                                   : std::min(run.mark.deletes_applied, layer.mark.deletes_applied);
     run.files.push_back(layer.layer);
   }
   std::vector<TimeRange> taken;
@@ -148,9 +147,8 @@ void RollupReader::PlanStretches(const RollupView& view) {
     AddStretches(std::move(run), taken);
     taken.push_back(range);
   }
-  std::sort(stretches_.begin(), stretches_.end(), [](const Stretch& a, const Stretch& b) {
-    return a.range.first < b.range.first;
-  });
+  std::sort(stretches_.begin(), stretches_.end(),
+            [](const Stretch& a, const Stretch& b) { return a.range.first < b.range.first; });
 }
 
 void RollupReader::AddStretches(Stretch run, const std::vector<TimeRange>& taken) {
@@ -255,8 +253,8 @@ StatusOr<std::vector<TimeRange>> RollupReader::UsableOf(const Stretch& stretch) 
     const bool straddles = complete_from_ > start && complete_from_ <= stretch.range.last;
     if (straddles && !HasBucket(start)) dirty.push_back({start, BucketLast(start, resolution_ns)});
     const int64_t frozen_last = complete_from_ > stretch.range.last ? stretch.range.last
-                                : complete_from_ > start            ? BucketLast(start, resolution_ns)
-                                                                    : start - 1;
+                                : complete_from_ > start ? BucketLast(start, resolution_ns)
+                                                         : start - 1;
     has_open = frozen_last < stretch.range.last;
     if (has_open) open.first = frozen_last + 1;
   }
@@ -303,8 +301,7 @@ Status RollupReader::Load(const Stretch& stretch, TimeRange range) {
   loaded_.Clear();
   for (const auto& file : stretch.files) {
     NEXUS_RETURN_IF_ERROR(guard_->Check());
-    NEXUS_RETURN_IF_ERROR(
-        column_reader_.Read(*file, series_.id, range, columns_, &loaded_));
+    NEXUS_RETURN_IF_ERROR(column_reader_.Read(*file, series_.id, range, columns_, &loaded_));
     loaded_file_ = file.get();
     if (loaded_.size() > 0) break;
   }

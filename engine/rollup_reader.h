@@ -125,19 +125,19 @@ class RollupReader {
   SeriesName series_;
   int64_t complete_from_ = 0;
   size_t next_stretch_ = 0;
-  bool ended_ = false;                 // the last segment is planned
-  std::optional<int64_t> raw_from_;    // samples from here on are not planned yet
-  std::vector<Segment> segments_;      // planned, those from next_segment_ on not begun
+  bool ended_ = false;               // the last segment is planned
+  std::optional<int64_t> raw_from_;  // samples from here on are not planned yet
+  std::vector<Segment> segments_;    // planned, those from next_segment_ on not begun
   size_t next_segment_ = 0;
-  TimeRange raw_range_;                // of the segment of samples at hand
+  TimeRange raw_range_;  // of the segment of samples at hand
   bool raw_open_ = false;
-  TimeRange bucket_range_;             // of the segment of buckets at hand
-  std::vector<TimeRange> gone_;        // deleted of what is frozen, in the window at hand
-  size_t next_bucket_ = 0;             // in loaded_
+  TimeRange bucket_range_;       // of the segment of buckets at hand
+  std::vector<TimeRange> gone_;  // deleted of what is frozen, in the window at hand
+  size_t next_bucket_ = 0;       // in loaded_
   bool buckets_open_ = false;
 
   RollupColumnReader column_reader_;
-  compaction::RollupColumns loaded_;   // of the present series and stretch
+  compaction::RollupColumns loaded_;  // of the present series and stretch
   int64_t loaded_resolution_ns_ = 0;
   const layer::LayerReader* loaded_file_ = nullptr;
   bool reserved_ = false;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -126,9 +127,7 @@ void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
 }
 
 std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantState& tenant,
-                                                                const BranchState& branch,
                                                                 std::optional<int64_t> clock_ns) {
-  if (branch.record.kind == catalog::BranchKind::kSnapshot) return {};
   const int64_t least = CutIn(tenant.record.settings);
   if (!clock_ns.has_value() || tenant.retention->empty()) {
     if (least == kMin) return {};
@@ -165,8 +164,18 @@ compaction::RollupMap RollupMapOf(const DatabaseState& state, const BranchState&
   return map;
 }
 
-compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant) {
+compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
+                                          const BranchState& branch) {
   compaction::RollupOptions options;
+  if (branch.record.kind == catalog::BranchKind::kSnapshot) {
+    std::set<int64_t> resolutions;
+    for (const OpenLayer& open : branch.RollupLayers()) {
+      resolutions.insert(open.record.resolution_ns);
+    }
+    options.resolutions_ns.assign(resolutions.begin(), resolutions.end());
+    options.keep_from_ns.assign(resolutions.size(), kMin);
+    return options;
+  }
   const std::optional<int64_t> clock = state.retention_clock.applied_ns();
   for (const RollupRule& rule : tenant.rollups) {
     options.resolutions_ns.push_back(rule.resolution_ns);

@@ -44,17 +44,18 @@ std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>&
 void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
                       std::vector<catalog::Setting>* settings);
 
-// From where on the samples of a series of the branch are whole. `clock_ns`: retention's; nullopt:
-// it does not run. A snapshot's samples are what they were when it was made.
+// From where on the samples of a series are whole, in any branch or snapshot. `clock_ns`:
+// retention's; nullopt: it does not run. Empty: all of them are.
 std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantState& tenant,
-                                                                const BranchState& branch,
                                                                 std::optional<int64_t> clock_ns);
 
 // A branch as the planner sees it. Positions of layers are those in BranchState::SampleLayers(), of
 // rollups those in RollupLayers().
 compaction::RollupMap RollupMapOf(const DatabaseState& state, const BranchState& branch);
-// `nothing_left` and `everything` are the caller's.
-compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant);
+// What a snapshot has it keeps, whatever the tenant's rules. `nothing_left` and `everything` are
+// the caller's.
+compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
+                                          const BranchState& branch);
 
 }  // namespace nexus::engine
 

@@ -71,9 +71,8 @@ void BranchState::SortLayers() {
 }
 
 std::span<const OpenLayer> BranchState::SampleLayers() const {
-  const auto end = std::partition_point(layers.begin(), layers.end(), [](const OpenLayer& open) {
-    return !open.record.is_rollup();
-  });
+  const auto end = std::partition_point(
+      layers.begin(), layers.end(), [](const OpenLayer& open) { return !open.record.is_rollup(); });
   return std::span(layers).first(static_cast<size_t>(end - layers.begin()));
 }
 
@@ -90,7 +89,10 @@ std::shared_ptr<const RollupView> RollupViewOf(const TenantState& tenant, const 
   auto view = std::make_shared<RollupView>();
   for (const OpenLayer& open : layers) view->layers.push_back({open.reader, MarkOf(open.record)});
   view->tombstones = branch.tombstones;
-  view->complete_from = CompleteFrom(tenant, branch, retention_clock_ns);
+  // Of a snapshot nothing is dropped: its samples are what they were when it was made.
+  if (branch.record.kind != catalog::BranchKind::kSnapshot) {
+    view->complete_from = CompleteFrom(tenant, retention_clock_ns);
+  }
   return view;
 }
 

@@ -83,10 +83,10 @@ struct BranchView {
 
 // One branch of a tenant.
 struct BranchState {
-  catalog::BranchRecord record;   // record.sealed: the highest S published
+  catalog::BranchRecord record;  // record.sealed: the highest S published
   // Those of samples in write order, oldest first; behind them those of rollups.
   std::vector<OpenLayer> layers;
-  uint64_t layer_edits = 0;       // rises whenever `layers`, or what is deleted in them, changes
+  uint64_t layer_edits = 0;  // rises whenever `layers`, or what is deleted in them, changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
   std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();

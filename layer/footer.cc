@@ -108,8 +108,7 @@ bool IsConsistent(const Footer& footer) {
   return summary.series > 0 && summary.series <= kOrdinals && summary.chunks <= kOrdinals &&
          summary.identity.level <= kLayerLevelMax &&
          summary.identity.order_low <= summary.identity.order_high && !summary.range.empty() &&
-         HasColumns(summary) &&
-         IsCounted(footer, PageKind::kSeries, summary.series) &&
+         HasColumns(summary) && IsCounted(footer, PageKind::kSeries, summary.series) &&
          IsCounted(footer, PageKind::kTimestamps, footer.timestamp_columns) &&
          IsOrdered(footer, PageKind::kChunks, summary.chunks, false) &&
          IsOrdered(footer, PageKind::kIds, summary.series, true);

@@ -2,9 +2,9 @@
 //
 // A layer is one immutable file: the samples of one tenant and branch within a time range, with the
 // labels of their series. A layer of columns holds several values for each timestamp of a series,
-// as rollups need them (compaction/rollup_bucket.h). (open count, sequence) names it within its database for ever; everything
-// else in the file name only makes listings readable and sortable by time. Threading: values.
-// Format: docs/format/layer.md.
+// as rollups need them (compaction/rollup_bucket.h). (open count, sequence) names it within its
+// database for ever; everything else in the file name only makes listings readable and sortable by
+// time. Threading: values. Format: docs/format/layer.md.
 
 #ifndef NEXUS_LAYER_LAYER_H_
 #define NEXUS_LAYER_LAYER_H_

@@ -298,8 +298,7 @@ Status LayerBuilder::Impl::AddChunk(ChunkHeader header, std::string_view bytes, 
   if (summary.chunks == kOrdinalMax) {
     return ResourceExhausted("a layer holds 2^32 - 1 chunks at most");
   }
-  header.series =
-      static_cast<uint32_t>(ids_.size() - 1) * summary.identity.columns + column_;
+  header.series = static_cast<uint32_t>(ids_.size() - 1) * summary.identity.columns + column_;
   if (chunk_page_.MustClose(bytes.size(), options_.page_bytes)) {
     NEXUS_RETURN_IF_ERROR(CloseChunkPage());
   }

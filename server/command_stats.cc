@@ -47,8 +47,8 @@ std::string StatsTable(const Stats& stats) {
                   FormatCount(stats.layer_samples), FormatCount(stats.memtable_samples)));
   row("layers", fmt::format("{} of {}", stats.layers, FormatBytes(stats.layer_bytes)));
   if (stats.rollup_layers > 0) {
-    row("rollups",
-        fmt::format("{} of these layers, {}", stats.rollup_layers, FormatBytes(stats.rollup_bytes)));
+    row("rollups", fmt::format("{} of these layers, {}", stats.rollup_layers,
+                               FormatBytes(stats.rollup_bytes)));
   }
   row("catalog", FormatBytes(stats.catalog_bytes));
   row("bytes per sample", stats.samples == 0

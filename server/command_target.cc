@@ -111,8 +111,8 @@ class RemoteCursor : public Cursor {
     NEXUS_ASSIGN_OR_RETURN(bool more, cursor_->Next(&from));
     *chunk = {from.labels, from.metric, from.series_index, from.timestamps, from.values};
     const protocol::ResultEnd& end = cursor_->statistics();
-    statistics_ = {end.items,  end.samples,  end.chunks_decoded, end.chunks_by_statistics,
-                   end.layers, end.memtables, end.rollup_layers, end.rollup_buckets};
+    statistics_ = {end.items,  end.samples,   end.chunks_decoded, end.chunks_by_statistics,
+                   end.layers, end.memtables, end.rollup_layers,  end.rollup_buckets};
     return more;
   }
   const QueryStatistics& statistics() const override { return statistics_; }

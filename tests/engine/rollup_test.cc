@@ -121,10 +121,10 @@ class RollupTest : public SimDatabaseTest {
   // The answers are those of samples; returns how many buckets were used in place of these.
   uint64_t ExpectRight(int64_t step_ns, TimeRange range, double magnitude = 1e7) {
     uint64_t buckets = 0;
-    for (auto function : {AggregateFunction::kCount, AggregateFunction::kSum,
-                          AggregateFunction::kAvg, AggregateFunction::kMin, AggregateFunction::kMax,
-                          AggregateFunction::kFirst, AggregateFunction::kLast,
-                          AggregateFunction::kRate}) {
+    for (auto function :
+         {AggregateFunction::kCount, AggregateFunction::kSum, AggregateFunction::kAvg,
+          AggregateFunction::kMin, AggregateFunction::kMax, AggregateFunction::kFirst,
+          AggregateFunction::kLast, AggregateFunction::kRate}) {
       auto got = Ask(function, step_ns, range, Use::kRollups);
       auto want = Ask(function, step_ns, range, Use::kSamples);
       EXPECT_TRUE(got.ok() && want.ok()) << got.status() << want.status();

@@ -537,8 +537,8 @@ TEST_F(NexusCommand, RollupsAreSetUsedAndGo) {
   EXPECT_EQ(Done({"rollup", "list", "--data", data_}), "no rollups\n");
   EXPECT_EQ(Done({"rollup", "set", "1m=90d", "1h", "--data", data_}),
             "RESOLUTION  KEPT FOR\n1m          90d\n1h          ever\n");
-  const std::vector<std::string> query = {"query",  "--data", data_,        "cpu_usage", "--agg",
-                                          "avg",    "--step", "1h",         "--format",  "json",
+  const std::vector<std::string> query = {"query",  "--data", data_,         "cpu_usage", "--agg",
+                                          "avg",    "--step", "1h",          "--format",  "json",
                                           "--from", "0",      "--statistics"};
   const Result samples = Run(query);
   EXPECT_THAT(samples.error, HasSubstr(" 0 buckets of 0 layers of rollups"));

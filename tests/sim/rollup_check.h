@@ -1,4 +1,5 @@
-// Checks of rollups: what a query answers by them is what the samples say, and what is frozen stays.
+// Checks of rollups: what a query answers by them is what the samples say, and what is frozen
+// stays.
 //
 // The samples themselves are judged by the oracle, in the same version of the database. A bucket
 // whose samples may have expired cannot be told from them; but once it is frozen it never changes

@@ -191,10 +191,8 @@ Op DrawOp(sim::Rng* rng) {
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
       break;
     case OpKind::kBackup:
-      a = {below(2)};
-      break;
     case OpKind::kRollups:
-      a = {below(kRollupForms)};
+      a = {below(op.kind == OpKind::kBackup ? 2 : kRollupForms)};
       break;
     case OpKind::kRetention:
       a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
