@@ -40,12 +40,12 @@ struct ReadView {
   std::unique_ptr<SeriesIndex> index;
   // In write order, oldest first: layers, sealed memtables, the active memtable.
   std::vector<std::shared_ptr<const SampleSource>> sources;
-  // Of the branch; null if it has none. Aggregates use them.
-  std::shared_ptr<const RollupView> rollups;
   // The monotonic clock in ns, for deadlines; must outlive the cursor. Empty: no deadlines.
   std::function<int64_t()> monotonic_nanos;
   // Of the query among those of its tenant; null: not counted.
   std::shared_ptr<QueryPermit> permit;
+  // Of the branch; null: it has none. Aggregates use them.
+  std::shared_ptr<const RollupView> rollups;
 };
 
 // Each resolves the selector at once (InvalidArgument, ResourceExhausted, DeadlineExceeded and

@@ -144,6 +144,7 @@ void RollupReader::PlanStretches(const RollupView& view) {
     run.range = WholeBuckets(within, run.resolution_ns);
     if (run.range.empty()) continue;
     const TimeRange range = run.range;
+    run.deletes = TombstonesFor(*view.tombstones, run.mark, range);
     AddStretches(std::move(run), taken);
     taken.push_back(range);
   }
@@ -258,9 +259,8 @@ StatusOr<std::vector<TimeRange>> RollupReader::UsableOf(const Stretch& stretch) 
     has_open = frozen_last < stretch.range.last;
     if (has_open) open.first = frozen_last + 1;
   }
-  const Tombstones deletes = TombstonesFor(*view_->tombstones, stretch.mark, stretch.range);
-  if (!deletes.empty() && !NEXUS_PLANTED("rollup-ignores-deletes")) {
-    gone_ = DeletedRanges(deletes, series_.canonical, stretch.range);
+  if (!stretch.deletes.empty() && !NEXUS_PLANTED("rollup-ignores-deletes")) {
+    gone_ = DeletedRanges(stretch.deletes, series_.canonical, stretch.range);
   }
   if (has_open) {
     for (const TimeRange& range : gone_) {

@@ -87,6 +87,7 @@ class RollupReader {
     TimeRange range;
     int64_t resolution_ns = 0;
     DeleteMark mark;
+    Tombstones deletes;  // those that concern it
     std::vector<std::shared_ptr<const layer::LayerReader>> files;
   };
   // What is given next: buckets, or samples.
