@@ -144,6 +144,12 @@ decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
   }
 }
 
+// Of an operation that has one argument.
+int64_t ChoicesOf(OpKind kind) {
+  if (kind == OpKind::kTenant) return 8;
+  return kind == OpKind::kBackup ? 2 : kRollupForms;
+}
+
 Op DrawOp(sim::Rng* rng) {
   auto below = [rng](int64_t n) { return Below(rng, n); };
   Op op;
@@ -166,7 +172,9 @@ Op DrawOp(sim::Rng* rng) {
       a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
       break;
     case OpKind::kTenant:
-      a = {below(8)};
+    case OpKind::kBackup:
+    case OpKind::kRollups:
+      a = {below(ChoicesOf(op.kind))};
       break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
@@ -189,10 +197,6 @@ Op DrawOp(sim::Rng* rng) {
       // Mostly a stretch of a few series; one in four takes all of time.
       a = {below(kSeries), below(6), below(kTimestamps),
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
-      break;
-    case OpKind::kBackup:
-    case OpKind::kRollups:
-      a = {below(op.kind == OpKind::kBackup ? 2 : kRollupForms)};
       break;
     case OpKind::kRetention:
       a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
