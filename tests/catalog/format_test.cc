@@ -76,7 +76,8 @@ TEST_F(FormatTest, WorkedExampleIsWhatIsWritten) {
   EXPECT_EQ(Entries(Tree::kPostings)[1],
             "0000000000000003000000040000000000000001 08dfa8a8201ed26800");
   EXPECT_EQ(Entries(Tree::kTenants)[0],
-            "00000000 1116eb2e5e924329000000002a00000000000000010000000764656661756c7400");
+            "00000000 "
+            "6a7e37e51fd58782000000002a000000000000000100000000000000000000000764656661756c7400");
 }
 
 template <typename Record>
@@ -91,7 +92,7 @@ std::string EncodedHex(const Record& record) {
 TEST(RecordFormatTest, SmallRecordsAreWhatThePageSays) {
   EXPECT_EQ(EncodedHex(Setting{"a", "xyz"}), "01610378797a");
   EXPECT_EQ(EncodedHex(TenantRecord{TenantId{3}, "ab", 0x5eed, {{"k", ""}}}),
-            "03000000 ed5e000000000000 01000000 026162 01 016b00"_hex);
+            "03000000 ed5e000000000000 01000000 0000000000000000 026162 01 016b00"_hex);
   BranchRecord branch = Branch(TenantId{1}, 2, "snap", 0x1200);
   branch.kind = BranchKind::kSnapshot;
   branch.parent = BranchId{1};

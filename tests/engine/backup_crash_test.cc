@@ -18,9 +18,9 @@ using ::testing::AnyOf;
 using ::testing::IsEmpty;
 
 // A cut at each step of a protocol of some hundreds, half of them with power, takes minutes where
-// each is followed by restoring and reading; every seventh step, begun anew in each test, meets
+// each is followed by restoring and reading; every fifth step, begun anew in each test, meets
 // each kind of step many times.
-constexpr uint64_t kStride = 7;
+constexpr uint64_t kStride = 5;
 constexpr uint64_t kStepsMax = 20'000;
 // A scenario has fewer operations of one kind than this.
 constexpr uint64_t kOperationsMax = 80;

@@ -253,7 +253,7 @@ TEST(EngineEveryCut, CreatePowerCut) {
   ExpectStates(Walk("create", kCreate, CrashKind::kPowerCut, Weight::kLight), 480);
 }
 TEST(EngineEveryCut, CreateKill) {
-  ExpectStates(Walk("create", kCreate, CrashKind::kProcessKill, Weight::kLight), 538);
+  ExpectStates(Walk("create", kCreate, CrashKind::kProcessKill, Weight::kLight), 537);
 }
 TEST(EngineEveryCut, CommitPowerCut) {
   ExpectStates(Walk("commit", kCommit, CrashKind::kPowerCut, Weight::kLight), 186);

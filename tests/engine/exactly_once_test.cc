@@ -141,6 +141,9 @@ TEST_F(ExactlyOnceTest, BatchQueuedBehindAnOpeningIsFenced) {
   bool opened = false;
   io::TaskScope scope(world_.environment()->executor());
   world_.RunOnLoop([&] { scope.Spawn(OpenSecondEpoch(core_.get(), &opened)); });
+  const ProducerTable& producers = core_->state()->FindBranch({}, {})->producers;
+  world_.RunUntil([&] { return producers.NewestEpoch(kProducer) == 2; });
+  ASSERT_FALSE(opened);
   request = Submit(1, 1);
   world_.RunUntil([&] { return opened && request->released; });
   EXPECT_TRUE(absl::IsFailedPrecondition(request->status)) << request->status;

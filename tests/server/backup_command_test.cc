@@ -107,7 +107,7 @@ TEST_F(BackupCommand, WhatCannotBeIsSaidAndTold) {
   EXPECT_EQ(Nexus({"backup", backup}).exit, kUsage) << "of what?";
   EXPECT_EQ(Nexus({"restore", backup}).exit, kUsage) << "where to?";
   const Result nothing = Nexus({"restore", backup, "--data", Path("new")});
-  EXPECT_EQ(nothing.exit, kFailed) << nothing.error;
+  EXPECT_EQ(nothing.exit, kUsage) << nothing.error;
   EXPECT_THAT(nothing.error, HasSubstr("no backup there"));
   File("letter.txt", "dear");
   const Result foreign = Nexus({"backup", directory_.string(), "--data", data_});
@@ -124,7 +124,7 @@ TEST_F(BackupCommand, WhatCannotBeIsSaidAndTold) {
   const Result damaged = Nexus({"restore", backup, "--data", Path("new")});
   EXPECT_EQ(damaged.exit, kDamaged) << damaged.error;
   EXPECT_THAT(damaged.error, HasSubstr(layer.filename().string()));
-  EXPECT_EQ(Nexus({"query", "--data", Path("new"), "cpu"}).exit, kFailed) << "half a database";
+  EXPECT_EQ(Nexus({"query", "--data", Path("new"), "cpu"}).exit, kUsage) << "half a database";
 }
 
 TEST_F(BackupCommand, ARunningServerIsBackedUpOnItsOwnMachine) {
@@ -150,13 +150,13 @@ TEST_F(BackupCommand, AServerThatStrangersReachWritesOnlyWhereItIsTold) {
   {
     const Served served(*this, {"--listen", "0.0.0.0:0", "--insecure"});
     const Result refused = Nexus({"backup", backup, "--connect", served.address()});
-    EXPECT_EQ(refused.exit, kFailed) << refused.error;
+    EXPECT_EQ(refused.exit, kUsage) << refused.error;
     EXPECT_THAT(refused.error, HasSubstr("backup_directory"));
     EXPECT_FALSE(fs::exists(backup));
   }
   const Served served(
       *this, {"--listen", "0.0.0.0:0", "--insecure", "--backup-directory", Path("backups")});
-  EXPECT_EQ(Nexus({"backup", Path("elsewhere"), "--connect", served.address()}).exit, kFailed);
+  EXPECT_EQ(Nexus({"backup", Path("elsewhere"), "--connect", served.address()}).exit, kUsage);
   EXPECT_FALSE(fs::exists(Path("elsewhere")));
   const Result made = Nexus({"backup", backup, "--connect", served.address()});
   EXPECT_EQ(made.exit, kDone) << made.error;

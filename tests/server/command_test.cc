@@ -216,7 +216,7 @@ TEST_F(NexusCommand, TenantsAreMadeBoundedListedAndApart) {
   }
   EXPECT_THAT(Done({"tenant", "delete", "acme", "--yes", "--data", data_}),
               StartsWith("tenant acme deleted: 3 series, 3 samples, "));
-  EXPECT_EQ(Nexus({"query", "--data", data_, "--tenant", "acme", "mem_used"}).exit, kFailed);
+  EXPECT_EQ(Nexus({"query", "--data", data_, "--tenant", "acme", "mem_used"}).exit, kUsage);
   EXPECT_EQ(Done({"query", "--data", data_, "cpu_usage", "--format", "json"}), kCpuUsageJson);
   EXPECT_EQ(Nexus({"scrub", "--data", data_}).exit, kDone);
 }
@@ -240,7 +240,7 @@ TEST_F(NexusCommand, CardinalityShowsWhatTheSeriesComeFrom) {
                     HasSubstr("job=x"), Not(HasSubstr("GROWTH"))));
   EXPECT_EQ(Nexus({"stats", "--top", "5", "--data", data_}).exit, kUsage);
   EXPECT_EQ(Nexus({"stats", "--cardinality", "--top", "0", "--data", data_}).exit, kUsage);
-  EXPECT_EQ(Nexus({"stats", "--cardinality", "--tenant", "nobody", "--data", data_}).exit, kFailed);
+  EXPECT_EQ(Nexus({"stats", "--cardinality", "--tenant", "nobody", "--data", data_}).exit, kUsage);
 }
 
 TEST_F(NexusCommand, StatsNameTheIoBackendAndWhyItIsAFallback) {

@@ -175,6 +175,8 @@ TEST_F(ConnectTest, ServerAnswersWhatItsFolderAnswersByteForByte) {
     EXPECT_EQ(connected.exit, embedded.exit) << connected.error;
     EXPECT_EQ(connected.error, embedded.error);
     if (command[0] == "import") continue;  // says how long it took
+    // These count layers, which are as they happened to be flushed and compacted.
+    if (command[0] == "flush" || command[0] == "snapshot" || command[0] == "branch") continue;
     EXPECT_TRUE(connected.out == embedded.out) << connected.out.substr(0, 500) << "\ninstead of\n"
                                                << embedded.out.substr(0, 500);
   }

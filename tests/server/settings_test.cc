@@ -232,6 +232,7 @@ TEST(SettingsTest, WhatIsPrintedLoadsAsTheSame) {
                          {"flush_interval", "90s"},
                          {"stop_patience", "0"},
                          {"insecure", "true"},
+                         {"backup_directory", "/srv/backups"},
                          {"log_format", "json"}};
   StatusOr<LoadedSettings> loaded = FromCommandLine(values);
   ASSERT_TRUE(loaded.ok()) << loaded.status();

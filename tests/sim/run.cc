@@ -53,6 +53,7 @@ constexpr const char* kBuckets[] = {"operations",
                                     "compactions by hand",
                                     "compactions",
                                     "tenants created",
+                                    "tenants deleted",
                                     "branches made",
                                     "snapshots made",
                                     "retentions set",
@@ -495,6 +496,8 @@ void Run::Operate(const Op& op) {
       return life_->FlushInBackground();
     case OpKind::kSync:
       return life_->SyncInBackground();
+    case OpKind::kDropTenant:
+      return DropTenant(op.arguments[0]);
     case OpKind::kTenant:
       return DoTenant(op.arguments[0]);
     case OpKind::kWait:

@@ -252,12 +252,29 @@ void Run::CheckExpiredAreGone(int64_t clock_ns) {
 void Run::DoTenant(int64_t number) {
   auto created = world_.TryRunTask(life_->core()->CreateTenant(fmt::format("tenant{}", number)));
   NEXUS_CHECK(created.has_value());
-  if (created->ok() || absl::IsAlreadyExists(*created)) tenants_.insert(number);
-  if (created->ok()) Count("tenants created");
-  if (tenants_.contains(number) && !created->ok() && !absl::IsAlreadyExists(*created) &&
-      absl::IsNotFound(*created)) {
-    Fail("rule 1: a tenant is lost");
+  auto known = tenants_.find(number);
+  const bool was_known = known != tenants_.end();
+  if (was_known && known->second && (created->ok() || absl::IsNotFound(*created))) {
+    return Fail("rule 1: a tenant is lost");
   }
+  if (was_known && !known->second && absl::IsAlreadyExists(*created)) {
+    return Fail("rule 1: a tenant that was deleted is there");
+  }
+  if (created->ok() || absl::IsAlreadyExists(*created)) tenants_[number] = true;
+  if (absl::IsUnavailable(*created)) tenants_.erase(number);
+  if (created->ok()) Count("tenants created");
+}
+
+void Run::DropTenant(int64_t number) {
+  auto deleted = world_.TryRunTask(life_->core()->DeleteTenant(fmt::format("tenant{}", number)));
+  NEXUS_CHECK(deleted.has_value());
+  auto known = tenants_.find(number);
+  if (absl::IsNotFound(*deleted) && known != tenants_.end() && known->second) {
+    return Fail("rule 1: a tenant is lost");
+  }
+  if (deleted->ok() || absl::IsNotFound(*deleted)) tenants_[number] = false;
+  if (absl::IsUnavailable(*deleted)) tenants_.erase(number);
+  if (deleted->ok()) Count("tenants deleted");
 }
 
 // A compaction that runs beside it retires what the backup has yet to copy.
@@ -283,9 +300,13 @@ void Run::JudgeBackups() {
 }
 
 void Run::CheckTenants() {
-  for (int64_t number : tenants_) {
-    auto view = life_->core()->SourcesOf(fmt::format("tenant{}", number), "main");
-    if (!view.ok()) Fail(fmt::format("rule 1: {}", FromAbsl(view.status().message())));
+  for (const auto& [number, is_there] : tenants_) {
+    const auto view = life_->core()->SourcesOf(fmt::format("tenant{}", number), "main");
+    if (is_there && !view.ok()) {
+      Fail(fmt::format("rule 1: {}", FromAbsl(view.status().message())));
+    } else if (!is_there && !absl::IsNotFound(view.status())) {
+      Fail(fmt::format("rule 1: tenant{} was deleted and is there", number));
+    }
   }
 }
 

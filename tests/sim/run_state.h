@@ -7,9 +7,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -126,6 +126,7 @@ class Run {
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
   void DoTenant(int64_t number);
+  void DropTenant(int64_t number);
   void DoBackup(const Op& op);
   void JudgeBackups();
   void SetFaults(bool on);
@@ -155,12 +156,11 @@ class Run {
   std::unique_ptr<Clients> clients_;
   std::unique_ptr<Life> life_;
   std::vector<std::unique_ptr<Append>> appends_;
-  std::vector<Batch> unknown_;   // appends that ended with the log's failure
-  std::vector<Batch> buffered_;  // acknowledged as such in this life
-  bool log_failed_ = false;      // in this life
-  bool looked_ = false;          // at the branches, in this life
-  // Number: known to be there. In doubt ones are not in it.
-  std::set<int64_t> tenants_;
+  std::vector<Batch> unknown_;       // appends that ended with the log's failure
+  std::vector<Batch> buffered_;      // acknowledged as such in this life
+  bool log_failed_ = false;          // in this life
+  bool looked_ = false;              // at the branches, in this life
+  std::map<int64_t, bool> tenants_;  // number: whether it is there; those in doubt are not listed
 };
 
 }  // namespace nexus::sim_test

@@ -91,7 +91,8 @@ constexpr Share kShares[] = {
     {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
     {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
-    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kRollups, 6}};
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3},
+    {OpKind::kRollups, 6}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -120,8 +121,8 @@ int64_t Below(sim::Rng* rng, int64_t n) {
   return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
 }
 
-// Arguments of an operation on branches.
-decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
+// Arguments of an operation on branches, tenants or the whole.
+decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
   auto below = [rng](int64_t n) { return Below(rng, n); };
   switch (kind) {
     case OpKind::kBranch:
@@ -139,15 +140,16 @@ decltype(Op::arguments) DrawForBranches(OpKind kind, sim::Rng* rng) {
     case OpKind::kBranchDelete:
       return {below(64), below(kSeries), below(6), below(kTimestamps),
               below(4) == 0 ? kAllOfTime : below(kTimestamps / 4)};
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+      return {below(8)};
+    case OpKind::kBackup:
+      return {below(2)};
+    case OpKind::kRollups:
+      return {below(kRollupForms)};
     default:
       return {};
   }
-}
-
-// Of an operation that has one argument.
-int64_t ChoicesOf(OpKind kind) {
-  if (kind == OpKind::kTenant) return 8;
-  return kind == OpKind::kBackup ? 2 : kRollupForms;
 }
 
 Op DrawOp(sim::Rng* rng) {
@@ -170,11 +172,6 @@ Op DrawOp(sim::Rng* rng) {
       break;
     case OpKind::kQuery:
       a = {below(kSeries), below(6), below(kTimestamps), below(kTimestamps), below(8)};
-      break;
-    case OpKind::kTenant:
-    case OpKind::kBackup:
-    case OpKind::kRollups:
-      a = {below(ChoicesOf(op.kind))};
       break;
     case OpKind::kWait:
       a = {below(4) == 0 ? below(2'000'000'000) : below(5'000'000)};
@@ -207,7 +204,11 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBranchAppend:
     case OpKind::kBranchQuery:
     case OpKind::kBranchDelete:
-      a = DrawForBranches(op.kind, rng);
+    case OpKind::kTenant:
+    case OpKind::kDropTenant:
+    case OpKind::kBackup:
+    case OpKind::kRollups:
+      a = DrawForBranchesAndTenants(op.kind, rng);
       break;
     case OpKind::kAcceptClock:
     case OpKind::kFlush:

@@ -55,6 +55,7 @@ enum class OpKind : uint8_t {
   kRetention,     // sets rules
   kAcceptClock,   // of retention
   kBackup,        // of the whole, while no fault hits; a compaction beside it
+  kDropTenant,    // deletes a tenant
   kRollups,       // sets which are kept
 };
 inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kRollups) + 1;

@@ -43,6 +43,7 @@ const OpForm& FormOf(OpKind kind) {
       {"retention", {"form", "series", "more", "cut", "other"}},
       {"accept_clock", {}},
       {"backup", {"compaction"}},
+      {"drop_tenant", {"number"}},
       {"rollups", {"form"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
