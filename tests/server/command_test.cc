@@ -540,11 +540,11 @@ TEST_F(NexusCommand, RollupsAreSetUsedAndGo) {
   const std::vector<std::string> query = {"query",  "--data", data_,         "cpu_usage", "--agg",
                                           "avg",    "--step", "1h",          "--format",  "json",
                                           "--from", "0",      "--statistics"};
-  const Result samples = Run(query);
+  const Result samples = Nexus(query);
   EXPECT_THAT(samples.error, HasSubstr(" 0 buckets of 0 layers of rollups"));
   Done({"flush", "--data", data_});
   Done({"compact", "--data", data_});
-  const Result rollups = Run(query);
+  const Result rollups = Nexus(query);
   EXPECT_EQ(rollups.out, samples.out);
   EXPECT_THAT(rollups.error, HasSubstr(" buckets of 1 layers of rollups"));
   EXPECT_THAT(rollups.error, HasSubstr(" 0 chunks decoded"));
@@ -552,7 +552,7 @@ TEST_F(NexusCommand, RollupsAreSetUsedAndGo) {
             "{\"rollups\":[{\"resolution_ns\":60000000000,\"keep_ns\":7776000000000000},"
             "{\"resolution_ns\":3600000000000,\"keep_ns\":0}]}\n");
   for (const char* rule : {"7s", "1m=1s", "1h=0s", "soon", "2d"}) {
-    EXPECT_NE(Run({"rollup", "set", rule, "--data", data_}).exit, kDone) << rule;
+    EXPECT_NE(Nexus({"rollup", "set", rule, "--data", data_}).exit, kDone) << rule;
   }
   EXPECT_EQ(Done({"rollup", "off", "--data", data_}), "no rollups\n");
 }
