@@ -169,11 +169,13 @@ StatusOr<RollupBucket> RollupColumns::At(size_t i) const {
   statistics.last = of(RollupColumn::kLast);
   Increase& increase = bucket.increase;
   increase.rise = {of(RollupColumn::kRiseHigh), of(RollupColumn::kRiseLow)};
-  increase.first = of(RollupColumn::kFirstFinite);
-  increase.last = of(RollupColumn::kLastFinite);
-  increase.any = has(RollupColumn::kFirstFinite) && !Same(increase.first, kNone);
-  if (std::isnan(increase.first)) increase.first = statistics.first;
-  if (std::isnan(increase.last)) increase.last = statistics.last;
+  const double first = of(RollupColumn::kFirstFinite);
+  const double last = of(RollupColumn::kLastFinite);
+  increase.any = has(RollupColumn::kFirstFinite) && !Same(first, kNone);
+  if (increase.any) {
+    increase.first = std::isnan(first) ? statistics.first : first;
+    increase.last = std::isnan(last) ? statistics.last : last;
+  }
   return bucket;
 }
 
