@@ -19,6 +19,8 @@ namespace {
 
 // What the passing of time alone makes due can wait so long.
 constexpr int64_t kLookAgainNs = 60'000'000'000;
+// How often the compactor looks whether a scrub or backup still holds what is garbage.
+constexpr int64_t kLookForHoldersNs = 1'000'000'000;
 // A branch whose job failed is let be for so long: a full disk or a damaged layer does not go away
 // by trying.
 constexpr int64_t kLetBeNs = 60'000'000'000;
@@ -182,8 +184,10 @@ void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
 
 void Compactor::WakeLater() {
   io::Executor* executor = state_->environment->executor();
+  const bool held = !state_->garbage.empty() && state_->garbage_holders > 0;
   executor->CancelTimer(&tick_);
-  executor->StartTimer(&tick_, state_->environment->MonotonicNanos() + kLookAgainNs);
+  executor->StartTimer(
+      &tick_, state_->environment->MonotonicNanos() + (held ? kLookForHoldersNs : kLookAgainNs));
 }
 
 bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t now) const {

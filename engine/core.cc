@@ -321,8 +321,6 @@ void DatabaseCore::EndBackup() {
   backing_up_ = false;
   if (!NEXUS_PLANTED("backup-without-garbage-hold")) state_.garbage_holders--;
   checked_.Pulse();
-  // What became garbage meanwhile can go.
-  compactor_.Kick();
 }
 
 io::Task<Status> DatabaseCore::Close() {

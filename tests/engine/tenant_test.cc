@@ -265,6 +265,9 @@ TEST_F(TenantTest, WhatWasOnItsWayToItEndsNotFound) {
 }
 
 TEST_F(TenantTest, AHugeOneIsPurgedInPiecesThatACrashDoesNotUndo) {
+  options_.log_segment_bytes = 4 << 20;
+  Die(CrashKind::kPowerCut);
+  ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Create("huge").ok());
   const uint32_t number = NumberOf("huge");
   constexpr int kSeries = 15'000;  // and more than as many rows of the label index
@@ -322,11 +325,12 @@ TEST_F(TenantTest, ACrashAtAnyStepLeavesItWholeOrGone) {
     }
     ExpectOthersWhole();
     ExpectClean();
-    world_.RunFor(kSettleNs);
+    // After an opening all that were deleted are looked at again, one in 100 ms.
+    world_.RunFor(kSettleNs + static_cast<int64_t>(step) * 100'000'000);
     EXPECT_EQ(RowsOf(number), 0u) << "step " << step;
     ASSERT_FALSE(HasFailure()) << "step " << step;
   }
-  EXPECT_GT(whole, 3u);
+  EXPECT_GT(whole, 1u);
   EXPECT_GT(gone, 3u);
   EXPECT_EQ(core_->state()->tenants.size(), 1u);
   ExpectNoOtherFiles();
