@@ -61,16 +61,9 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
     return std::pair(a.range.first, a.key) < std::pair(b.range.first, b.key);
   });
-  for (const SealedMemtable& sealed : branch.sealed) {
-    const TimeRange range = sealed.memtable->range();
-    if (range.empty()) continue;
-    map.memtables.push_back(
-        {range, {{state.timeline, sealed.first}, {state.timeline, sealed.sealed}}});
-  }
-  if (branch.active_first.has_value() && !branch.active->range().empty()) {
-    map.memtables.push_back(
-        {branch.active->range(),
-         {{state.timeline, *branch.active_first}, compaction::MapMemtable::kOrderEnd}});
+  for (const InMemory& memtable : state.InMemoryOf(branch)) {
+    const WriteOrder end = memtable.sealed.value_or(compaction::MapMemtable::kOrderEnd);
+    map.memtables.push_back({memtable.range, {memtable.first, end}});
   }
   return map;
 }

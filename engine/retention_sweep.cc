@@ -95,13 +95,9 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
       layer.contents = known->contents;
     }
   }
-  for (const SealedMemtable& sealed : branch.sealed) {
-    situation.memtables.push_back({sealed.memtable->range(), {0, sealed.first}});
+  for (const InMemory& memtable : state_->InMemoryOf(branch)) {
+    situation.memtables.push_back({memtable.range, memtable.first});
   }
-  if (branch.active_first.has_value()) {
-    situation.memtables.push_back({branch.active->range(), {0, *branch.active_first}});
-  }
-  std::erase_if(situation.memtables, [](const auto& memtable) { return memtable.range.empty(); });
   return situation;
 }
 

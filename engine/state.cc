@@ -210,6 +210,20 @@ bool DatabaseState::WasDeleted(TenantId tenant, BranchId branch) const {
   return owner != tenants.end() && branch.value < owner->second->record.next_branch;
 }
 
+std::vector<InMemory> DatabaseState::InMemoryOf(const BranchState& branch) const {
+  std::vector<InMemory> found;
+  for (const SealedMemtable& sealed : branch.sealed) {
+    found.push_back({sealed.memtable->range(),
+                     {sealed.timeline, sealed.first},
+                     WriteOrder{sealed.timeline, sealed.sealed}});
+  }
+  if (branch.active_first.has_value()) {
+    found.push_back({branch.active->range(), {timeline, *branch.active_first}, std::nullopt});
+  }
+  std::erase_if(found, [](const InMemory& memtable) { return memtable.range.empty(); });
+  return found;
+}
+
 bool DatabaseState::AddedSinceCommit(const catalog::LayerRecord& record) const {
   const auto& added = pending_update.layers_added;
   return std::find(added.begin(), added.end(), record) != added.end();

@@ -72,6 +72,13 @@ struct SealedMemtable {
   uint32_t timeline = 0;  // the database's
 };
 
+// What of a branch is in memory only: a memtable that holds samples.
+struct InMemory {
+  TimeRange range;
+  WriteOrder first;                  // its oldest record
+  std::optional<WriteOrder> sealed;  // where it ends; none: it takes samples still
+};
+
 inline DeleteMark MarkOf(const SealedMemtable& sealed) {
   return {{sealed.timeline, sealed.sealed}, Lsn{}};
 }
@@ -293,6 +300,8 @@ struct DatabaseState {
   std::set<std::string, std::less<>> LayerFiles(Garbage garbage_too) const;
   // True if each of these layers is live in some branch, or garbage.
   bool Lists(const std::vector<layer::LayerKey>& layers) const;
+  // The memtables of the branch that hold samples, the oldest first.
+  std::vector<InMemory> InMemoryOf(const BranchState& branch) const;
   // A branch with an empty memtable, published.
   BranchState* AddBranch(TenantState* tenant, const catalog::BranchRecord& record);
   // A branch that no query sees, for BranchReplay.
