@@ -59,8 +59,7 @@ io::Task<Status> DatabaseCore::CreateBranch(std::string name, BranchKind kind, s
   edit.name = std::move(name);
   edit.parent = parent.branch;
   edit.wall_ns = state_.environment->WallNanos();
-  const Edit edits[] = {std::move(edit)};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_.CommitEdit(edit);
 }
 
 io::Task<Status> DatabaseCore::DeleteBranch(std::string name, BranchKind kind, std::string tenant) {
@@ -79,8 +78,7 @@ io::Task<Status> DatabaseCore::DeleteBranch(std::string name, BranchKind kind, s
   nexus::engine::DeleteBranch edit;
   edit.tenant = found.tenant;
   edit.id = found.branch;
-  const Edit edits[] = {edit};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_.CommitEdit(edit);
 }
 
 io::Task<StatusOr<std::vector<BranchInfo>>> DatabaseCore::Branches(std::string tenant) {

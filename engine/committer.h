@@ -109,8 +109,9 @@ class Committer : public wal::LogObserver {
 
   // Queues a request. It is done from a later turn of the loop.
   void Submit(CommitRequest* request);
-  // Awaitable form for edits: OK once the record is durable and applied.
+  // Awaitable form for edits, one or several encoded: OK once the record is durable and applied.
   io::Task<Status> CommitEdit(std::string body);
+  io::Task<Status> CommitEdit(const Edit& edit) { return CommitEdit(EncodeEdits({&edit, 1})); }
   // The same for an edit that everything submitted before precedes, and nothing submitted later.
   // ResourceExhausted if the log has no room for it within admission_timeout_ms.
   io::Task<Status> CommitInTurn(std::string body);

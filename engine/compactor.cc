@@ -353,8 +353,7 @@ io::Task<Status> Compactor::Publish(CompactionJob* job, PublishLayers edit,
   }
   if (NEXUS_PLANTED("inputs-unlinked-before-the-edit")) co_await UnlinkEarly(edit.retired);
   const Edit publish(edit);
-  std::string body = EncodeEdits({&publish, 1});
-  Status status = co_await committer_->CommitEdit(std::move(body));
+  Status status = co_await committer_->CommitEdit(publish);
   // Where nobody knows what became of the edit, the next opening decides about the files.
   if (status.ok() || absl::IsUnavailable(status)) co_return status;
   for (const catalog::LayerRecord& record : edit.layers) applier_->ForgetLayer(record.key());

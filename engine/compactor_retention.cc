@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/compactor.h"
-#include "engine/record.h"
 
 namespace nexus::engine {
 void Compactor::AddRetention(const TenantState& tenant, const BranchState& branch,
@@ -58,8 +57,7 @@ io::Task<Status> Compactor::DropExpired(BranchNumbers numbers, std::vector<size_
     edit.retired.push_back(branch->layers[i].record.key());
   }
   const uint64_t retired = edit.retired.size();
-  const Edit edits[] = {std::move(edit)};
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits(edits)));
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
   figures_.layers_expired += retired;
   co_return OkStatus();
 }

@@ -7,12 +7,12 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "base/planted.h"
 #include "base/time_text.h"
 #include "engine/catalog_index.h"
 #include "engine/delete_edits.h"
 #include "engine/recovery.h"
+#include "engine/tenant_contents.h"
 
 namespace nexus::engine {
 namespace {
@@ -74,24 +74,20 @@ Status CheckProducerLimit(const TenantState& tenant) {
       tenant.record.name, producers);
 }
 
-// What branches share counts once: as on the disk and in memory.
 void AddFigures(const TenantState& tenant, Stats* stats) {
-  absl::flat_hash_set<const void*> counted;
   for (const auto& [number, branch] : tenant.branches) {
     for (const OpenLayer& layer : branch->layers) {
       stats->layer_metadata_bytes += sizeof(OpenLayer) + layer.record.file_name.capacity();
-      if (!counted.insert(layer.file.get()).second) continue;
-      stats->layers++;
-      stats->layer_metadata_bytes += layer.file->memory_bytes();
-      stats->layer_bytes += layer.record.file_bytes;
-      stats->layer_samples += layer.record.samples;
     }
-    for (const SealedMemtable& sealed : branch->sealed) {
-      if (!counted.insert(sealed.memtable.get()).second) continue;
-      stats->memtable_samples += sealed.memtable->samples();
-    }
-    stats->memtable_samples += branch->active->samples();
   }
+  VisitLayers(tenant, [&](const OpenLayer& layer) {
+    stats->layers++;
+    stats->layer_metadata_bytes += layer.file->memory_bytes();
+    stats->layer_bytes += layer.record.file_bytes;
+    stats->layer_samples += layer.record.samples;
+  });
+  VisitMemtables(tenant,
+                 [&](const Memtable& memtable) { stats->memtable_samples += memtable.samples(); });
 }
 
 io::Task<void> LoadIdentities(Interner* interner) {
@@ -259,8 +255,7 @@ io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer
     edit.producer = producer;
     edit.epoch = epoch;
     edit.wall_ns = state_.environment->WallNanos();
-    const Edit edits[] = {edit};
-    Status status = co_await committer_.CommitEdit(EncodeEdits(edits));
+    Status status = co_await committer_.CommitEdit(edit);
     BranchState* now = state_.FindBranch(found.tenant, found.branch);
     if (!status.ok()) {
       if (now != nullptr) now->producers.CancelOpen(producer, epoch);

@@ -296,8 +296,7 @@ io::Task<Status> Flusher::FlushOne(Waiting oldest) {
 
 io::Task<Status> Flusher::Publish(const Written& written) {
   const Edit edit(written.edit);
-  std::string body = EncodeEdits({&edit, 1});
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(std::move(body)));
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
   // Behind the layers in the catalog, never before them.
   state_->pending_update.series_layered.push_back(written.series);
   co_return OkStatus();

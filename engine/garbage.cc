@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "base/planted.h"
+#include "engine/layer_writer.h"
 #include "engine/orphaned_series.h"
 #include "engine/record.h"
+#include "engine/tenant_contents.h"
 #include "io/file_util.h"
-#include "layer/layer_reader.h"
 
 namespace nexus::engine {
 namespace {
@@ -24,9 +25,8 @@ using Layers = std::vector<OpenLayerFunction>;
 // The layers of a tenant, the youngest first.
 Layers LiveLayersOf(const TenantState& tenant) {
   std::map<layer::LayerKey, LayerFilePtr> by_key;
-  for (const auto& [number, branch] : tenant.branches) {
-    for (const OpenLayer& open : branch->layers) by_key.emplace(open.file->name().key, open.file);
-  }
+  VisitLayers(tenant,
+              [&](const OpenLayer& open) { by_key.emplace(open.file->name().key, open.file); });
   Layers layers;
   for (auto at = by_key.rbegin(); at != by_key.rend(); ++at) {
     layers.push_back([file = at->second] { return HoldReader(file); });
@@ -40,24 +40,14 @@ struct Orphans {
   std::set<std::string> unreadable;
 };
 
-// Blocks. NotFound: the file is gone, and was looked at before.
-StatusOr<catalog::SeriesSet> SeriesOfGarbage(const DatabaseState& state, const std::string& name) {
-  layer::LayerExpectation expected;
-  expected.database = state.origin;
-  NEXUS_ASSIGN_OR_RETURN(
-      const LayerReaderPtr layer,
-      layer::LayerReader::Open(state.files->Make(io::JoinPath(state.folder.layers, name)), nullptr,
-                               expected));
-  return SeriesOf(layer);
-}
-
 // Blocks.
 StatusOr<Orphans> FindOrphans(const DatabaseState& state, const std::set<std::string>& file_names,
                               const Layers& staying) {
   Orphans orphans;
   for (const std::string& name : file_names) {
-    const StatusOr<catalog::SeriesSet> held = SeriesOfGarbage(state, name);
-    if (absl::IsNotFound(held.status())) continue;
+    const auto layer = OpenUnlistedLayer(state, io::JoinPath(state.folder.layers, name));
+    if (absl::IsNotFound(layer.status())) continue;  // it was looked at before
+    const auto held = layer.ok() ? SeriesOf(*layer) : StatusOr<catalog::SeriesSet>(layer.status());
     if (absl::IsDataLoss(held.status())) {
       orphans.unreadable.insert(name);
       continue;
@@ -143,8 +133,7 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
   if (removed.layers.empty()) co_return failed;
   NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, state->folder.layers));
   const Edit edit(std::move(removed));
-  std::string body = EncodeEdits({&edit, 1});
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer->CommitEdit(std::move(body)));
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer->CommitEdit(edit));
   co_return failed;
 }
 

@@ -192,24 +192,32 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
 StatusOr<LayerReaderPtr> OpenLayerFile(const DatabaseState& state, const LayerFileName& name,
                                        layer::PageCache* cache, uint64_t owner) {
   const std::string path = io::JoinPath(state.folder.layers, name.name);
-  layer::LayerExpectation expected;
-  expected.database = state.origin;
-  expected.tenant = name.tenant;
-  expected.key = name.key;
-  expected.footer_hash = name.footer_hash;
-  auto reader = layer::LayerReader::Open(state.files->Make(path), cache, expected, owner);
+  auto reader = layer::LayerReader::Open(state.files->Make(path), cache,
+                                         ExpectationOf(name, state.origin), owner);
   if (!absl::IsNotFound(reader.status())) return reader;
   return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
                   path);
 }
 
-StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
-                                               const std::string& path) {
-  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
-                         io::OpenFileBlocking(state.environment->disk(), path));
+layer::LayerExpectation ExpectationOf(const LayerFileName& name,
+                                      std::optional<DatabaseId> database) {
+  layer::LayerExpectation expected;
+  expected.database = database;
+  expected.tenant = name.tenant;
+  expected.key = name.key;
+  expected.footer_hash = name.footer_hash;
+  return expected;
+}
+
+StatusOr<LayerReaderPtr> OpenUnlistedLayer(const DatabaseState& state, const std::string& path) {
   layer::LayerExpectation expected;
   expected.database = state.origin;
-  NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
+  return layer::LayerReader::Open(state.files->Make(path), nullptr, expected);
+}
+
+StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
+                                               const std::string& path) {
+  NEXUS_ASSIGN_OR_RETURN(const auto reader, OpenUnlistedLayer(state, path));
   return reader->summary();
 }
 

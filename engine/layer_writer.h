@@ -49,8 +49,16 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 StatusOr<LayerReaderPtr> OpenLayerFile(const DatabaseState& state, const LayerFileName& name,
                                        layer::PageCache* cache, uint64_t owner = 0);
 
-// Header and footer of a layer file that may be listed nowhere. Blocks. DataLoss or
-// FailedPrecondition if the file is no layer of this database.
+// What must be in the file of a listed layer. `database` is the id that layers bear; none: any.
+layer::LayerExpectation ExpectationOf(const LayerFileName& name,
+                                      std::optional<DatabaseId> database);
+
+// Opens a layer file that may be listed nowhere. Blocks. Errors: NotFound; DataLoss or
+// FailedPrecondition if it is no layer of this database.
+StatusOr<LayerReaderPtr> OpenUnlistedLayer(const DatabaseState& state, const std::string& path);
+
+// Header and footer of a layer file that may be listed nowhere. Blocks. Errors: those of
+// OpenUnlistedLayer.
 StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state, const std::string& path);
 
 }  // namespace nexus::engine

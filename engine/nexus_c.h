@@ -127,11 +127,11 @@ int32_t nexus_close(nexus_db* db, nexus_error* error);
 // ---- Writing.
 
 // The id of a series, made if new; valid for this tenant while the database is open and the series
-// has samples, and for 10 minutes after this call. One without a sample in any branch or snapshot is
-// forgotten after that time: appends under its id are INVALID_ARGUMENT, and asked for again it gets
-// a new id. `tenant` of size 0: "default". A hash look-up if known, a hand-over to the database's
-// thread if new.
-// Errors: INVALID_ARGUMENT names the offending label; NOT_FOUND unknown tenant; *series is 0 then.
+// has samples, and for 10 minutes after this call. One without a sample in any branch or snapshot
+// is forgotten after that time: appends under its id are INVALID_ARGUMENT, and asked for again it
+// gets a new id. `tenant` of size 0: "default". A hash look-up if known, a hand-over to the
+// database's thread if new. Errors: INVALID_ARGUMENT names the offending label; NOT_FOUND unknown
+// tenant; *series is 0 then.
 int32_t nexus_series(nexus_db* db, nexus_text tenant, nexus_text metric, const nexus_label* labels,
                      size_t label_count, uint64_t* series, nexus_error* error);
 

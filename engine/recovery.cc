@@ -435,8 +435,7 @@ io::Task<Status> Recovery::Bootstrap() {
   CreateTenant edit;
   edit.name = "default";
   edit.identity_seed = state_->environment->random()->Next();
-  const Edit edits[] = {std::move(edit)};
-  co_return co_await committer_->CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_->CommitEdit(edit);
 }
 
 io::Task<StatusOr<std::vector<std::string>>> Recovery::UnlistedFiles() {

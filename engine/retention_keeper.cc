@@ -8,7 +8,6 @@
 
 #include "base/time_text.h"
 #include "compaction/windows.h"
-#include "engine/record.h"
 #include "engine/retention.h"
 
 namespace nexus::engine {
@@ -88,8 +87,7 @@ void RetentionKeeper::Stop() {
 io::Task<Status> RetentionKeeper::MoveTo(int64_t clock_ns) {
   AcceptClock edit;
   edit.clock_ns = clock_ns;
-  const Edit edits[] = {edit};
-  return committer_->CommitEdit(EncodeEdits(edits));
+  return committer_->CommitEdit(edit);
 }
 
 io::Task<Status> RetentionKeeper::Advance() {
@@ -140,8 +138,7 @@ io::Task<Status> RetentionKeeper::Set(TenantId tenant, std::vector<RetentionRule
   edit.rules = std::move(rules);
   edit.clock_ns = clock.applied_ns().has_value() ? clock.Now(state_->environment->MonotonicNanos())
                                                  : state_->environment->WallNanos();
-  const Edit edits[] = {std::move(edit)};
-  Status status = co_await committer_->CommitEdit(EncodeEdits(edits));
+  Status status = co_await committer_->CommitEdit(edit);
   wake_.Set();
   co_return status;
 }

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "engine/retention_survey.h"
+#include "engine/tenant_contents.h"
 
 namespace nexus::engine {
 namespace {
@@ -78,6 +79,7 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
                                                const BranchState& branch) const {
   RetentionSituation situation;
   situation.cuts = tenant.retention->CutsAt(Clock());
+  const int64_t newest_cut = *std::max_element(situation.cuts.begin(), situation.cuts.end());
   for (const OpenLayer& open : branch.layers) {
     const catalog::LayerRecord& record = open.record;
     RetentionLayer& layer = situation.layers.emplace_back();
@@ -86,9 +88,7 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
     layer.high = record.high;
     layer.level = record.level;
     layer.samples = record.samples;
-    if (record.range.first >= *std::max_element(situation.cuts.begin(), situation.cuts.end())) {
-      continue;
-    }
+    if (record.range.first >= newest_cut) continue;
     if (tenant.retention->one_for_all()) {
       layer.contents = AllOfOneRule(record);
     } else if (const Known* known = Find(tenant.retention.get(), record); known != nullptr) {
@@ -122,19 +122,19 @@ io::Task<bool> RetentionSweep::Survey(TenantId tenant, BranchId branch,
   if (state == nullptr) co_return false;
   const std::shared_ptr<const RetentionRules> rules = state_->tenants.at(tenant.value)->retention;
   const std::vector<int64_t> cuts = rules->CutsAt(Clock());
-  std::vector<std::pair<File, LayerFilePtr>> wanted;
+  std::vector<std::pair<layer::LayerKey, LayerFilePtr>> wanted;
   for (size_t place : layers) {
     if (wanted.size() == kSurveysAtOnce) break;
     const OpenLayer& open = state->layers[place];
-    wanted.emplace_back(File(open.record.open_count, open.record.sequence), open.file);
+    wanted.emplace_back(open.file->name().key, open.file);
   }
-  for (const auto& [file, layer] : wanted) {
+  for (const auto& [key, layer] : wanted) {
     auto survey = [layer = layer, &rules, &cuts]() -> StatusOr<RetentionContents> {
       NEXUS_ASSIGN_OR_RETURN(LayerReaderPtr reader, HoldReader(layer));
       return SurveyLayer(std::move(reader), *rules, cuts);
     };
     auto contents = co_await state_->environment->executor()->Run(io::Lane::kWorker, survey);
-    Known& known = known_[file];
+    Known& known = known_[key];
     known.rules = rules;
     known.contents = nullptr;
     if (contents.ok()) {
@@ -152,13 +152,11 @@ std::vector<int64_t> RetentionSweep::CutsOf(const TenantState& tenant, const Bra
 // Forgets layers that are not live any more.
 void RetentionSweep::Prune() {
   if (known_.size() <= prune_above_) return;
-  std::set<File> live;
+  std::set<layer::LayerKey> live;
   for (const auto& [number, tenant] : state_->tenants) {
-    for (const auto& [branch_number, branch] : tenant->branches) {
-      for (const OpenLayer& open : branch->layers) {
-        live.insert({open.record.open_count, open.record.sequence});
-      }
-    }
+    VisitLayers(*tenant, [&](const OpenLayer& open) {
+      live.insert({open.record.open_count, open.record.sequence});
+    });
   }
   std::erase_if(known_, [&](const auto& one) { return !live.contains(one.first); });
   prune_above_ = std::max<size_t>(1024, 2 * known_.size());

@@ -4,6 +4,7 @@
 
 #include "base/status_place.h"
 #include "catalog/label_index.h"
+#include "engine/layer_writer.h"
 #include "engine/scrub_pass.h"
 #include "io/file_util.h"
 
@@ -50,9 +51,7 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> ScrubPass::OpenLayer(
   expected.database = database;
   if (listed != nullptr) {
     const catalog::LayerRecord& record = listed->record;
-    expected.tenant = record.tenant;
-    expected.key = layer::LayerKey{record.open_count, record.sequence};
-    expected.footer_hash = record.footer_hash;
+    expected = ExpectationOf(LayerFileName(record), database);
     const int64_t bytes = file->Size();
     if (bytes >= 0 && static_cast<uint64_t>(bytes) != record.file_bytes) {
       return DataLoss("layer {}: it has {} bytes, {} were published", path, bytes,
