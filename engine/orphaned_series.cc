@@ -38,10 +38,10 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
 }
 
 Status TakeAwayHeld(const std::vector<OpenLayerFunction>& staying, catalog::SeriesSet* series) {
-  for (const OpenLayerFunction& open : staying) {
+  for (const OpenLayerFunction& open_layer : staying) {
     if (series->empty()) break;
     auto held = [&]() -> StatusOr<catalog::SeriesSet> {
-      NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, open());
+      NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, open_layer());
       return SeriesAmong(*series, layer);
     }();
     if (absl::IsDataLoss(held.status())) continue;
