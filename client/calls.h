@@ -23,6 +23,7 @@
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/session.h"
@@ -55,6 +56,7 @@ class CollectingCall : public Call {
   std::vector<protocol::TenantEntry>& tenants() { return tenants_; }
   protocol::CardinalityReply& cardinality() { return cardinality_; }
   protocol::RetentionList& retention() { return retention_; }
+  protocol::RollupList& rollups() { return rollups_; }
   const protocol::Count& count() const { return count_; }
   const protocol::BackupReply& backup() const { return backup_; }
 
@@ -77,6 +79,10 @@ class CollectingCall : public Call {
     }
     if (opcode == protocol::Opcode::kRetentionList) {
       NEXUS_ASSIGN_OR_RETURN(retention_, protocol::DecodeRetentionList(body));
+      return OkStatus();
+    }
+    if (opcode == protocol::Opcode::kRollupList) {
+      NEXUS_ASSIGN_OR_RETURN(rollups_, protocol::DecodeRollupList(body));
       return OkStatus();
     }
     if (opcode == protocol::Opcode::kScrubReply) {
@@ -121,6 +127,7 @@ class CollectingCall : public Call {
   std::vector<protocol::TenantEntry> tenants_;
   protocol::CardinalityReply cardinality_;
   protocol::RetentionList retention_;
+  protocol::RollupList rollups_;
   protocol::Count count_;
   protocol::BackupReply backup_;
   const std::function<void(const protocol::Progress&)> progress_;

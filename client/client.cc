@@ -299,6 +299,28 @@ Status Client::SetRetention(const std::vector<protocol::RetentionRule>& rules, c
   return AskRetention({protocol::RetentionAction::kSet, rules}, scope).status();
 }
 
+StatusOr<protocol::RollupList> Client::AskRollups(const protocol::Rollups& asked,
+                                                  const Scope& scope) {
+  if (asked.rules.size() > protocol::kRollupRulesMax) {
+    return InvalidArgument("{} resolutions of rollups are more than any tenant may have",
+                           asked.rules.size());
+  }
+  std::string body;
+  protocol::Encode(asked, &body);
+  auto call = std::make_shared<CollectingCall>();
+  core_->Ask(TenantOf(scope), protocol::Opcode::kRollups, std::move(body), call);
+  NEXUS_RETURN_IF_ERROR(call->Wait());
+  return std::move(call->rollups());
+}
+
+StatusOr<protocol::RollupList> Client::Rollups(const Scope& scope) {
+  return AskRollups(protocol::Rollups(), scope);
+}
+
+Status Client::SetRollups(const std::vector<protocol::RollupRule>& rules, const Scope& scope) {
+  return AskRollups({protocol::RollupAction::kSet, rules}, scope).status();
+}
+
 Status Client::AcceptRetentionClock(const Scope& scope) {
   return AskRetention({protocol::RetentionAction::kAcceptClock, {}}, scope).status();
 }

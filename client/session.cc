@@ -49,6 +49,8 @@ Opcode FinalOf(Opcode request) {
       return Opcode::kCount;
     case Opcode::kRetention:
       return Opcode::kRetentionList;
+    case Opcode::kRollups:
+      return Opcode::kRollupList;
     case Opcode::kCardinality:
       return Opcode::kCardinalityReply;
     default:
@@ -258,6 +260,7 @@ Status Session::OnFinal(UnderWay under_way, const protocol::FrameHeader& header,
     case Opcode::kBranchList:
     case Opcode::kTenantList:
     case Opcode::kRetentionList:
+    case Opcode::kRollupList:
     case Opcode::kCardinalityReply: {
       auto asked = calls_.find(under_way.call);
       if (asked == calls_.end()) return OkStatus();

@@ -29,6 +29,8 @@ StatusOr<DeleteResult> CountForDelete(ReadView view, const DeleteRequest& reques
   DeleteResult result;
   NEXUS_ASSIGN_OR_RETURN(result.series, CountSeries(view.index.get(), selector, &guard));
   if (!request.dry_run) return result;
+  // Samples go; buckets stand for what is counted beside them.
+  view.rollups.reset();
   AggregateQuery count;
   count.select.selector = request.selector;
   count.select.range = request.range;

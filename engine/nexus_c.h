@@ -335,6 +335,8 @@ typedef struct nexus_query_statistics {
   uint64_t chunks_by_statistics;  // answered without decoding
   uint64_t layers;
   uint64_t memtables;
+  uint64_t rollup_layers;   // whose buckets were used in place of samples
+  uint64_t rollup_buckets;  // so used, of all series
 } nexus_query_statistics;
 
 // Raw samples of the matching series. The cursor reads what was acknowledged when it was made,

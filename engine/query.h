@@ -117,6 +117,8 @@ struct QueryStatistics {
   uint64_t chunks_by_statistics = 0;  // answered without decoding
   uint64_t layers = 0;
   uint64_t memtables = 0;
+  uint64_t rollup_layers = 0;   // of which buckets were used in place of samples
+  uint64_t rollup_buckets = 0;  // so used, of all series
 };
 
 class Cursor {

@@ -267,6 +267,8 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleCardinality(frame);
     case Opcode::kRetention:
       return HandleRetention(frame);
+    case Opcode::kRollups:
+      return HandleRollups(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:

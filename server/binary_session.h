@@ -24,6 +24,7 @@
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "server/body_buffer.h"
@@ -103,6 +104,9 @@ class BinarySession : public Session {
   static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
                                     uint64_t request_id, std::string tenant, uint32_t top);
   void HandleRetention(const protocol::Frame& frame);
+  void HandleRollups(const protocol::Frame& frame);
+  static io::Task<void> Rollups(BinarySession* session, Service* service, Ticket ticket,
+                                uint64_t request_id, std::string tenant, protocol::Rollups asked);
   static io::Task<void> Retention(BinarySession* session, Service* service, Ticket ticket,
                                   uint64_t request_id, std::string tenant,
                                   protocol::Retention asked);

@@ -73,6 +73,16 @@ class SimDatabaseTest : public testing::Test {
 
   // Appends `count` samples from `first` on, each with its timestamp as value, and waits.
   Status Append(int64_t first, int count) {
+    std::vector<int64_t> timestamps;
+    std::vector<double> values;
+    for (int i = 0; i < count; i++) {
+      timestamps.push_back(first + i);
+      values.push_back(static_cast<double>(first + i));
+    }
+    return Append(timestamps, values);
+  }
+  // The same for any samples.
+  Status Append(const std::vector<int64_t>& timestamps, const std::vector<double>& values) {
     struct Request : CommitRequest {
       Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
       static void Done(CommitRequest* request, const Status& status) {
@@ -85,12 +95,6 @@ class SimDatabaseTest : public testing::Test {
       bool finished = false;
     };
     Request request;
-    std::vector<int64_t> timestamps;
-    std::vector<double> values;
-    for (int i = 0; i < count; i++) {
-      timestamps.push_back(first + i);
-      values.push_back(static_cast<double>(first + i));
-    }
     request.encoder.AddSeries(series_, timestamps, values);
     request.body = request.encoder.Finish();
     request.deadline_ns =
