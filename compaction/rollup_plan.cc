@@ -8,6 +8,7 @@
 
 #include "compaction/merge_job.h"
 #include "compaction/rollup_bucket.h"
+#include "layer/layer.h"
 
 namespace nexus::compaction {
 namespace {
@@ -38,7 +39,7 @@ class WindowPicker {
     FindRun();
     if (!FindNew()) return std::nullopt;
     TakeLayers();
-    if (pick_.layers.size() > options_.layers_max || IsWaiting() || !IsDue()) return std::nullopt;
+    if (!FitsAJob() || IsWaiting() || !IsDue()) return std::nullopt;
     const auto nothing = options_.nothing_left.find(pick_.name());
     const bool known_empty = nothing != options_.nothing_left.end() &&
                              pick_.high <= nothing->second && pick_.rollups.empty();
@@ -88,6 +89,14 @@ class WindowPicker {
     const int64_t width = pick_.resolution_ns;
     pick_.stale = {std::max(pick_.window.first, BucketStart(stale->first, width)),
                    std::min(pick_.window.last, BucketLast(stale->last, width))};
+  }
+
+  bool FitsAJob() const {
+    const auto read = std::count_if(pick_.layers.begin(), pick_.layers.end(), [&](uint32_t i) {
+      return map_.layers[i].range.Overlaps(pick_.stale);
+    });
+    return static_cast<size_t>(read) <= options_.layers_max &&
+           pick_.layers.size() + pick_.rollups.size() <= layer::kLayerInputsMax;
   }
 
   bool IsWaiting() const {
@@ -165,7 +174,8 @@ std::vector<uint32_t> ExpiredRollups(const RollupMap& map, const RollupOptions& 
                               rollup.resolution_ns);
     const bool is_made = at != options.resolutions_ns.end();
     const auto number = static_cast<size_t>(at - options.resolutions_ns.begin());
-    if (!is_made || rollup.range.last < options.keep_from_ns[number]) expired.push_back(r);
+    const TimeRange window = RollupWindowOf(rollup.range.first, rollup.resolution_ns);
+    if (!is_made || window.last < options.keep_from_ns[number]) expired.push_back(r);
   }
   return expired;
 }

@@ -67,7 +67,7 @@ struct RollupOptions {
   int64_t hurry_before_ns = INT64_MIN;
   // Windows of which nothing was left when they were made up to this order.
   std::map<RollupWindow, WriteOrder> nothing_left;
-  size_t layers_max = 64;  // of samples, of one job
+  size_t layers_max = 64;  // of samples, that one job reads
 };
 
 struct RollupPick {
@@ -85,8 +85,9 @@ struct RollupPick {
 // The pick of the finest resolution and the oldest window that is due; nullopt: none is.
 std::optional<RollupPick> PickRollup(const RollupMap& map, const RollupOptions& options);
 
-// Positions of rollups of which nothing is to be kept: those that end before `keep_from_ns` of
-// their resolution, and of resolutions that are not made any more.
+// Positions of rollups of which nothing is to be kept: those whose window ends before
+// `keep_from_ns` of their resolution, and of resolutions that are not made any more. A run goes as
+// a whole: what is left of one would say of the series of a file that went that they have nothing.
 std::vector<uint32_t> ExpiredRollups(const RollupMap& map, const RollupOptions& options);
 
 // The window of rollups that a timestamp lies in.

@@ -173,6 +173,7 @@ void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
   if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
     // Deleted meanwhile: what the job made of it is dropped.
     looks_.erase(branch);
+    rollup_looks_.erase(branch);
     return;
   }
   Look& look = looks_[branch];

@@ -75,6 +75,11 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
     return work;
   };
   RollupWork work = co_await state_->environment->executor()->Run(io::Lane::kWorker, plan);
+  branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  if (branch == nullptr || give_up_) co_return false;
+  // Layers came or something was deleted meanwhile: what was planned names others, or would count
+  // as carried out what is not. It is planned anew.
+  if (branch->layer_edits != layer_edits) co_return true;
   if (work.expired.empty() && !work.pick.has_value()) {
     look.layer_edits = layer_edits;
     look.by_hand = options.everything;
@@ -114,7 +119,7 @@ io::Task<Status> Compactor::DropRollups(BranchNumbers numbers,
   co_return OkStatus();
 }
 
-// Errors: FailedPrecondition - the branch is gone, or its layers are others than were planned with.
+// REQUIRES: the branch is as it was planned with. Errors: FailedPrecondition - it is gone.
 StatusOr<RollupJob> Compactor::RollupJobOf(BranchNumbers numbers,
                                            const compaction::RollupPick& pick,
                                            std::vector<catalog::LayerKey>* replaced) const {

@@ -145,6 +145,29 @@ TEST_F(RollupPlanTest, BucketsAreKeptByTheirOwnRule) {
   EXPECT_EQ(ExpiredRollups(map_, options_), std::vector<uint32_t>{0}) << "nobody wants it";
 }
 
+TEST_F(RollupPlanTest, ARunGoesAsAWhole) {
+  AddRollup(0, 10);
+  map_.rollups.push_back(map_.rollups[0]);
+  map_.rollups[0].range = {0, kWindow / 4};
+  map_.rollups[1].range = {kWindow / 2, kWindow - 1};
+  options_.keep_from_ns = {kWindow / 2};
+  EXPECT_TRUE(ExpiredRollups(map_, options_).empty()) << "its files have different series";
+  options_.keep_from_ns = {kWindow - 1};
+  EXPECT_TRUE(ExpiredRollups(map_, options_).empty());
+  options_.keep_from_ns = {kWindow};
+  EXPECT_EQ(ExpiredRollups(map_, options_), (std::vector<uint32_t>{0, 1}));
+}
+
+TEST_F(RollupPlanTest, LayersThatAJobDoesNotReadDoNotHinderIt) {
+  for (uint64_t i = 0; i < 200; ++i) AddLayer(0, kWindow / 2 - 1, 10 + i);
+  AddRollup(0, 209);
+  AddLayer(kWindow / 2, kWindow - 1, 300);
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->layers.size(), 201u) << "it will know them all";
+  EXPECT_EQ(pick->stale.first, kWindow / 2);
+}
+
 TEST_F(RollupPlanTest, MoreLayersThanAJobTakesWait) {
   for (uint64_t i = 0; i < 65; ++i) AddLayer(0, kWindow - 1, 10 + i);
   EXPECT_FALSE(Pick().has_value());
