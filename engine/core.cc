@@ -208,6 +208,7 @@ io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
       NEXUS_CO_RETURN_IF_ERROR(result.status());
       all.series = std::max(all.series, result->series);
       all.samples += result->samples;
+      all.frozen_left += result->frozen_left;
       all.series_with_samples = std::max(all.series_with_samples, result->series_with_samples);
     }
   }

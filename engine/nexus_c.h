@@ -244,6 +244,8 @@ typedef struct nexus_delete_result {
   // Of a dry run: what would go, and of how many series.
   uint64_t samples;
   uint64_t series_with_samples;
+  uint64_t
+      frozen_left;  // buckets of rollups that are covered in part, and stay: their samples are gone
 } nexus_delete_result;
 
 // Deletes samples, durably: those appended before, of the series that the selector chooses, within

@@ -69,6 +69,9 @@ struct DeleteResult {
   // of the one that has most.
   uint64_t samples = 0;
   uint64_t series_with_samples = 0;
+  // Buckets of rollups that the range covers in part and whose samples are gone: they stay as they
+  // are. One at most for each end of the range, series and resolution; everywhere, of all branches.
+  uint64_t frozen_left = 0;
 };
 
 enum class AggregateFunction : uint8_t {

@@ -106,6 +106,51 @@ Status RollupColumnReader::ReadFrom(const layer::LayerReader& layer, SeriesId se
   return OkStatus();
 }
 
+namespace {
+
+// The buckets of a file in which the range begins or ends, but for those that it covers whole.
+std::vector<TimeRange> BucketsInPart(const RollupView::Layer& layer, TimeRange range) {
+  std::vector<TimeRange> buckets;
+  for (const int64_t end : {range.first, range.last}) {
+    const TimeRange bucket = Outward({end, end}, layer.resolution_ns);
+    if (range.Contains(bucket) || !layer.range.Contains(bucket)) continue;
+    if (buckets.empty() || buckets.back() != bucket) buckets.push_back(bucket);
+  }
+  return buckets;
+}
+
+}  // namespace
+
+StatusOr<uint64_t> CountFrozenInPart(const RollupView& view, const Selector& selector,
+                                     TimeRange range, QueryGuard* guard) {
+  uint64_t count = 0;
+  if (!view.complete_from) return count;
+  RollupColumnReader columns;
+  RollupColumns found;
+  for (const RollupView::Layer& layer : view.layers) {
+    const std::vector<TimeRange> buckets = BucketsInPart(layer, range);
+    if (buckets.empty()) continue;
+    const Tombstones deletes = TombstonesFor(*view.tombstones, layer.mark, layer.range);
+    NEXUS_ASSIGN_OR_RETURN(LayerReaderPtr reader, HoldReader(layer.file));
+    layer::SeriesCursor series(std::move(reader));
+    while (series.Next()) {
+      NEXUS_RETURN_IF_ERROR(guard->Check());
+      if (!selector.Matches(series.labels())) continue;
+      const int64_t cut = view.complete_from(series.labels());
+      for (const TimeRange& bucket : buckets) {
+        if (bucket.first >= cut) continue;
+        const auto gone = DeletedRanges(deletes, series.labels(), bucket);
+        if (!gone.empty() && gone.front().Contains(bucket)) continue;
+        NEXUS_RETURN_IF_ERROR(columns.Read(*layer.file, series.id(), {bucket.first, bucket.first},
+                                           compaction::RollupColumnSet(), &found));
+        count += found.size();
+      }
+    }
+    NEXUS_RETURN_IF_ERROR(layer.file->Told(series.status()));
+  }
+  return count;
+}
+
 RollupReader::RollupReader(std::vector<std::shared_ptr<const SampleSource>> sources,
                            std::shared_ptr<const RollupView> rollups, const Buckets& buckets,
                            compaction::RollupColumnSet columns, QueryGuard* guard,
@@ -134,7 +179,9 @@ void RollupReader::PlanStretches(const RollupView& view) {
     const TimeRange window = compaction::RollupWindowOf(layer.range.first, resolution_ns);
     Stretch& run = runs[{-resolution_ns, window.first}];
     const bool first = run.files.empty();
-    run.range = window;
+    // Outside of its buckets it has nothing to say; a finer run may know what was gone by then.
+    run.range.first = first ? layer.range.first : std::min(run.range.first, layer.range.first);
+    run.range.last = first ? layer.range.last : std::max(run.range.last, layer.range.last);
     run.resolution_ns = resolution_ns;
     // All files of a run are alike; if they were not, the least that one of them knows is right.
     run.mark.high = first ? layer.mark.high : std::min(run.mark.high, layer.mark.high);
@@ -271,6 +318,11 @@ StatusOr<std::vector<TimeRange>> RollupReader::UsableOf(const Stretch& stretch) 
                                                          : start - 1;
     has_open = frozen_last < stretch.range.last;
     if (has_open) open.first = frozen_last + 1;
+    // Of what is before its first bucket none was made in time: there is what samples are left.
+    const int64_t first = loaded_.size() > 0 ? loaded_.starts.front() : kMax;
+    if (first > stretch.range.first) {
+      dirty.push_back({stretch.range.first, std::min(frozen_last, first - 1)});
+    }
   }
   if (!stretch.deletes.empty() && !NEXUS_PLANTED("rollup-ignores-deletes")) {
     gone_ = DeletedRanges(stretch.deletes, series_.canonical, stretch.range);

@@ -7,7 +7,8 @@
 // in the run. Where a run is, it knows everything that its sources hold: between its buckets there
 // is nothing, and nothing is read. Of the samples that may have been dropped as too old a run is
 // all there is: buckets that begin before `complete_from` are frozen (DESIGN section 8), given
-// whatever is newer, and left out where a delete covers them whole.
+// whatever is newer, and left out where a delete covers them whole. Where they begin later than the
+// run, they were not made in time: before the first of them samples are read, those that are left.
 // Where runs of several resolutions are, the coarsest is taken.
 //
 // Memory: one window of one series as columns, at most 200 KiB, counted against the query's limit.
@@ -33,6 +34,7 @@
 #include "engine/merge.h"
 #include "engine/query_guard.h"
 #include "engine/sample_source.h"
+#include "engine/selector.h"
 #include "engine/tombstone.h"
 #include "layer/layer_reader.h"
 
@@ -70,6 +72,12 @@ class RollupColumnReader {
   std::vector<int64_t> chunk_starts_;
   std::vector<double> chunk_values_;
 };
+
+// How many frozen buckets a delete of these series and this range covers in part, which it leaves
+// as they are. Walks the labels of the files that hold the ends of the range. Errors: DataLoss,
+// those of reading and of the guard.
+StatusOr<uint64_t> CountFrozenInPart(const RollupView& view, const Selector& selector,
+                                     TimeRange range, QueryGuard* guard);
 
 class RollupReader {
  public:

@@ -824,7 +824,8 @@ io::Task<void> BinarySession::Delete(BinarySession* session, Service* service, T
   session->deleting_ = false;
   if (result.ok()) {
     std::string body;
-    const protocol::Count count{result->series, result->samples, result->series_with_samples};
+    const protocol::Count count{result->series, result->samples, result->series_with_samples,
+                                result->frozen_left};
     protocol::Encode(count, &body);
     session->Finish(Opcode::kCount, request_id, body);
   } else {

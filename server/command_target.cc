@@ -157,7 +157,7 @@ class RemoteTarget : public CommandTarget {
     NEXUS_ASSIGN_OR_RETURN(protocol::Count count,
                            client_->Delete({request.selector, request.range, scope_,
                                             request.dry_run, request.everywhere}));
-    return DeleteResult{count.series, count.samples, count.series_with_samples};
+    return DeleteResult{count.series, count.samples, count.series_with_samples, count.frozen_left};
   }
   Status Flush() override { return client_->Flush(scope_); }
   Status Compact(const ProgressCallback& progress) override {

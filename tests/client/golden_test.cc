@@ -275,7 +275,7 @@ std::map<std::string, Vector> VectorsOfLayers() {
       {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
       {"backup_reply", Of(kServer, Opcode::kBackupReply,
                           BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
-      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3, 4}, DecodeCount)},
   };
 }
 

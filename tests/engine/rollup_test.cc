@@ -268,6 +268,45 @@ TEST_F(RollupTest, ALongerRetentionDoesNotMakeGoneSamplesWhole) {
   ExpectSameRows(AggregateFunction::kCount, *after, *before);
 }
 
+TEST_F(RollupTest, WhatWasNeverInABucketIsReadFromSamples) {
+  MakeRollups();
+  ASSERT_TRUE(KeepFrom(3 * kHour + 30 * kSecond).ok());
+  ASSERT_TRUE(world_.RunTask(core_->SetRetention({}, "default")).ok());
+  // Of no rule now, and below the cut of one that was: its buckets are never made.
+  std::vector<std::string> labels = {Labels::Make("metric", {{"name", "b"}})->Canonical()};
+  series_ = world_.RunTask(core_->interner()->Intern(TenantId{}, std::move(labels)))->front();
+  AppendCounter({kHour, 2 * kHour - 1});
+  for (int round = 0; round < 2; round++) {
+    EXPECT_GT(ExpectRight(600 * kSecond, {0, 4 * kHour - 1}), 0u);
+    auto answer = Ask(AggregateFunction::kCount, 0, {}, Use::kRollups);
+    ASSERT_TRUE(answer.ok());
+    ASSERT_EQ(answer->rows.size(), 2u) << "of each series one";
+    EXPECT_EQ(answer->rows[1].value, 720);
+    ASSERT_TRUE(Flush().ok());
+    ASSERT_TRUE(Compact().ok());
+  }
+  ExpectClean();
+}
+
+TEST_F(RollupTest, AResolutionThatIsAddedLaterHidesNothingOfFinerOnes) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(SetRollups({{10 * kSecond, 0}}).ok());
+  AppendCounter({0, 4 * kHour - 1});
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Compact().ok());
+  const TimeRange all = {0, 4 * kHour - 1};
+  auto before = Ask(AggregateFunction::kCount, 600 * kSecond, all, Use::kRollups);
+  ASSERT_TRUE(KeepFrom(3 * kHour + 30 * kSecond).ok());
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_TRUE(SetRollups({{10 * kSecond, 0}, {60 * kSecond, 0}}).ok());
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_EQ(GetStats().rollup_layers, 2u);
+  auto after = Ask(AggregateFunction::kCount, 600 * kSecond, all, Use::kRollups);
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_EQ(after->statistics.rollup_layers, 2u);
+  ExpectSameRows(AggregateFunction::kCount, *after, *before);
+}
+
 TEST_F(RollupTest, ADeleteTakesFrozenBucketsThatItCoversWhole) {
   MakeRollups();
   const TimeRange all = {0, 4 * kHour - 1};
