@@ -61,7 +61,9 @@ class RollupTest : public SimDatabaseTest {
     DeleteRequest request;
     request.selector = "metric";
     request.range = range;
-    return world_.RunTask(core_->Delete(request)).status();
+    const StatusOr<DeleteResult> done = world_.RunTask(core_->Delete(request));
+    frozen_left_ = done.ok() ? done->frozen_left : 0;
+    return done.status();
   }
   // What is older than `cut` now is expired.
   Status KeepFrom(int64_t cut) {
@@ -151,6 +153,8 @@ class RollupTest : public SimDatabaseTest {
     ASSERT_TRUE(Compact().ok());
     ASSERT_EQ(GetStats().rollup_layers, 2u);
   }
+
+  uint64_t frozen_left_ = 0;  // as the last delete said
 };
 
 TEST_F(RollupTest, AnswerQueriesWhoseStepIsAMultiple) {
@@ -205,6 +209,7 @@ TEST_F(RollupTest, DeletedSamplesAreNotInTheAnswer) {
   MakeRollups();
   const TimeRange all = {0, 4 * kHour - 1};
   ASSERT_TRUE(Delete({kHour + 7 * kSecond, kHour + 95 * kSecond}).ok());
+  EXPECT_EQ(frozen_left_, 0u) << "their samples are there";
   ExpectRight(10 * kSecond, all);
   ExpectRight(60 * kSecond, all);
   ASSERT_TRUE(Append({kHour + 8 * kSecond}, {42}).ok());
@@ -314,6 +319,7 @@ TEST_F(RollupTest, ADeleteTakesFrozenBucketsThatItCoversWhole) {
   ASSERT_TRUE(Compact().ok());
   auto before = Ask(AggregateFunction::kCount, 60 * kSecond, all, Use::kRollups);
   ASSERT_TRUE(Delete({kHour, kHour + 90 * kSecond}).ok());
+  EXPECT_EQ(frozen_left_, 2u) << "of each resolution the one in which it ends";
   for (int round = 0; round < 2; round++) {
     auto after = Ask(AggregateFunction::kCount, 60 * kSecond, all, Use::kRollups);
     ASSERT_TRUE(before.ok() && after.ok());
