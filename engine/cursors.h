@@ -50,7 +50,7 @@ struct ReadView {
   // nobody reads from it. Must outlive the cursor.
   QueryLeases* leases = nullptr;
   // Of the branch; null: it has none. Aggregates use them.
-  std::shared_ptr<const RollupView> rollups;
+  std::shared_ptr<const RollupView> rollups = nullptr;
 };
 
 // Each resolves the selector at once (InvalidArgument, ResourceExhausted, DeadlineExceeded and
