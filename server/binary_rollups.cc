@@ -29,16 +29,12 @@ io::Task<void> BinarySession::Rollups(BinarySession* session, Service* service, 
   }
   if (!ticket.alive()) co_return;
   StatusOr<std::vector<RollupRule>> rules = core->Rollups(tenant);
-  if (status.ok()) status = rules.status();
-  if (!status.ok()) {
-    session->FinishError(request_id, status);
-    co_return;
-  }
-  protocol::RollupList list;
-  list.rules = WireRollups(*rules);
-  std::string body;
-  protocol::Encode(list, &body);
-  session->Finish(Opcode::kRollupList, request_id, body);
+  if (!status.ok()) rules = status;
+  session->Answer(request_id, Opcode::kRollupList, rules, [](const auto& kept) {
+    protocol::RollupList list;
+    list.rules = WireRollups(kept);
+    return list;
+  });
 }
 
 }  // namespace nexus::server
