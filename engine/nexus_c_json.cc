@@ -79,6 +79,7 @@ std::string ToJson(const Stats& stats) {
   json.Add("carried_bytes", stats.carried_bytes);
   json.Add("series_forgotten", stats.series_forgotten);
   json.Add("layers_expired", stats.layers_expired);
+  json.Add("samples_expired", stats.samples_expired);
   json.Add("retention_clock", stats.retention_clock);
   json.Add("retention_waits_seconds", stats.retention_waits_seconds);
   json.Add("io_backend", stats.io_backend);

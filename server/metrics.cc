@@ -141,6 +141,9 @@ void AddStorage(const Stats& stats, Page* page) {
                 "Series forgotten since the start, for want of samples.", stats.series_forgotten);
   page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",
                 stats.layers_expired);
+  page->Counter("nexus_samples_expired_total",
+                "Samples rejected since the start, because no retention keeps what is so old.",
+                stats.samples_expired);
   page->Gauge(
       "nexus_retention_waits_seconds",
       "How far the wall clock is ahead of the retention clock, if that waits to be accepted.",

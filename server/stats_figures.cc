@@ -41,6 +41,7 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("garbage_layers", stats.garbage_layers);
   visit("series_forgotten", stats.series_forgotten);
   visit("layers_expired", stats.layers_expired);
+  visit("samples_expired", stats.samples_expired);
   visit("retention_clock", stats.retention_clock);
   visit("retention_waits_seconds", stats.retention_waits_seconds);
   visit("compaction_state", stats.compaction_state);

@@ -56,6 +56,8 @@ TEST(Messages, OnlyWholeOnesAreTaken) {
   ExpectOnlyWhole(Encoded(Producer{1, 2}), "PRODUCER", DecodeProducer);
   ExpectOnlyWhole(Encoded(WriteAck{{9}, true, 8, {{1, 2}, {1000, 5}}}), "WRITE_ACK",
                   DecodeWriteAck);
+  ExpectOnlyWhole(Encoded(WriteAck{{9}, false, 8, {{1, 2}}, "too old"}), "WRITE_ACK",
+                  DecodeWriteAck);
   ExpectOnlyWhole(Encoded(Query{QueryKind::kAggregate,
                                 Function::kPercentile,
                                 true,
@@ -98,7 +100,7 @@ TEST(Messages, EachBadFieldIsNamed) {
   EXPECT_EQ(Error(DecodeOpenProducer(AsBytes(Encoded(OpenProducer{0, 0, 1})))),
             "OPEN_PRODUCER: producer at byte 0 of the body is zero");
   std::string ack = Encoded(WriteAck{});
-  EXPECT_EQ(Error(DecodeWriteAck(AsBytes(With(ack, 12, uint32_t{2})))),
+  EXPECT_EQ(Error(DecodeWriteAck(AsBytes(With(ack, 12, uint32_t{4})))),
             "WRITE_ACK: flags at byte 12 of the body has an unknown bit");
   ErrorReply reply;
   std::string error = Encoded(reply);
