@@ -297,7 +297,7 @@ Status Committer::JudgeAge(CommitRequest* request) {
   if (tenant == state_->tenants.end()) return OkStatus();
   request->expired = FindExpired(*state_, *tenant->second, request->body);
   if (request->expired == nullptr) return OkStatus();
-  state_->expired_samples += request->expired->samples;
+  expired_samples_ += request->expired->samples;
   const bool refused = request->expired->nothing_left && !request->once.has_value();
   return refused ? request->expired->reason : OkStatus();
 }

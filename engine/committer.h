@@ -151,6 +151,9 @@ class Committer : public wal::LogObserver {
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
 
+  // That were too old when they were appended, since the database was opened.
+  uint64_t expired_samples() const { return expired_samples_; }
+
   // OK, or why nothing is written until the database is opened again.
   const Status& write_status() const { return write_status_; }
   // OK, or why writing is refused now; a full disk heals by itself.
@@ -228,6 +231,7 @@ class Committer : public wal::LogObserver {
   Status write_status_;
   IdleSeries* idle_ = nullptr;
   bool definitions_wanted_ = false;
+  uint64_t expired_samples_ = 0;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;

@@ -357,7 +357,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   stats.compaction_state = compactor_.state();
   stats.series_forgotten = forgotten_series();
   stats.layers_expired = compactor_.figures().layers_expired;
-  stats.samples_expired = state_.expired_samples;
+  stats.samples_expired = committer_.expired_samples();
   const RetentionClock& clock = state_.retention_clock;
   if (clock.applied_ns().has_value()) {
     const int64_t monotonic = state_.environment->MonotonicNanos();

@@ -257,7 +257,6 @@ struct DatabaseState {
   uint64_t next_layer_sequence = 1;
   uint64_t layer_edits = 0;  // rises whenever that of a branch does
   RetentionClock retention_clock;
-  uint64_t expired_samples = 0;  // that were appended too late, since the database was opened
   // Carries that were applied, and where the records begin that each stands for: needed until the
   // catalog that is synced has the carry behind it.
   struct AppliedCarry {
