@@ -80,6 +80,7 @@ void AddFigures(const TenantState& tenant, Stats* stats) {
       stats->layer_metadata_bytes += sizeof(OpenLayer) + layer.record.file_name.capacity();
     }
   }
+  stats->tombstones += CountTombstones(tenant);
   VisitLayers(tenant, [&](const OpenLayer& layer) {
     stats->layers++;
     stats->layer_metadata_bytes += layer.file->memory_bytes();

@@ -185,6 +185,7 @@ struct Stats {
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
   double write_amplification = 0;
   uint64_t garbage_layers = 0;    // retired, their files not yet deleted
+  uint64_t tombstones = 0;        // deletes that compactions have yet to carry out, of each branch
   uint64_t series_forgotten = 0;  // since open, for want of samples (Options::series_grace_ms)
   uint64_t layers_expired = 0;    // retired whole since open, for retention
   uint64_t samples_expired = 0;   // that were too old when they were appended, since open
