@@ -95,6 +95,7 @@ constexpr PlantedBug kBugs[] = {
     {"carry-pins-nothing", "the log is trimmed below the carry of a memtable"},
     {"carry-taken-for-a-flush", "what is carried is said to be in layers"},
     {"retention-by-wall-clock", "what is expired is judged by the wall clock"},
+    {"expired-append-by-wall-clock", "what is too old to be appended is judged by the wall clock"},
     {"retention-drops-young-chunk",
      "a compaction drops all of a layer's series of which something is expired"},
     {"retention-drops-young-layer", "a layer is dropped whole when its first sample is expired"},

@@ -294,7 +294,8 @@ int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_cli
                                                     {"layer_bytes", tenant.layer_bytes},
                                                     {"memory_bytes", tenant.memory_bytes},
                                                     {"queries", tenant.queries},
-                                                    {"refused", tenant.refused}};
+                                                    {"refused", tenant.refused},
+                                                    {"tombstones", tenant.tombstones}};
       for (size_t i = 0; i < tenant.quotas.size(); i++) {
         if (tenant.quotas[i] == nexus::protocol::kNoQuota) continue;
         members.push_back({std::string(nexus::protocol::kQuotaNames[i]), tenant.quotas[i]});

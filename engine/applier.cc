@@ -65,6 +65,11 @@ Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
     branch->producers.ApplyBatch(*once, end, batch.rejected(), state_->environment->WallNanos());
   }
   if (begin < branch->record.sealed) return OkStatus();
+  const uint64_t accepted = batch.sample_count() - batch.rejected_samples();
+  if (accepted == 0) {
+    applied_batches_++;
+    return OkStatus();
+  }
   if (!branch->active_first.has_value()) {
     branch->active_first = begin;
     branch->active_since_ns = state_->environment->MonotonicNanos();
@@ -73,7 +78,7 @@ Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
   branch->active->Apply(batch);
   state_->memtable_bytes += branch->active->bytes() - before;
   applied_batches_++;
-  applied_samples_ += batch.sample_count() - batch.rejected_samples();
+  applied_samples_ += accepted;
   return OkStatus();
 }
 

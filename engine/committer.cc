@@ -142,6 +142,8 @@ void Committer::LookAtSeries(CommitRequest* request) {
 }
 
 void Committer::Submit(CommitRequest* request) {
+  request->expired = nullptr;
+  request->age_judged = false;
   if (request->kind == CommitRequest::Kind::kBatch) LookAtSeries(request);
   const bool ahead = request->kind == CommitRequest::Kind::kEdit &&
                      (!request->in_turn || NEXUS_PLANTED("delete-overtakes-batches"));
@@ -259,6 +261,7 @@ bool Committer::AdmitFront(Queue* queue) {
   const int64_t now_ns = bounded == nullptr ? 0 : state_->environment->MonotonicNanos();
   if (status.ok() && bounded != nullptr) status = CheckAppendQuota(*state_, bounded, now_ns);
   if (status.ok() && !HasMemoryFor(*request)) return false;
+  if (status.ok()) status = JudgeAge(request);
   while (status.ok() && !interner_->undefined().empty()) {
     if (!log_->CanAppend(interner_->undefined_bytes())) return false;
     status = AppendDefinitions();
@@ -266,7 +269,7 @@ bool Committer::AdmitFront(Queue* queue) {
   if (status.ok() && request->decided != nullptr) {
     status = static_cast<AwaitedRequest*>(request)->Decide();
   }
-  if (status.ok() && !log_->CanAppend(request->body.size())) return false;
+  if (status.ok() && !log_->CanAppend(request->record().size())) return false;
   if (status.ok()) status = AppendToLog(request);
   if (status.ok() && request->decided != nullptr) request->decided->Placed();
   queue->Pop();
@@ -277,13 +280,26 @@ bool Committer::AdmitFront(Queue* queue) {
   if (bounded != nullptr) PayForAppend(bounded, request->body, now_ns);
   in_flight_.Push(request);
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
-    applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
+    applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->record())
+        .IgnoreError();
   }
   if (request->kind == CommitRequest::Kind::kBatch) refused_for_memory_ = 0;
-  in_flight_bytes_ += request->body.size();
+  in_flight_bytes_ += request->record().size();
   if (request->once.has_value()) ProducersOf(*request)->Admit(*request->once);
   if (request->buffered) request->done(request, OkStatus());
   return true;
+}
+
+Status Committer::JudgeAge(CommitRequest* request) {
+  if (request->kind != CommitRequest::Kind::kBatch) return OkStatus();
+  if (std::exchange(request->age_judged, true)) return OkStatus();
+  const auto tenant = state_->tenants.find(request->tenant.value);
+  if (tenant == state_->tenants.end()) return OkStatus();
+  request->expired = FindExpired(*state_, *tenant->second, request->body);
+  if (request->expired == nullptr) return OkStatus();
+  expired_samples_ += request->expired->samples;
+  const bool refused = request->expired->nothing_left && !request->once.has_value();
+  return refused ? request->expired->reason : OkStatus();
 }
 
 ProducerTable* Committer::ProducersOf(const CommitRequest& request) const {
@@ -350,8 +366,9 @@ Status Committer::AppendToLog(CommitRequest* request) {
   const bool urgent = request->kind == CommitRequest::Kind::kEdit && !request->in_turn;
   const auto urgency = urgent ? wal::Urgency::kEdit : wal::Urgency::kBatch;
   auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
+  const Bytes record = request->record();
   NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,
-                         log_->Append(kind, std::span(&request->body, 1), urgency));
+                         log_->Append(kind, std::span(&record, 1), urgency));
   request->begin = place.begin;
   request->end = place.end;
   return OkStatus();
@@ -370,9 +387,9 @@ void Committer::OnDurable(Lsn durable) {
   FinishWaiting();
   while (!in_flight_.empty() && in_flight_.front()->end <= durable) {
     CommitRequest* request = in_flight_.Pop();
-    in_flight_bytes_ -= request->body.size();
-    Status status =
-        applier_->Apply(RecordKindOf(request->kind), request->begin, request->end, request->body);
+    in_flight_bytes_ -= request->record().size();
+    Status status = applier_->Apply(RecordKindOf(request->kind), request->begin, request->end,
+                                    request->record());
     if (!request->buffered) request->done(request, status);
     request->release(request);
     FinishWaiting();

@@ -9,9 +9,10 @@
 // record never names a series that the log does not define. Of a producer the log holds each
 // sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
 // waiting: those of others behind it go on. So is one that names series that its tenant does not
-// have (any more). Bounds: requests in flight and queued are the caller's
-// memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
-// the log. Threading: loop only.
+// have (any more), and one that has nothing its tenant's retention keeps; of others the samples
+// that are too old are rejected when they get their position (expired_samples.h). Bounds: requests
+// in flight and queued are the caller's memory; admission charges them to the memtable budget
+// (Options::memtable_bytes) before they enter the log. Threading: loop only.
 
 #ifndef NEXUS_ENGINE_COMMITTER_H_
 #define NEXUS_ENGINE_COMMITTER_H_
@@ -29,6 +30,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "engine/applier.h"
+#include "engine/expired_samples.h"
 #include "engine/idle_series.h"
 #include "engine/interner.h"
 #include "engine/record.h"
@@ -88,9 +90,14 @@ class CommitRequest : public io::RunNode {
   DecidedEdit* decided = nullptr;  // of an edit: makes its body
   // It was in the log already: it is not written again, and done when the first copy is applied.
   bool duplicate = false;
+  // Of a batch, when `done` is called: what of it was too old to be kept; null: nothing.
+  std::unique_ptr<const ExpiredSamples> expired;
+  bool age_judged = false;  // once, whatever it waits for then
 
   // Waits in the order of the log and has no record.
   bool waits_only() const { return kind == Kind::kBarrier || duplicate; }
+  // The body of its record in the log.
+  Bytes record() const { return expired == nullptr ? body : expired->body; }
 };
 
 class Committer : public wal::LogObserver {
@@ -143,6 +150,9 @@ class Committer : public wal::LogObserver {
 
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
+
+  // That were too old when they were appended, since the database was opened.
+  uint64_t expired_samples() const { return expired_samples_; }
 
   // OK, or why nothing is written until the database is opened again.
   const Status& write_status() const { return write_status_; }
@@ -200,6 +210,9 @@ class Committer : public wal::LogObserver {
   // The tenant of a batch, if a quota bounds what it appends.
   TenantState* BoundedTenantOf(const CommitRequest& request) const;
   void AnswerDuplicate(CommitRequest* request) const;
+  // Rejects what is too old in a batch. OutOfRange if nothing would be left; a numbered one takes
+  // its number all the same.
+  Status JudgeAge(CommitRequest* request);
   Status AppendDefinitions();
   void AppendWantedDefinitions();
   // Of a batch that is submitted: its ids.
@@ -218,6 +231,7 @@ class Committer : public wal::LogObserver {
   Status write_status_;
   IdleSeries* idle_ = nullptr;
   bool definitions_wanted_ = false;
+  uint64_t expired_samples_ = 0;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;

@@ -80,6 +80,7 @@ void AddFigures(const TenantState& tenant, Stats* stats) {
       stats->layer_metadata_bytes += sizeof(OpenLayer) + layer.record.file_name.capacity();
     }
   }
+  stats->tombstones += CountTombstones(tenant);
   VisitLayers(tenant, [&](const OpenLayer& layer) {
     stats->layers++;
     stats->layer_metadata_bytes += layer.file->memory_bytes();
@@ -375,6 +376,7 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   stats.compaction_state = compactor_.state();
   stats.series_forgotten = forgotten_series();
   stats.layers_expired = compactor_.figures().layers_expired;
+  stats.samples_expired = committer_.expired_samples();
   const RetentionClock& clock = state_.retention_clock;
   if (clock.applied_ns().has_value()) {
     const int64_t monotonic = state_.environment->MonotonicNanos();

@@ -188,10 +188,26 @@ class Database::Implementation::PendingAppend : public engine::CommitRequest {
     auto* self = static_cast<PendingAppend*>(request);
     if (!self->callback_) return;
     if (status.ok()) {
-      self->callback_(AppendOutcome{self->end, self->duplicate});
+      self->callback_(self->Outcome());
     } else {
       self->callback_(status);
     }
+  }
+  AppendOutcome Outcome() const {
+    AppendOutcome outcome;
+    outcome.end = end;
+    outcome.duplicate = duplicate;
+    if (expired != nullptr) {
+      outcome.expired = expired->samples;
+      outcome.reason = FromAbsl(expired->reason.message());
+    }
+    engine::BranchState* of = database_->core()->state()->FindBranch(tenant, branch);
+    // None if it was deleted since.
+    if (!duplicate || of == nullptr) return outcome;
+    for (const catalog::SampleRange& range : of->producers.RejectedOf(*once)) {
+      outcome.expired += range.count;
+    }
+    return outcome;
   }
   static void Release(CommitRequest* request) {
     auto* self = static_cast<PendingAppend*>(request);

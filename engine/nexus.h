@@ -104,6 +104,10 @@ struct AppendOptions {
 struct AppendOutcome {
   Lsn end;                 // the log position behind the batch, or of a later one of its producer
   bool duplicate = false;  // it was in the log already
+  // Samples that are older than anything the tenant's retention keeps; the others were stored.
+  uint64_t expired = 0;
+  // Of these: the tenant, the oldest time that is kept, the way out. Empty for a duplicate.
+  std::string reason;
 };
 
 // What a branch knows of a producer.
@@ -142,6 +146,10 @@ struct BranchInfo {
 // was forgotten - see there.
 bool IsUnknownSeries(const Status& status);
 
+// Of an append that was refused because all of its samples are older than anything its tenant's
+// retention keeps (OutOfRange). One that has a number is not refused: see AppendOutcome::expired.
+bool IsExpired(const Status& status);
+
 using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 
 // Figures of a database at one moment.
@@ -178,8 +186,10 @@ struct Stats {
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
   double write_amplification = 0;
   uint64_t garbage_layers = 0;    // retired, their files not yet deleted
+  uint64_t tombstones = 0;        // deletes that compactions have yet to carry out, of each branch
   uint64_t series_forgotten = 0;  // since open, for want of samples (Options::series_grace_ms)
   uint64_t layers_expired = 0;    // retired whole since open, for retention
+  uint64_t samples_expired = 0;   // that were too old when they were appended, since open
   uint64_t rollup_layers = 0;     // of `layers`, those of rollups; their buckets are no samples
   uint64_t rollup_bytes = 0;
   // Where the retention clock stands, in RFC 3339; empty while no tenant has had a retention.
@@ -236,8 +246,9 @@ class Database {
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
   // is full, or a quota of the tenant reached (RetryAfterMs), the message says which; Unavailable -
   // the log failed, the outcome is unknown until reopened; InvalidArgument - empty or over-large
-  // batch, unknown series id (IsUnknownSeries); FailedPrecondition - of a numbered batch: unknown
-  // producer, fenced epoch, or a gap (ExpectedSequence).
+  // batch, unknown series id (IsUnknownSeries); OutOfRange - all of it is expired (IsExpired);
+  // FailedPrecondition - of a numbered batch: unknown producer, fenced epoch, or a gap
+  // (ExpectedSequence).
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
   // The same without waiting: `done` is called exactly once, on the database's thread; it must be
   // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of

@@ -97,7 +97,7 @@ StatusOr<nexus::AppendOptions> AppendOptionsOf(const nexus_append_options* given
 }
 
 nexus_outcome OutcomeOf(const nexus::AppendOutcome& outcome) {
-  return {outcome.end.value, outcome.duplicate ? 1 : 0};
+  return {outcome.end.value, outcome.duplicate ? 1 : 0, outcome.expired};
 }
 
 // The batch as it was given; an empty one stays with the caller.

@@ -185,14 +185,16 @@ typedef struct nexus_append_options {
 typedef struct nexus_outcome {
   uint64_t end_lsn;   // the log position behind the batch, or of a later one of its producer
   int32_t duplicate;  // not 0: it was in the log already
+  uint64_t expired;   // samples older than all that the tenant keeps; the others were stored
 } nexus_outcome;
 
 // Appends the batch and waits for the ack. The batch is empty afterwards, whatever came of it.
 // `options` and `outcome` may be NULL. Errors: RESOURCE_EXHAUSTED - nothing was written, the
 // message says what is full; UNAVAILABLE - the log failed, the outcome is unknown until the
 // database is opened again; INVALID_ARGUMENT - empty or over-large batch, unknown series id or ack;
-// NOT_FOUND - tenant or branch; FAILED_PRECONDITION - of a numbered batch: unknown producer, fenced
-// epoch, or a gap (error->expected_sequence).
+// OUT_OF_RANGE - all of it is older than the tenant keeps, and it has no number; NOT_FOUND - tenant
+// or branch; FAILED_PRECONDITION - of a numbered batch: unknown producer, fenced epoch, or a gap
+// (error->expected_sequence).
 int32_t nexus_append(nexus_db* db, nexus_batch* batch, const nexus_append_options* options,
                      nexus_outcome* outcome, nexus_error* error);
 

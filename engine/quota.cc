@@ -156,6 +156,7 @@ TenantInfo DescribeTenant(const DatabaseState& state, TenantState* tenant) {
     if (!layer.record.is_rollup()) info.samples += layer.record.samples;
   });
   VisitMemtables(*tenant, [&](const Memtable& memtable) { info.samples += memtable.samples(); });
+  info.tombstones = CountTombstones(*tenant);
   info.queries = tenant->query_budget->queries();
   info.refused = tenant->refused + tenant->query_budget->refused();
   return info;

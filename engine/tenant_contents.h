@@ -4,6 +4,7 @@
 #ifndef NEXUS_ENGINE_TENANT_CONTENTS_H_
 #define NEXUS_ENGINE_TENANT_CONTENTS_H_
 
+#include <cstdint>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -35,6 +36,14 @@ void VisitMemtables(const TenantState& tenant, Visit&& visit) {
     }
     if (branch->active_first.has_value()) visit(*branch->active);
   }
+}
+
+// Deletes that layers still need: one that several branches have counts for each of them, as it is
+// carried out in each.
+inline uint64_t CountTombstones(const TenantState& tenant) {
+  uint64_t tombstones = 0;
+  for (const auto& [number, branch] : tenant.branches) tombstones += branch->tombstones->size();
+  return tombstones;
 }
 
 }  // namespace nexus::engine

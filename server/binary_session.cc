@@ -68,6 +68,10 @@ class BinarySession::BatchRequest : public engine::CommitRequest {
   }
   void GiveBack() { service_->bodies()->Give(std::move(buffer)); }
   int64_t begun_ns() const { return begun_ns_; }
+  // Of the first copy: those without a series, and those that are too old.
+  uint64_t refused_samples() const {
+    return rejected_samples + (expired == nullptr ? 0 : expired->samples);
+  }
 
   const protocol::FrameHeader header;
   BodyBuffer buffer;
@@ -82,7 +86,7 @@ class BinarySession::BatchRequest : public engine::CommitRequest {
     metrics->CountRequest("write_batch",
                           self->service_->environment()->MonotonicNanos() - self->begun_ns_);
     if (status.ok() && !self->duplicate) {
-      metrics->samples_received += self->samples - self->rejected_samples;
+      metrics->samples_received += self->samples - self->refused_samples();
     }
     if (self->ticket_.alive()) self->session_->BatchDone(self, status);
   }
@@ -498,8 +502,9 @@ void BinarySession::BatchDone(BatchRequest* request, const Status& status) {
   protocol::WriteAck ack;
   ack.end = request->end;
   ack.duplicate = request->duplicate;
-  ack.rejected = request->rejected;
-  uint64_t rejected = request->rejected_samples;
+  ack.rejected = request->expired == nullptr ? request->rejected : request->expired->rejected;
+  if (request->expired != nullptr) ack.reason = FromAbsl(request->expired->reason.message());
+  uint64_t rejected = request->refused_samples();
   if (request->duplicate) {
     ack.rejected.clear();
     rejected = 0;

@@ -20,6 +20,7 @@ std::string CompactionText(const Stats& stats) {
                         FormatBytes(stats.flushed_bytes), FormatBytes(stats.compacted_bytes),
                         stats.compactions, stats.write_amplification);
   }
+  if (stats.tombstones > 0) text += fmt::format("; {} deletes to carry out", stats.tombstones);
   if (stats.garbage_layers > 0) {
     text += fmt::format("; {} retired layers to delete", stats.garbage_layers);
   }

@@ -42,7 +42,7 @@ class LineIngest::Request : public engine::CommitRequest {
 
   LineIngest* ingest = nullptr;
   std::optional<Ticket> ticket;
-  uint64_t lines = 0;
+  std::vector<Line> lines;  // what its samples came from, in order
   uint64_t samples = 0;
   Status outcome;
 
@@ -349,7 +349,7 @@ void LineIngest::Submit() {
   request->duplicate = false;
   request->ingest = this;
   request->ticket = ticket_;
-  request->lines = lines_.size();
+  std::swap(request->lines, lines_);
   lines_.clear();
   request->samples = samples_.size();
   samples_.clear();
@@ -361,9 +361,10 @@ void LineIngest::Submit() {
 void LineIngest::OnReleased(std::unique_ptr<Request> request) {
   in_flight_--;
   in_flight_bytes_ -= request->body.size();
-  if (request->outcome.ok()) {
-    accepted_lines_ += request->lines;
+  if (request->outcome.ok() || IsExpired(request->outcome)) {
+    accepted_lines_ += request->lines.size();
     if (!request->duplicate) service_->metrics()->samples_received += request->samples;
+    RejectExpired(*request);
     end_ = std::max(end_, request->end);
   } else if (IsUnknownSeries(request->outcome)) {
     Refuse(Unavailable("a series was forgotten while its lines waited; send them again"));
@@ -373,6 +374,39 @@ void LineIngest::OnReleased(std::unique_ptr<Request> request) {
   if (free_requests_.size() < kFreeRequestsMax) free_requests_.push_back(std::move(request));
   Proceed();
   owner_->OnIngestChange();
+}
+
+// Those of its lines that were too old. What comes again is answered as the first copy was.
+void LineIngest::RejectExpired(const Request& request) {
+  std::vector<batch::RejectedRange> rejected;
+  std::string why = "expired: it was older than the tenant keeps when it was sent first";
+  if (request.expired != nullptr) {
+    rejected = request.expired->rejected;
+    why = FromAbsl(request.expired->reason.message());
+    service_->metrics()->samples_received -= request.expired->samples;
+  }
+  engine::BranchState* branch =
+      request.duplicate
+          ? service_->core()->state()->FindBranch(options_.target.tenant, options_.target.branch)
+          : nullptr;
+  if (branch != nullptr) {
+    for (const auto& range : branch->producers.RejectedOf(*request.once)) {
+      rejected.push_back({range.first, range.count});
+    }
+  }
+  // A line has one timestamp, so what is true of its first sample is true of all.
+  uint64_t first = 0;
+  auto range = rejected.begin();
+  for (const Line& line : request.lines) {
+    while (range != rejected.end() && uint64_t{range->first} + range->count <= first) ++range;
+    if (range == rejected.end()) return;
+    if (range->first <= first) {
+      accepted_lines_--;
+      expired_lines_++;
+      Reject("expired", line.number, why);
+    }
+    first += line.samples;
+  }
 }
 
 void LineIngest::Refuse(Status status) {

@@ -123,9 +123,11 @@ class LineIngest : private engine::SeriesHolder {
   const Status& status() const { return status_; }
   // Lines whose samples are stored; blank lines, comments and lines of strings alone are none.
   uint64_t accepted_lines() const { return accepted_lines_; }
-  // Lines that could not be read, or name series beyond the tenant's quota.
+  // Lines that could not be read, are older than the tenant keeps, or name series beyond its quota.
   uint64_t rejected_lines() const { return rejected_lines_; }
-  // Why the latter were rejected; OK if there are none.
+  // Those that are too old.
+  uint64_t expired_lines() const { return expired_lines_; }
+  // Why those beyond the quota were rejected; OK if there are none.
   const Status& refused_series() const { return refused_series_; }
   // The first of them.
   const std::vector<BadLine>& bad_lines() const { return bad_lines_; }
@@ -143,6 +145,7 @@ class LineIngest : private engine::SeriesHolder {
   // Takes lines out again whose series are beyond the tenant's quota.
   void DropRefused(const Status& refused);
   void OnReleased(std::unique_ptr<Request> request);
+  void RejectExpired(const Request& request);
   // Of lines that are read and not yet submitted.
   void KeepHeld(engine::IdleSeries* idle) const override;
 
@@ -210,6 +213,7 @@ class LineIngest : private engine::SeriesHolder {
   Status refused_series_;
   uint64_t accepted_lines_ = 0;
   uint64_t rejected_lines_ = 0;
+  uint64_t expired_lines_ = 0;
   std::vector<BadLine> bad_lines_;
   Lsn end_;
 };

@@ -137,10 +137,15 @@ void AddStorage(const Stats& stats, Page* page) {
   page->Gauge("nexus_layer_files_open", "Files of layers that are open.", stats.layer_files_open);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);
   page->Gauge("nexus_layer_samples", "Samples in layers.", stats.layer_samples);
+  page->Gauge("nexus_tombstones", "Deletes that compactions have yet to carry out.",
+              stats.tombstones);
   page->Counter("nexus_series_forgotten_total",
                 "Series forgotten since the start, for want of samples.", stats.series_forgotten);
   page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",
                 stats.layers_expired);
+  page->Counter("nexus_samples_expired_total",
+                "Samples rejected since the start, because no retention keeps what is so old.",
+                stats.samples_expired);
   page->Gauge(
       "nexus_retention_waits_seconds",
       "How far the wall clock is ahead of the retention clock, if that waits to be accepted.",
@@ -167,6 +172,7 @@ void KeepLargest(size_t most, std::vector<TenantInfo>* tenants) {
     others.memory_bytes += tenant->memory_bytes;
     others.queries += tenant->queries;
     others.refused += tenant->refused;
+    others.tombstones += tenant->tombstones;
   }
   tenants->resize(most);
   tenants->push_back(std::move(others));
@@ -189,6 +195,9 @@ void AddTenants(std::vector<TenantInfo> tenants, Page* page) {
          [](const TenantInfo& tenant) { return tenant.bytes(); });
   family("nexus_tenant_queries", "gauge", "Queries of the tenant that are open.",
          [](const TenantInfo& tenant) { return tenant.queries; });
+  family("nexus_tenant_tombstones", "gauge",
+         "Deletes of the tenant that compactions have yet to carry out.",
+         [](const TenantInfo& tenant) { return tenant.tombstones; });
   family("nexus_tenant_refused_total", "counter",
          "Appends, new series and queries of the tenant refused for a quota.",
          [](const TenantInfo& tenant) { return tenant.refused; });

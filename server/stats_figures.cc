@@ -39,8 +39,10 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("compacted_bytes", stats.compacted_bytes);
   visit("write_amplification", stats.write_amplification);
   visit("garbage_layers", stats.garbage_layers);
+  visit("tombstones", stats.tombstones);
   visit("series_forgotten", stats.series_forgotten);
   visit("layers_expired", stats.layers_expired);
+  visit("samples_expired", stats.samples_expired);
   visit("rollup_layers", stats.rollup_layers);
   visit("rollup_bytes", stats.rollup_bytes);
   visit("retention_clock", stats.retention_clock);

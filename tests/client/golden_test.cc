@@ -203,8 +203,8 @@ Vector ListedBranches() {
 Vector ListedTenants() {
   Vector made = Empty(Side::kServer, Opcode::kTenantList);
   const std::vector<TenantEntry> entries = {
-      {"default", {kNoQuota, kNoQuota, kNoQuota, kNoQuota, kNoQuota}, 1, 2, 3, 4, 5, 6, 7},
-      {"acme", {1000, 50, 1 << 20, kNoQuota, 8}, 9, 10, 11, 12, 13, 14, 15}};
+      {"default", {kNoQuota, kNoQuota, kNoQuota, kNoQuota, kNoQuota}, 1, 2, 3, 4, 5, 6, 7, 16},
+      {"acme", {1000, 50, 1 << 20, kNoQuota, 8}, 9, 10, 11, 12, 13, 14, 15, 17}};
   Encode(entries, &made.body);
   made.reads_back = [entries](Bytes body) {
     auto read = DecodeTenantList(body);
@@ -312,8 +312,8 @@ std::map<std::string, Vector> Vectors() {
        Of(kClient, Opcode::kOpenTarget, OpenTarget{"acme", "main"}, DecodeOpenTarget)},
       {"register_series", RegisterSeries()},
       {"write_batch", WriteBatch()},
-      {"write_ack", Of(kServer, Opcode::kWriteAck, WriteAck{{4096}, true, 7, {{2, 1}, {200, 300}}},
-                       DecodeWriteAck)},
+      {"write_ack", Of(kServer, Opcode::kWriteAck,
+                       WriteAck{{4096}, true, 7, {{2, 1}, {200, 300}}, {}}, DecodeWriteAck)},
       {"open_producer",
        Of(kClient, Opcode::kOpenProducer, OpenProducer{1, 2, 3}, DecodeOpenProducer)},
       {"producer", Of(kServer, Opcode::kProducer, Producer{3, 4}, DecodeProducer)},

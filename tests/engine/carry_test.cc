@@ -238,7 +238,10 @@ TEST_F(CarryTest, WhatMayBeExpiredIsFlushedSoThatItGoes) {
   ASSERT_TRUE(db_.KeepYoung()->ok());
   Append(Places(0, SmallDatabase::kYoung, 5));
   AwaitCarry();
+  // Before it is too old to be taken.
+  ASSERT_TRUE(db_.world().RunTask(db_.core()->SetRetention({}, "default")).ok());
   Append(Places(1, 0, 20));
+  ASSERT_TRUE(db_.KeepYoung()->ok());
   for (int i = 0; i < 5; i++) {
     Lengthen();
     db_.RunFor(kRoundNs);

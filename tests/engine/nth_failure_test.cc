@@ -276,7 +276,7 @@ const std::vector<Scenario>& RetentionScenarios() {
          calls->KeepYoung();
          calls->Compact();
          calls->Settle();
-         calls->Append(Places(0, 7, 10));
+         calls->Append(Places(0, SmallDatabase::kYoung, 10));
        }},
   };
   return kScenarios;

@@ -58,6 +58,7 @@ constexpr const char* kBuckets[] = {"operations",
                                     "tenants deleted",
                                     "series forgotten",
                                     "appends refused for forgotten series",
+                                    "samples rejected as expired",
                                     "branches made",
                                     "snapshots made",
                                     "retentions set",
@@ -139,6 +140,15 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
     }
     return;
   }
+  if (status.ok() && request->expired != nullptr) {
+    for (const batch::RejectedRange& range : request->expired->rejected) {
+      self->batch_.first->Rejected(self->batch_.second, range.first, range.count);
+      for (uint32_t i = 0; i < range.count; i++) {
+        run->rejected_.push_back(
+            self->batch_.first->PlaceOf(self->batch_.second, range.first + i).timestamp);
+      }
+    }
+  }
   if (status.ok() && request->buffered) {
     self->batch_.first->Buffered(self->batch_.second, run->world_.now_ns());
     run->buffered_.push_back(self->batch_);
@@ -153,6 +163,8 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
   } else {
     self->batch_.first->Refused(self->batch_.second);
     run->Count("appends refused");
+    if (IsExpired(status))
+      run->rejected_.push_back(self->batch_.first->NewestOf(self->batch_.second));
     if (IsUnknownSeries(status)) {
       run->Count("appends refused for forgotten series");
       run->life_->ForgetIds();
@@ -439,6 +451,19 @@ Status Run::TryRange(Oracle::Query query, int64_t pause, const std::string& bran
   return OkStatus();
 }
 
+// Rule 14: nothing is rejected for its age that some rule keeps. What is known of rules and clock
+// must be up to date.
+void Run::CheckRejected() {
+  for (const std::vector<int64_t>& some :
+       {std::exchange(rejected_, {}), clients_->TakeRejected()}) {
+    Count("samples rejected as expired", some.size());
+    for (int64_t timestamp : some) {
+      if (retention_.MayReject(timestamp, world_.now_ns())) continue;
+      Fail(fmt::format("rule 14: a sample at {} was rejected as expired, and is kept", timestamp));
+    }
+  }
+}
+
 void Run::DoQuery(const Op& op) {
   Oracle::Query query;
   query.series_first = static_cast<uint32_t>(op.arguments[0]);
@@ -676,10 +701,12 @@ RunResult Run::Execute() {
     }
     ReopenIfLogFailed();
     if (!failed()) Operate(op);
+    CheckRejected();
     result_.operations++;
     if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   }
   if (whole && !failed()) Calm();
+  CheckRejected();
   if (whole && !failed()) JudgeBackups();
   if (whole && !failed() && scenario_.seed % 4 == 0) Damage();
   if (auto wrong = clients_->violation()) Fail(std::move(*wrong));

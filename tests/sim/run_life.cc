@@ -175,7 +175,9 @@ void Run::DoRetention(const Op& op) {
   const bool starts = !info->clock_runs;
   auto set = world_.TryRunTask(life_->core()->SetRetention(std::move(asked), "default"));
   NEXUS_CHECK(set.has_value());
-  if (!absl::IsUnavailable(*set)) retention_.Set(set->ok());
+  // What was too old for the rules that were in force up to now may have been rejected meanwhile.
+  ExpireInOracles();
+  if (!absl::IsUnavailable(*set)) retention_.Set(set->ok(), world_.now_ns());
   if (set->ok()) Count("retentions set");
   ObserveRetention(starts ? RetentionModel::Since::kAccepted : RetentionModel::Since::kRunning);
 }

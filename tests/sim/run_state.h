@@ -127,6 +127,7 @@ class Run {
   void CheckExpiredAreGone(int64_t clock_ns);
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
+  void CheckRejected();
   void DoTenant(int64_t number);
   void DropTenant(int64_t number);
   void DoBackup(const Op& op);
@@ -164,6 +165,7 @@ class Run {
   std::vector<std::unique_ptr<Append>> appends_;
   std::vector<Batch> unknown_;       // appends that ended with the log's failure
   std::vector<Batch> buffered_;      // acknowledged as such in this life
+  std::vector<int64_t> rejected_;    // timestamps of samples that were, and are not judged yet
   bool log_failed_ = false;          // in this life
   bool looked_ = false;              // at the branches, in this life
   std::map<int64_t, bool> tenants_;  // number: whether it is there; those in doubt are not listed
