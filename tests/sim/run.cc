@@ -451,7 +451,7 @@ Status Run::TryRange(Oracle::Query query, int64_t pause, const std::string& bran
   return OkStatus();
 }
 
-// Rule 14: nothing is rejected for its age that some rule keeps. What is known of rules and clock
+// Rule 15: nothing is rejected for its age that some rule keeps. What is known of rules and clock
 // must be up to date.
 void Run::CheckRejected() {
   for (const std::vector<int64_t>& some :
@@ -459,7 +459,7 @@ void Run::CheckRejected() {
     Count("samples rejected as expired", some.size());
     for (int64_t timestamp : some) {
       if (retention_.MayReject(timestamp, world_.now_ns())) continue;
-      Fail(fmt::format("rule 14: a sample at {} was rejected as expired, and is kept", timestamp));
+      Fail(fmt::format("rule 15: a sample at {} was rejected as expired, and is kept", timestamp));
     }
   }
 }
