@@ -347,6 +347,32 @@ TEST_F(RollupTest, AreKeptByTheirOwnRule) {
   EXPECT_EQ(GetStats().rollup_layers, 0u);
 }
 
+TEST_F(RollupTest, AVersionIsReadToItsEndThoughItsRollupsWent) {
+  options_.layer_metadata_bytes = 0;
+  options_.layer_files_open_max = 2;
+  options_.page_cache_bytes = 0;
+  MakeRollups();
+  AggregateQuery query;
+  query.select.selector = "metric";
+  query.select.limits.deadline_ms = 0;
+  query.function = AggregateFunction::kCount;
+  std::unique_ptr<Cursor> cursor = *MakeAggregateCursor(*core_->View("default", "main"), query);
+  ASSERT_TRUE(Delete({}).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().layers, 0u);
+  EXPECT_GE(GetStats().garbage_layers, 2u) << "nothing was opened yet: the names must stay";
+  SeriesChunk chunk;
+  auto more = cursor->Next(&chunk);
+  ASSERT_TRUE(more.ok()) << more.status();
+  ASSERT_TRUE(*more);
+  EXPECT_EQ(chunk.values[0], 2880);
+  EXPECT_GT(cursor->statistics().rollup_buckets, 0u);
+  cursor.reset();
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().garbage_layers, 0u);
+  ExpectClean();
+}
+
 TEST_F(RollupTest, RulesAndRollupsLast) {
   MakeRollups();
   const std::vector<RollupRule> rules = {{10 * kSecond, 0}, {60 * kSecond, 0}};
