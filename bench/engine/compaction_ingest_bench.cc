@@ -6,12 +6,11 @@
 // Fills a database with a backlog of small layers while compaction is paused. They come as from
 // twelve backfills at once: each layer holds every twelfth tick of six hours, so that all chunks
 // of twelve layers overlap. Then a writer sends requests, at a fixed pace whatever becomes of those
-// before, each acknowledged when it is durable: S seconds
-// while compaction stays paused, then S seconds while it works through the backlog. Prints the
-// quantiles of both, their ratios, and what the compactor did meanwhile. Two times are taken of
-// each request: from the call to its acknowledgement, and from when it was due, which has in it
-// what the requests before and the scheduler made it wait. Goal: p99 of the second at most 5 ms
-// while compacting.
+// before, each acknowledged when it is durable: S seconds while compaction stays paused, then S
+// seconds while it works through the backlog. Prints the quantiles of both, their ratios, and what
+// the compactor did meanwhile. Two times are taken of each request: from the call to its
+// acknowledgement, and from when it was due, which has in it what the requests before and the
+// scheduler made it wait. Goal: p99 of the second at most 5 ms while compacting.
 //
 // A compactor that has nothing to do disturbs nobody, so the bench fails if it rested during the
 // second phase, ended no job in it, or has nothing to do when it ends. How much a backlog must hold
@@ -278,6 +277,7 @@ std::optional<std::string> Rested(Database* db, const Watch& watch, uint64_t job
     return fmt::format("it rested for {:.0f} ms, {:.1f} s after it had begun",
                        watch.longest_rest_ms(), watch.rested_after_ms() * 1e-3);
   }
+  if (jobs == 0) return "none of its jobs ended, so none was published";
   if (WaitForRest(db, kRestMaxMs, kRestMaxMs) == 0)
     return "it had nothing left to do when the phase ended";
   return std::nullopt;
