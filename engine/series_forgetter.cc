@@ -7,6 +7,7 @@
 
 #include "base/planted.h"
 #include "engine/orphaned_series.h"
+#include "engine/tenant_contents.h"
 
 namespace nexus::engine {
 namespace {
@@ -24,7 +25,7 @@ constexpr size_t kLookUpsMax = 50'000;
 
 using Memtables = std::vector<std::shared_ptr<const Memtable>>;
 
-bool InMemory(const Memtables& memtables, SeriesId id) {
+bool IsInMemory(const Memtables& memtables, SeriesId id) {
   if (NEXUS_PLANTED("forget-series-with-samples-in-memory")) return false;
   return std::any_of(memtables.begin(), memtables.end(),
                      [id](const auto& memtable) { return memtable->Has(id); });
@@ -49,7 +50,7 @@ StatusOr<bool> ListIdle(const catalog::Catalog& catalog, TenantId tenant,
     const uint64_t rows = std::min<uint64_t>(kRowsPerReader, limit - series->size());
     auto visit = [&](const catalog::SeriesIdentityRow& row) {
       *from = SeriesId{row.id.value + 1};
-      if (!InMemory(memtables, row.id)) series->push_back({row.id, row.identity});
+      if (!IsInMemory(memtables, row.id)) series->push_back({row.id, row.identity});
     };
     NEXUS_ASSIGN_OR_RETURN(const uint64_t seen, reader.VisitUnlayered(tenant, *from, rows, visit));
     if (seen < rows) return false;
@@ -82,7 +83,7 @@ class SeriesForgetter::Portion : public DecidedEdit {
     ForgetSeries edit;
     edit.tenant = tenant;
     for (const ForgetSeries::Series& one : idle_.Left()) {
-      if (InMemory(memtables, one.id)) continue;
+      if (IsInMemory(memtables, one.id)) continue;
       if (forgetter_->interner_->WasHandedOut(tenant, one.identity)) continue;
       edit.series.push_back(one);
     }
@@ -182,12 +183,10 @@ std::vector<LayerFilePtr> SeriesForgetter::NewLayersOf(TenantId tenant) const {
   std::map<layer::LayerKey, LayerFilePtr> layers;
   const auto owner = state_->tenants.find(tenant.value);
   if (owner == state_->tenants.end()) return {};
-  for (const auto& [number, branch] : owner->second->branches) {
-    for (const OpenLayer& open : branch->layers) {
-      const layer::LayerKey key{open.record.open_count, open.record.sequence};
-      if (!seen_.contains(key)) layers.emplace(key, open.file);
-    }
-  }
+  VisitLayers(*owner->second, [&](const OpenLayer& open) {
+    const layer::LayerKey key = open.file->name().key;
+    if (!seen_.contains(key)) layers.emplace(key, open.file);
+  });
   std::vector<LayerFilePtr> youngest_first;  // most likely they hold what is wanted
   for (auto at = layers.rbegin(); at != layers.rend(); ++at) youngest_first.push_back(at->second);
   return youngest_first;
