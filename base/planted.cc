@@ -113,6 +113,9 @@ constexpr PlantedBug kBugs[] = {
      "the page cache knows a layer by its number within its opening alone"},
     {"retention-clock-not-persisted",
      "the retention clock reaches memory and log, but not the catalog"},
+    {"rollup-from-partial-raw", "a bucket is computed anew though samples of it may be gone"},
+    {"rollup-stale-after-late-data", "a bucket is used though later writes changed its samples"},
+    {"rollup-ignores-deletes", "buckets are made and used as if nothing were deleted"},
 };
 
 const PlantedBug* Find(std::string_view name) {

@@ -178,7 +178,8 @@ struct LayerRecord {
   std::string file_name;
   TimeRange range;
   uint32_t level = 0;
-  WriteOrder low;  // lowest and highest write order of its samples
+  int64_t resolution_ns = 0;  // 0: it holds samples; else rollups in buckets so wide
+  WriteOrder low;             // lowest and highest write order of its samples
   WriteOrder high;
   Lsn deletes_applied;  // every delete of the branch below it is carried out in the layer
   uint64_t series = 0;
@@ -188,6 +189,7 @@ struct LayerRecord {
   LayerState state = LayerState::kLive;
 
   LayerKey key() const { return {tenant, branch, open_count, sequence}; }
+  bool is_rollup() const { return resolution_ns != 0; }
   bool operator==(const LayerRecord&) const = default;
 };
 

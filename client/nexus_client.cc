@@ -93,6 +93,14 @@ nexus::client::WriteBatch Take(nexus_client_batch* batch) {
   return std::exchange(batch->batch, nexus::client::WriteBatch());
 }
 
+int32_t ChangeTenant(nexus_client* client, nexus::protocol::TenantAction action,
+                     nexus_client_text name, int64_t timeout_ms, nexus_client_error* error) {
+  nexus::protocol::Tenants change;
+  change.action = action;
+  change.name = ViewOf(name);
+  return Fill(client->client->ChangeTenant(change, ScopeWithin(timeout_ms)), error);
+}
+
 }  // namespace
 
 int32_t nexus_client_connect(nexus_client_text address, int64_t timeout_ms, nexus_client** client,
@@ -247,20 +255,12 @@ int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* sc
 
 int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error) {
-  const Scope scope = ScopeWithin(timeout_ms);
-  nexus::protocol::Tenants change;
-  change.action = nexus::protocol::TenantAction::kCreate;
-  change.name = ViewOf(name);
-  return Fill(client->client->ChangeTenant(change, scope), error);
+  return ChangeTenant(client, nexus::protocol::TenantAction::kCreate, name, timeout_ms, error);
 }
 
 int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error) {
-  const Scope scope = ScopeWithin(timeout_ms);
-  nexus::protocol::Tenants change;
-  change.action = nexus::protocol::TenantAction::kDelete;
-  change.name = ViewOf(name);
-  return Fill(client->client->ChangeTenant(change, scope), error);
+  return ChangeTenant(client, nexus::protocol::TenantAction::kDelete, name, timeout_ms, error);
 }
 
 int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,

@@ -43,12 +43,10 @@ int64_t CompactionPace::PauseAfter(uint64_t bytes, int64_t busy_ns) const {
   return pause;
 }
 
-CompactionJob::CompactionJob(DatabaseState* state, compaction::MergeJob job,
-                             std::vector<LayerFilePtr> files, CompactionPace pace,
-                             ProgressFunction progress, const bool* stopping)
+CompactionJob::CompactionJob(DatabaseState* state, std::unique_ptr<compaction::LayerSteps> maker,
+                             CompactionPace pace, ProgressFunction progress, const bool* stopping)
     : state_(state),
-      job_(std::move(job)),
-      files_(std::move(files)),
+      maker_(std::move(maker)),
       pace_(pace),
       tell_(std::move(progress)),
       stopping_(stopping) {}
@@ -68,7 +66,7 @@ io::Task<void> CompactionJob::Pause(uint64_t bytes, int64_t busy_ns) {
 }
 
 io::Task<StatusOr<std::vector<OpenLayer>>> CompactionJob::Run() {
-  Status status = co_await Merge();
+  Status status = co_await Make();
   if (status.ok()) status = co_await CheckOutputs();
   if (!status.ok()) {
     co_await Drop();
@@ -77,32 +75,18 @@ io::Task<StatusOr<std::vector<OpenLayer>>> CompactionJob::Run() {
   co_return layers_;
 }
 
-// The readers hold the files: an input that retires meanwhile stays readable.
-Status CompactionJob::OpenInputs() {
-  for (size_t i = 0; i < files_.size(); i++) {
-    NEXUS_ASSIGN_OR_RETURN(job_.inputs[i].layer, HoldReader(std::move(files_[i])));
-  }
-  files_.clear();
-  return OkStatus();
-}
-
-io::Task<Status> CompactionJob::Merge() {
-  auto open = [this] { return OpenInputs(); };
-  NEXUS_CO_RETURN_IF_ERROR(co_await state_->environment->executor()->Run(io::Lane::kWorker, open));
-  auto created = compaction::LayerMerge::Create(job_);
-  NEXUS_CO_RETURN_IF_ERROR(created.status());
-  const std::unique_ptr<compaction::LayerMerge> merge = *std::move(created);
+io::Task<Status> CompactionJob::Make() {
   uint64_t sequence = state_->next_layer_sequence++;
   bool done = false;
   while (!done) {
     NEXUS_CO_RETURN_IF_ERROR(MayGoOn());
-    auto step = [merge = merge.get(), environment = state_->environment,
+    auto step = [maker = maker_.get(), environment = state_->environment,
                  key = layer::LayerKey{state_->open_count, sequence}] {
-      return Time(environment, [&] { return merge->Step(key); });
+      return Time(environment, [&] { return maker->Step(key); });
     };
     auto made = co_await state_->environment->executor()->Run(io::Lane::kWorker, step);
     NEXUS_CO_RETURN_IF_ERROR(made.result.status());
-    progress_ = merge->progress();
+    progress_ = maker_->progress();
     tell_(progress_);
     done = made.result->done;
     const uint64_t bytes = made.result->bytes.size();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "base/planted.h"
@@ -41,9 +42,10 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   compaction::LayerMap map;
   const int64_t now = state.environment->MonotonicNanos();
   map.now_ns = state.environment->WallNanos();
-  map.layers.reserve(branch.layers.size());
-  for (size_t i = 0; i < branch.layers.size(); i++) {
-    const OpenLayer& open = branch.layers[i];
+  const std::span<const OpenLayer> layers = branch.SampleLayers();
+  map.layers.reserve(layers.size());
+  for (size_t i = 0; i < layers.size(); i++) {
+    const OpenLayer& open = layers[i];
     const catalog::LayerRecord& record = open.record;
     compaction::MapLayer& layer = map.layers.emplace_back();
     layer.key = {record.open_count, record.sequence};
@@ -61,11 +63,18 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
     return std::pair(a.range.first, a.key) < std::pair(b.range.first, b.key);
   });
+  map.memtables = MemtablesOf(state, branch);
+  return map;
+}
+
+std::vector<compaction::MapMemtable> MemtablesOf(const DatabaseState& state,
+                                                 const BranchState& branch) {
+  std::vector<compaction::MapMemtable> memtables;
   for (const InMemory& memtable : state.InMemoryOf(branch)) {
     const WriteOrder end = memtable.sealed.value_or(compaction::MapMemtable::kOrderEnd);
-    map.memtables.push_back({memtable.range, {memtable.first, end}});
+    memtables.push_back({memtable.range, {memtable.first, end}});
   }
-  return map;
+  return memtables;
 }
 
 Compactor::Compactor(DatabaseState* state, Applier* applier, Committer* committer,
@@ -132,13 +141,22 @@ io::Task<void> Compactor::Turn() {
   const bool by_hand = by_hand_ > 0;
   if (give_up_ || (!state_->options.compaction && !by_hand)) co_return;
   policy_.everything = by_hand;
-  if (co_await Sweep()) {
+  // Rollups and merges take turns; by hand merges go first, so that each window is rolled up once.
+  const bool rolls_first = !by_hand && !rolled_last_;
+  rolled_last_ = false;
+  if (rolls_first) rolled_last_ = co_await RollUp();
+  bool swept = rolled_last_;
+  if (!swept) swept = co_await Sweep();
+  if (swept) {
     rested_ = false;
     co_return;
   }
   std::optional<Candidate> chosen = co_await Choose();
   if (!chosen.has_value()) {
-    if (by_hand) rests_by_hand_++;
+    bool rolled = false;
+    if (!rolls_first) rolled = co_await RollUp();
+    rested_ = !rolled;
+    if (by_hand && !rolled) rests_by_hand_++;
     co_return;
   }
   if (give_up_) co_return;
@@ -155,6 +173,7 @@ void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
   if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
     // Deleted meanwhile: what the job made of it is dropped.
     looks_.erase(branch);
+    rollup_looks_.erase(branch);
     return;
   }
   Look& look = looks_[branch];
@@ -185,8 +204,6 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
   return look.layer_edits != branch.layer_edits || now - look.at_ns >= kLookAgainNs;
 }
 
-namespace {
-
 // A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
 // doing it for both would only take room. One in which something was deleted since has content of
 // its own.
@@ -198,10 +215,9 @@ bool IsCompacted(const BranchState& branch) {
   if (deletes_itself) return true;
   if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
   auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
-  return std::any_of(branch.layers.begin(), branch.layers.end(), is_own);
+  const std::span<const OpenLayer> layers = branch.SampleLayers();
+  return std::any_of(layers.begin(), layers.end(), is_own);
 }
-
-}  // namespace
 
 std::vector<Compactor::Candidate> Compactor::Candidates() {
   std::vector<Candidate> candidates;
@@ -299,6 +315,15 @@ StatusOr<Compactor::Merge> Compactor::MergeOf(const Candidate& chosen) const {
   return merge;
 }
 
+// The readers hold the files: an input that retires meanwhile stays readable. Blocks.
+StatusOr<std::unique_ptr<compaction::LayerSteps>> Compactor::MakerOf(Merge* merge) {
+  for (size_t i = 0; i < merge->files.size(); i++) {
+    NEXUS_ASSIGN_OR_RETURN(merge->job.inputs[i].layer, HoldReader(std::move(merge->files[i])));
+  }
+  NEXUS_ASSIGN_OR_RETURN(auto maker, compaction::LayerMerge::Create(std::move(merge->job)));
+  return std::unique_ptr<compaction::LayerSteps>(std::move(maker));
+}
+
 io::Task<Status> Compactor::RunJob(Candidate chosen) {
   const compaction::Job& job = chosen.jobs.front();
   NEXUS_CO_RETURN_IF_ERROR(compaction::CheckPick(chosen.map, policy_, job));
@@ -315,8 +340,10 @@ io::Task<Status> Compactor::RunJob(Candidate chosen) {
         static_cast<double>(at.samples_done) / static_cast<double>(at.samples_total);
     progress_({running_, static_cast<uint64_t>(part * static_cast<double>(bytes)), bytes});
   };
-  CompactionJob running(state_, std::move(merge->job), std::move(merge->files), pace, progress,
-                        &give_up_);
+  auto make = [given = &*merge] { return MakerOf(given); };
+  auto maker = co_await state_->environment->executor()->Run(io::Lane::kWorker, make);
+  NEXUS_CO_RETURN_IF_ERROR(maker.status());
+  CompactionJob running(state_, *std::move(maker), pace, progress, &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());
   PublishLayers edit;

@@ -11,7 +11,7 @@ void Compactor::AddRetention(const TenantState& tenant, const BranchState& branc
   if (!retention_.Concerns(tenant, branch)) return;
   const std::set<LayerFilePtr> inputs(merge->files.begin(), merge->files.end());
   std::vector<char> is_input;
-  for (const OpenLayer& open : branch.layers) {
+  for (const OpenLayer& open : branch.SampleLayers()) {
     is_input.push_back(inputs.contains(open.file) ? 1 : 0);
   }
   const std::vector<int64_t> cuts = retention_.CutsOf(tenant, branch, is_input);

@@ -85,7 +85,12 @@ void AddFigures(const TenantState& tenant, Stats* stats) {
     stats->layers++;
     stats->layer_metadata_bytes += layer.file->memory_bytes();
     stats->layer_bytes += layer.record.file_bytes;
-    stats->layer_samples += layer.record.samples;
+    if (layer.record.is_rollup()) {
+      stats->rollup_layers++;
+      stats->rollup_bytes += layer.record.file_bytes;
+    } else {
+      stats->layer_samples += layer.record.samples;
+    }
   });
   VisitMemtables(tenant,
                  [&](const Memtable& memtable) { stats->memtable_samples += memtable.samples(); });
@@ -173,6 +178,18 @@ io::Task<Status> DatabaseCore::SetRetention(std::vector<RetentionRule> rules, st
   co_return co_await retention_keeper_.Set(found.tenant, std::move(rules));
 }
 
+StatusOr<std::vector<RollupRule>> DatabaseCore::Rollups(std::string_view tenant) const {
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  const auto owner = state_.tenants.find(found.tenant.value);
+  if (owner == state_.tenants.end()) return NotFound("tenant \"{}\" was deleted", tenant);
+  return owner->second->rollups;
+}
+
+io::Task<Status> DatabaseCore::SetRollups(std::vector<RollupRule> rules, std::string tenant) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  co_return co_await retention_keeper_.SetRollups(found.tenant, std::move(rules));
+}
+
 // A branch that is made meanwhile may be of one that was not come to yet, so the list is looked at
 // until it has nothing new.
 io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
@@ -192,6 +209,7 @@ io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
       NEXUS_CO_RETURN_IF_ERROR(result.status());
       all.series = std::max(all.series, result->series);
       all.samples += result->samples;
+      all.frozen_left += result->frozen_left;
       all.series_with_samples = std::max(all.series_with_samples, result->series_with_samples);
     }
   }
@@ -438,6 +456,7 @@ StatusOr<ReadView> DatabaseCore::ViewOf(PublishedState::Found found) const {
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
   view.sources = found.sources();
   view.leases = state_.query_leases.get();
+  view.rollups = found.view->rollups;
   view.monotonic_nanos = [environment = state_.environment] {
     return environment->MonotonicNanos();
   };

@@ -105,6 +105,8 @@ class DatabaseCore {
   io::Task<StatusOr<std::vector<BranchInfo>>> Branches(std::string tenant);
   StatusOr<RetentionInfo> Retention(std::string_view tenant) const;
   io::Task<Status> SetRetention(std::vector<RetentionRule> rules, std::string tenant);
+  StatusOr<std::vector<RollupRule>> Rollups(std::string_view tenant) const;
+  io::Task<Status> SetRollups(std::vector<RollupRule> rules, std::string tenant);
   io::Task<Status> AcceptRetentionClock() { return retention_keeper_.Accept(); }
   io::Task<Status> Close();
   // One scrub at a time: FailedPrecondition if one is under way or the database is closing. Close

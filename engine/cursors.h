@@ -26,6 +26,7 @@
 #include "engine/query.h"
 #include "engine/query_budget.h"
 #include "engine/query_leases.h"
+#include "engine/rollup_reader.h"
 #include "engine/sample_source.h"
 #include "engine/series_index.h"
 
@@ -48,6 +49,8 @@ struct ReadView {
   // Where the cursor is listed until its deadline; null: it is not, and keeps its sources while
   // nobody reads from it. Must outlive the cursor.
   QueryLeases* leases = nullptr;
+  // Of the branch; null: it has none. Aggregates use them.
+  std::shared_ptr<const RollupView> rollups = nullptr;
 };
 
 // Each resolves the selector at once (InvalidArgument, ResourceExhausted, DeadlineExceeded and

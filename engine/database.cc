@@ -600,6 +600,21 @@ Status Database::SetRetention(const std::vector<RetentionRule>& rules, std::stri
   return implementation_->OnLoop(implementation_->core()->SetRetention(rules, std::string(tenant)));
 }
 
+StatusOr<std::vector<RollupRule>> Database::Rollups(std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  StatusOr<std::vector<RollupRule>> rules = NotFound("tenant");
+  implementation_->environment()->RunOnLoop(
+      [&, core = implementation_->core()] { rules = core->Rollups(tenant); });
+  return rules;
+}
+
+Status Database::SetRollups(const std::vector<RollupRule>& rules, std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->SetRollups(rules, std::string(tenant)));
+}
+
 Status Database::AcceptRetentionClock() {
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();

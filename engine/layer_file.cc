@@ -20,12 +20,12 @@ class LayerFileReader : public SourceReader {
   explicit LayerFileReader(const LayerFile* file) : file_(file) {}
 
   Status Chunks(const SeriesName& series, TimeRange range, std::vector<ChunkRef>* chunks) override {
-    return Told(FindChunks(series, range, chunks));
+    return file_->Told(FindChunks(series, range, chunks));
   }
 
   StatusOr<SampleSpan> Read(const ChunkRef& chunk, TimeRange range, SampleBuffer* buffer) override {
     const StatusOr<size_t> count = ReadInto(chunk, range, buffer);
-    if (!count.ok()) return Told(count.status());
+    if (!count.ok()) return file_->Told(count.status());
     return SampleSpan{buffer->timestamps(), buffer->values(), *count};
   }
 
@@ -62,13 +62,6 @@ class LayerFileReader : public SourceReader {
                             {buffer->values(), buffer->capacity()});
   }
 
-  // A file that went while its reader was in memory.
-  Status Told(Status status) const {
-    if (!absl::IsNotFound(status)) return status;
-    return DataLoss("layer {}: it was there and is missing; restore it from a backup: {}",
-                    file_->name().name, FromAbsl(status.message()));
-  }
-
   const LayerFile* const file_;
   layer::ReadContext context_;
   std::vector<ChunkInfo> found_;
@@ -85,6 +78,7 @@ LayerFile::LayerFile(LayerReaders* readers, const catalog::LayerRecord& record)
     : readers_(readers),
       name_(record),
       range_(record.range),
+      end_(record.high),
       pages_owner_(OwnerOf(record)),
       place_(1, this),
       at_(place_.begin()) {}
@@ -96,6 +90,13 @@ std::unique_ptr<SourceReader> LayerFile::NewReader() const {
 }
 
 StatusOr<LayerReaderPtr> LayerFile::Reader() const { return readers_->ReaderOf(this); }
+
+// A file that went while its reader was in memory.
+Status LayerFile::Told(Status status) const {
+  if (!absl::IsNotFound(status)) return status;
+  return DataLoss("layer {}: it was there and is missing; restore it from a backup: {}", name_.name,
+                  FromAbsl(status.message()));
+}
 
 uint64_t LayerFile::memory_bytes() const {
   // With the control block of a shared pointer and the node of place_.

@@ -61,10 +61,14 @@ class LayerFile final : public SampleSource {
 
   Kind kind() const override { return Kind::kLayer; }
   TimeRange range() const override { return range_; }
+  WriteOrder end() const override { return end_; }
   std::unique_ptr<SourceReader> NewReader() const override;
 
   // A reader, for as long as somebody has this LayerFile.
   StatusOr<LayerReaderPtr> Reader() const;
+  // What a reader of the file gave, of which it is known that it was there: that it is missing is
+  // damage.
+  Status Told(Status status) const;
 
   // Memory of the object, without its reader, in bytes.
   uint64_t memory_bytes() const;
@@ -76,6 +80,7 @@ class LayerFile final : public SampleSource {
   LayerReaders* const readers_;
   const LayerFileName name_;
   const TimeRange range_;
+  const WriteOrder end_;
   const uint64_t pages_owner_;
 
   // Guarded by the mutex of readers_, which keeps the reader here.

@@ -169,6 +169,7 @@ catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
   record.file_name = layer::LayerFileName(summary);
   record.range = summary.range;
   record.level = summary.identity.level;
+  record.resolution_ns = summary.identity.resolution_ns;
   record.low = summary.identity.order_low;
   record.high = summary.identity.order_high;
   record.deletes_applied = summary.identity.deletes_applied;

@@ -41,7 +41,8 @@ void SeriesReader::DropLayers() {
   });
 }
 
-Status SeriesReader::Open(const SeriesName& series) {
+Status SeriesReader::Open(const SeriesName& series, TimeRange range) {
+  part_ = range;
   entries_.clear();
   next_entry_ = 0;
   runs_.clear();
@@ -57,7 +58,7 @@ Status SeriesReader::Open(const SeriesName& series) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < sources_.size(); i++) {
     scratch_.clear();
-    NEXUS_RETURN_IF_ERROR(sources_[i].reader->Chunks(series, range_, &scratch_));
+    NEXUS_RETURN_IF_ERROR(sources_[i].reader->Chunks(series, part_, &scratch_));
     bytes += sources_[i].reader->held_bytes();
     sources_with_chunks += !scratch_.empty();
     for (const ChunkRef& chunk : scratch_) entries_.push_back({chunk, static_cast<uint32_t>(i)});
@@ -125,7 +126,7 @@ StatusOr<SampleSpan> SeriesReader::Read(const Entry& entry, size_t buffer) {
     room.Reserve(entry.chunk.buffer_samples);
   }
   statistics_->chunks_decoded++;
-  return sources_[entry.source].reader->Read(entry.chunk, range_, &room);
+  return sources_[entry.source].reader->Read(entry.chunk, part_, &room);
 }
 
 // Reads the chunks that begin at or before the present place, so that no sample is passed by.

@@ -246,6 +246,8 @@ typedef struct nexus_delete_result {
   // Of a dry run: what would go, and of how many series.
   uint64_t samples;
   uint64_t series_with_samples;
+  uint64_t
+      frozen_left;  // buckets of rollups that are covered in part, and stay: their samples are gone
 } nexus_delete_result;
 
 // Deletes samples, durably: those appended before, of the series that the selector chooses, within
@@ -337,6 +339,8 @@ typedef struct nexus_query_statistics {
   uint64_t chunks_by_statistics;  // answered without decoding
   uint64_t layers;
   uint64_t memtables;
+  uint64_t rollup_layers;   // whose buckets were used in place of samples
+  uint64_t rollup_buckets;  // so used, of all series
 } nexus_query_statistics;
 
 // Raw samples of the matching series. The cursor reads what was acknowledged when it was made,

@@ -81,6 +81,8 @@ std::string ToJson(const Stats& stats) {
   json.Add("series_forgotten", stats.series_forgotten);
   json.Add("layers_expired", stats.layers_expired);
   json.Add("samples_expired", stats.samples_expired);
+  json.Add("rollup_layers", stats.rollup_layers);
+  json.Add("rollup_bytes", stats.rollup_bytes);
   json.Add("retention_clock", stats.retention_clock);
   json.Add("retention_waits_seconds", stats.retention_waits_seconds);
   json.Add("io_backend", stats.io_backend);

@@ -69,6 +69,9 @@ struct DeleteResult {
   // of the one that has most.
   uint64_t samples = 0;
   uint64_t series_with_samples = 0;
+  // Buckets of rollups that the range covers in part and whose samples are gone: they stay as they
+  // are. One at most for each end of the range, series and resolution; everywhere, of all branches.
+  uint64_t frozen_left = 0;
 };
 
 enum class AggregateFunction : uint8_t {
@@ -117,6 +120,8 @@ struct QueryStatistics {
   uint64_t chunks_by_statistics = 0;  // answered without decoding
   uint64_t layers = 0;
   uint64_t memtables = 0;
+  uint64_t rollup_layers = 0;   // of which buckets were used in place of samples
+  uint64_t rollup_buckets = 0;  // so used, of all series
 };
 
 class Cursor {

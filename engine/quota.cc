@@ -153,7 +153,7 @@ TenantInfo DescribeTenant(const DatabaseState& state, TenantState* tenant) {
   info.memory_bytes = bytes.memory;
   VisitLayers(*tenant, [&](const OpenLayer& layer) {
     info.layers++;
-    info.samples += layer.record.samples;
+    if (!layer.record.is_rollup()) info.samples += layer.record.samples;
   });
   VisitMemtables(*tenant, [&](const Memtable& memtable) { info.samples += memtable.samples(); });
   info.tombstones = CountTombstones(*tenant);

@@ -52,7 +52,7 @@ catalog::LayerKey ReadKey(ByteReader* in) {
   return key;
 }
 
-constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 8 + 4 * 8;
+constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 8 + 12 + 12 + 8 + 4 * 8;
 
 void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   WriteKey(out, layer.key());
@@ -60,6 +60,7 @@ void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   out->I64(layer.range.first);
   out->I64(layer.range.last);
   out->U32(layer.level);
+  out->I64(layer.resolution_ns);
   WriteOrderTo(out, layer.low);
   WriteOrderTo(out, layer.high);
   out->U64(layer.deletes_applied.value);
@@ -79,6 +80,7 @@ catalog::LayerRecord ReadLayer(ByteReader* in) {
   layer.range.first = in->I64();
   layer.range.last = in->I64();
   layer.level = in->U32();
+  layer.resolution_ns = in->I64();
   layer.low = ReadOrder(in);
   layer.high = ReadOrder(in);
   layer.deletes_applied.value = in->U64();

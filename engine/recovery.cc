@@ -310,6 +310,9 @@ io::Task<Status> Recovery::LoadCatalog() {
     BranchState* branch = state_->FindBranch(layer.tenant, layer.branch);
     if (branch != nullptr) branch->layers.push_back({std::move(layer), nullptr});
   }
+  for (auto& [number, tenant] : state_->tenants) {
+    for (auto& [branch_number, branch] : tenant->branches) branch->SortLayers();
+  }
   for (const catalog::ProducerRecord& producer : loaded->producers) {
     BranchState* branch = state_->FindBranch(producer.tenant, producer.branch);
     if (branch != nullptr) branch->producers.Load(producer);

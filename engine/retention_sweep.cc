@@ -80,7 +80,7 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
   RetentionSituation situation;
   situation.cuts = tenant.retention->CutsAt(Clock());
   const int64_t newest_cut = *std::max_element(situation.cuts.begin(), situation.cuts.end());
-  for (const OpenLayer& open : branch.layers) {
+  for (const OpenLayer& open : branch.SampleLayers()) {
     const catalog::LayerRecord& record = open.record;
     RetentionLayer& layer = situation.layers.emplace_back();
     layer.range = record.range;

@@ -186,6 +186,9 @@ class FolderScrub {
         branch->layers.push_back({std::move(layer), nullptr});
       }
     }
+    for (auto& [number, tenant] : state_.tenants) {
+      for (auto& [branch_number, branch] : tenant->branches) branch->SortLayers();
+    }
     co_return OkStatus();
   }
 

@@ -31,6 +31,7 @@ std::string Disagreement(const ScrubLayer& listed, const layer::LayerSummary& fi
   };
   compare("time range", record.range, file.range);
   compare("level", record.level, file.identity.level);
+  compare("resolution", record.resolution_ns, file.identity.resolution_ns);
   compare("lowest LSN", record.low, file.identity.order_low);
   compare("highest LSN", record.high, file.identity.order_high);
   compare("deletes applied", record.deletes_applied, file.identity.deletes_applied);

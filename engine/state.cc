@@ -3,6 +3,7 @@
 #include "engine/state.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/planted.h"
@@ -102,10 +103,42 @@ uint64_t TenantState::SeriesFrom(SeriesId first) const {
 
 void BranchState::SortLayers() {
   auto older = [](const OpenLayer& a, const OpenLayer& b) {
-    return std::pair(a.record.high, a.record.key()) < std::pair(b.record.high, b.record.key());
+    return std::tuple(a.record.is_rollup(), a.record.high, a.record.key()) <
+           std::tuple(b.record.is_rollup(), b.record.high, b.record.key());
   };
   std::sort(layers.begin(), layers.end(), older);
 }
+
+std::span<const OpenLayer> BranchState::SampleLayers() const {
+  const auto end = std::partition_point(
+      layers.begin(), layers.end(), [](const OpenLayer& open) { return !open.record.is_rollup(); });
+  return std::span(layers).first(static_cast<size_t>(end - layers.begin()));
+}
+
+std::span<const OpenLayer> BranchState::RollupLayers() const {
+  return std::span(layers).subspan(SampleLayers().size());
+}
+
+namespace {
+
+std::shared_ptr<const RollupView> RollupViewOf(const TenantState& tenant, const BranchState& branch,
+                                               std::optional<int64_t> retention_clock_ns) {
+  const std::span<const OpenLayer> layers = branch.RollupLayers();
+  if (layers.empty()) return nullptr;
+  auto view = std::make_shared<RollupView>();
+  for (const OpenLayer& open : layers) {
+    const catalog::LayerRecord& record = open.record;
+    view->layers.push_back({open.file, record.range, record.resolution_ns, MarkOf(record)});
+  }
+  view->tombstones = branch.tombstones;
+  // Of a snapshot nothing is dropped: its samples are what they were when it was made.
+  if (branch.record.kind != catalog::BranchKind::kSnapshot) {
+    view->complete_from = CompleteFrom(tenant, retention_clock_ns);
+  }
+  return view;
+}
+
+}  // namespace
 
 Sources BranchView::At(uint32_t limit) const {
   Sources all = settled;
@@ -152,9 +185,11 @@ std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
   return delta_;
 }
 
-void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
+void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch,
+                               std::optional<int64_t> retention_clock_ns) {
   auto view = std::make_shared<BranchView>();
-  for (const OpenLayer& open : branch.layers) {
+  view->rollups = RollupViewOf(tenant, branch, retention_clock_ns);
+  for (const OpenLayer& open : branch.SampleLayers()) {
     view->settled.push_back(WithoutDeleted(open.file, branch.tombstones, MarkOf(open.record)));
   }
   for (const SealedMemtable& sealed : branch.sealed) {
@@ -358,7 +393,7 @@ void DatabaseState::TakeChangedProducers(std::vector<catalog::ProducerRecord>* o
 
 void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
   if (branch.stands_in) return;
-  published.SetBranch(tenant, branch);
+  published.SetBranch(tenant, branch, retention_clock.applied_ns());
 }
 
 }  // namespace nexus::engine

@@ -37,6 +37,8 @@
 #include "engine/query_leases.h"
 #include "engine/quota.h"
 #include "engine/retention.h"
+#include "engine/rollup_reader.h"
+#include "engine/rollups.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
@@ -89,6 +91,7 @@ using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 // gets.
 struct BranchView {
   Sources settled;  // layers, then sealed memtables: in write order, oldest first
+  std::shared_ptr<const RollupView> rollups;  // null: there are none
   std::shared_ptr<const Memtable> active;
 
   // All of them, the active memtable cut at `limit`, which its limit() returned. Any thread.
@@ -97,9 +100,10 @@ struct BranchView {
 
 // One branch of a tenant.
 struct BranchState {
-  catalog::BranchRecord record;   // record.sealed: the highest S published
-  std::vector<OpenLayer> layers;  // in write order, oldest first
-  uint64_t layer_edits = 0;       // rises whenever `layers`, or what is deleted in them, changes
+  catalog::BranchRecord record;  // record.sealed: the highest S published
+  // Those of samples in write order, oldest first; behind them those of rollups.
+  std::vector<OpenLayer> layers;
+  uint64_t layer_edits = 0;  // rises whenever `layers`, or what is deleted in them, changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
   std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
@@ -118,8 +122,11 @@ struct BranchState {
     if (!sealed.empty()) return sealed.front().first;
     return active_first;
   }
-  // Puts `layers` in write order; those of equal order, which hold different samples, by key.
+  // Puts `layers` in their order; those of equal write order, which hold different samples, by key.
   void SortLayers();
+  // REQUIRES: they are in order. Valid until they change.
+  std::span<const OpenLayer> SampleLayers() const;
+  std::span<const OpenLayer> RollupLayers() const;
 };
 
 // Ids are given in rising order from one counter, so those of a tenant form few ranges.
@@ -141,6 +148,7 @@ struct TenantState {
   uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
   uint64_t series = 0;                // ids in `ids`
   TenantQuotas quotas;                // as the record's settings say
+  std::vector<RollupRule> rollups;    // the same; ascending by resolution
   RateMeter rate;                     // of samples_per_second
   uint64_t refused = 0;               // appends and new series since opening, for a quota
   std::shared_ptr<QueryBudget> query_budget;
@@ -153,6 +161,7 @@ struct TenantState {
   // The record's settings have changed.
   void TakeSettings() {
     quotas = QuotasOf(record.settings);
+    rollups = RollupsFromSettings(record.settings);
     query_budget->SetLimits(quotas);
   }
   void AddIds(SeriesIdRange added);
@@ -191,7 +200,9 @@ class PublishedState {
   std::shared_ptr<const catalog::DeltaView> Delta() const;
 
   // Loop.
-  void SetBranch(const TenantState& tenant, const BranchState& branch);
+  // `retention_clock_ns`: by which samples may have been dropped.
+  void SetBranch(const TenantState& tenant, const BranchState& branch,
+                 std::optional<int64_t> retention_clock_ns = std::nullopt);
   void RemoveBranch(const TenantState& tenant, const BranchState& branch);
   void SetDelta(std::shared_ptr<const catalog::DeltaView> delta);
 

@@ -152,17 +152,20 @@ StatusOr<std::optional<uint32_t>> LayerReader::FindSeries(SeriesId id, ReadConte
   return place;
 }
 
-Status LayerReader::Chunks(uint32_t series, TimeRange range, ReadContext* context,
-                           std::vector<ChunkInfo>* chunks) const {
+Status LayerReader::ColumnChunks(uint32_t series, uint32_t column_number, TimeRange range,
+                                 ReadContext* context, std::vector<ChunkInfo>* chunks) const {
   NEXUS_CHECK(series < summary().series);
+  const uint32_t columns = summary().identity.columns;
+  NEXUS_CHECK(column_number < columns);
+  const uint32_t place = series * columns + column_number;
   const Footer& footer = impl_->footer();
   const std::vector<uint32_t>& numbers = footer.OfKind(PageKind::kChunks);
   const size_t before = chunks->size();
-  for (size_t at = impl_->FirstChunkPageOf(series);
-       at < numbers.size() && footer.pages[numbers[at]].key <= series; ++at) {
+  for (size_t at = impl_->FirstChunkPageOf(place);
+       at < numbers.size() && footer.pages[numbers[at]].key <= place; ++at) {
     const uint32_t number = numbers[at];
     NEXUS_ASSIGN_OR_RETURN(const ChunkPage* page, impl_->Load(number, &context->pins_->chunks));
-    const auto [first, last] = page->Find(series);
+    const auto [first, last] = page->Find(place);
     for (uint32_t i = first; i < last; ++i) {
       const ChunkHeader& header = page->chunks()[i];
       NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,

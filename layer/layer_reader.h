@@ -91,7 +91,12 @@ class LayerReader {
   // Appends the chunks of a series that overlap `range`, in ascending time. They do not overlap
   // each other. REQUIRES: series < summary().series.
   Status Chunks(uint32_t series, TimeRange range, ReadContext* context,
-                std::vector<ChunkInfo>* chunks) const;
+                std::vector<ChunkInfo>* chunks) const {
+    return ColumnChunks(series, 0, range, context, chunks);
+  }
+  // The same of one of the layer's columns. REQUIRES: column < summary().identity.columns.
+  Status ColumnChunks(uint32_t series, uint32_t column, TimeRange range, ReadContext* context,
+                      std::vector<ChunkInfo>* chunks) const;
 
   // Decodes the samples of a chunk that lie within `range` to the front of the two columns and
   // returns how many there are. REQUIRES: both columns have room for chunk.count.

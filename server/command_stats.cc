@@ -49,6 +49,10 @@ std::string StatsTable(const Stats& stats) {
   row("layers", fmt::format("{} of {}; {} files open, {} of memory to know them", stats.layers,
                             FormatBytes(stats.layer_bytes), stats.layer_files_open,
                             FormatBytes(stats.layer_metadata_bytes)));
+  if (stats.rollup_layers > 0) {
+    row("rollups", fmt::format("{} of these layers, {}", stats.rollup_layers,
+                               FormatBytes(stats.rollup_bytes)));
+  }
   row("catalog", FormatBytes(stats.catalog_bytes));
   row("bytes per sample", stats.samples == 0
                               ? "-"

@@ -186,7 +186,8 @@ StatusOr<QueryJob::Part> QueryJob::NextSamples() {
       const QueryStatistics& statistics = cursor_->statistics();
       end_ = {statistics.series,         statistics.samples,
               statistics.chunks_decoded, statistics.chunks_by_statistics,
-              statistics.layers,         statistics.memtables};
+              statistics.layers,         statistics.memtables,
+              statistics.rollup_layers,  statistics.rollup_buckets};
       part.last = true;
       break;
     }

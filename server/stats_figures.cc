@@ -43,6 +43,8 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("series_forgotten", stats.series_forgotten);
   visit("layers_expired", stats.layers_expired);
   visit("samples_expired", stats.samples_expired);
+  visit("rollup_layers", stats.rollup_layers);
+  visit("rollup_bytes", stats.rollup_bytes);
   visit("retention_clock", stats.retention_clock);
   visit("retention_waits_seconds", stats.retention_waits_seconds);
   visit("compaction_state", stats.compaction_state);

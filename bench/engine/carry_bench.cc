@@ -9,14 +9,15 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "bench/embedded.h"
+#include "bench/readings.h"
 #include "engine/nexus.h"
 #include "io/real.h"
 
@@ -28,23 +29,6 @@ struct Arguments {
   int tenants = 2'000;
   int rounds = 12;
 };
-
-Arguments Parse(int argc, char** argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; i++) {
-    const std::string word = argv[i];
-    auto number = [&] { return std::atoi(i + 1 < argc ? argv[++i] : "0"); };
-    if (word == "--tenants") {
-      arguments.tenants = number();
-    } else if (word == "--rounds") {
-      arguments.rounds = number();
-    } else {
-      arguments.directory = word;
-    }
-  }
-  NEXUS_CHECK(!arguments.directory.empty());
-  return arguments;
-}
 
 std::string SmallName(int tenant) { return fmt::format("small-{}", tenant); }
 
@@ -101,7 +85,7 @@ void Run(const Arguments& arguments, const char* name, uint64_t carry_bytes_max)
   Load load(db.get(), arguments.tenants);
   const int64_t begun = io::RealMonotonicNanos();
   for (int round = 0; round < arguments.rounds; round++) load.Round();
-  const double seconds = static_cast<double>(io::RealMonotonicNanos() - begun) * 1e-9;
+  const double seconds = MillisSince(begun) * 1e-3;
   const Stats stats = *db->GetStats();
   fmt::print(
       "{:<8} {:5} small tenants, {} rounds of 64 MiB: {:6.2f} s; {:6} flushes, {:6} layers, "
@@ -117,7 +101,12 @@ void Run(const Arguments& arguments, const char* name, uint64_t carry_bytes_max)
 }  // namespace nexus::bench
 
 int main(int argc, char** argv) {
-  const nexus::bench::Arguments arguments = nexus::bench::Parse(argc, argv);
+  CLI::App app("Measures what small tenants beside a large one cost.");
+  nexus::bench::Arguments arguments;
+  app.add_option("DIR", arguments.directory, "scratch folder")->required();
+  app.add_option("--tenants", arguments.tenants, "that write little")->capture_default_str();
+  app.add_option("--rounds", arguments.rounds, "of 64 MiB of log")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   nexus::bench::Run(arguments, "carried", nexus::Options().carry_bytes_max);
   nexus::bench::Run(arguments, "flushed", 0);
   return 0;

@@ -11,12 +11,10 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -24,6 +22,7 @@
 
 #include "base/check.h"
 #include "bench/embedded.h"
+#include "bench/readings.h"
 #include "engine/nexus.h"
 #include "io/real.h"
 
@@ -40,28 +39,6 @@ struct Arguments {
   uint64_t rounds = 10;
 };
 
-Arguments Parse(int argc, char** argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; i++) {
-    const std::string word = argv[i];
-    auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
-    if (word == "--layers") {
-      arguments.layers = number();
-    } else if (word == "--series") {
-      arguments.series = number();
-    } else if (word == "--samples") {
-      arguments.samples = number();
-    } else if (word == "--rounds") {
-      arguments.rounds = number();
-    } else {
-      arguments.directory = word;
-    }
-  }
-  NEXUS_CHECK(!arguments.directory.empty());
-  NEXUS_CHECK(arguments.rounds > 0);
-  return arguments;
-}
-
 // Bytes of anonymous memory; what the C library holds free is given back first.
 uint64_t Memory() {
   malloc_trim(0);
@@ -72,23 +49,6 @@ uint64_t Memory() {
     if (word == "RssAnon:" && status >> kib) return kib * 1024;
   }
   return 0;
-}
-
-void PrintMachine() {
-  utsname system{};
-  uname(&system);
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(cpuinfo, line) && !line.starts_with("model name")) {
-  }
-  fmt::print("machine   {} x{}, Linux {}\n", sysconf(_SC_NPROCESSORS_ONLN),
-             line.substr(std::min(line.size(), line.find(':') + 1)), system.release);
-#ifdef NDEBUG
-  fmt::print("build     nexus {}, GCC {}, optimized\n", Version(), __VERSION__);
-#else
-  fmt::print("build     nexus {}, GCC {}, with assertions: --config=release is the one to quote\n",
-             Version(), __VERSION__);
-#endif
 }
 
 void Fill(Database* db, const Arguments& arguments) {
@@ -126,7 +86,7 @@ void PrintFigures(const char* when, const Stats& stats, uint64_t base_bytes) {
 }
 
 void Run(const Arguments& arguments) {
-  PrintMachine();
+  PrintMachineAndBuild();
   fmt::print("command   open_bench DIR --layers {} --series {} --samples {} --rounds {}\n",
              arguments.layers, arguments.series, arguments.samples, arguments.rounds);
   Options options;
@@ -141,7 +101,7 @@ void Run(const Arguments& arguments) {
     base_bytes = Memory();
     const int64_t begun = io::RealMonotonicNanos();
     db = OpenAt(arguments.directory, options);
-    taken_ms.push_back(static_cast<double>(io::RealMonotonicNanos() - begun) * 1e-6);
+    taken_ms.push_back(MillisSince(begun));
   }
   std::sort(taken_ms.begin(), taken_ms.end());
   fmt::print("opening   p50 {:.1f} ms, max {:.1f} ms ({} rounds)\n", taken_ms[taken_ms.size() / 2],
@@ -151,8 +111,7 @@ void Run(const Arguments& arguments) {
   query.selector = "bench";
   const int64_t begun = io::RealMonotonicNanos();
   Drain(db->Select(query));
-  fmt::print("read      all samples in {:.0f} ms\n",
-             static_cast<double>(io::RealMonotonicNanos() - begun) * 1e-6);
+  fmt::print("read      all samples in {:.0f} ms\n", MillisSince(begun));
   PrintFigures("read", *db->GetStats(), base_bytes);
   NEXUS_CHECK(db->Close().ok());
 }
@@ -161,6 +120,16 @@ void Run(const Arguments& arguments) {
 }  // namespace nexus::bench
 
 int main(int argc, char** argv) {
-  nexus::bench::Run(nexus::bench::Parse(argc, argv));
+  CLI::App app("Measures opening a database of many layers.");
+  nexus::bench::Arguments arguments;
+  app.add_option("DIR", arguments.directory, "scratch folder")->required();
+  app.add_option("--layers", arguments.layers, "that the database has")->capture_default_str();
+  app.add_option("--series", arguments.series, "of a layer")->capture_default_str();
+  app.add_option("--samples", arguments.samples, "of a series in a layer")->capture_default_str();
+  app.add_option("--rounds", arguments.rounds, "of opening")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  nexus::bench::Run(arguments);
   return 0;
 }

@@ -29,6 +29,7 @@
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
@@ -264,12 +265,17 @@ std::map<std::string, Vector> VectorsOfLayers() {
        Of(kServer, Opcode::kRetentionList,
           RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
           DecodeRetentionList)},
+      {"rollups", Of(kClient, Opcode::kRollups,
+                     Rollups{RollupAction::kSet, {{60'000'000'000, 7}, {3'600'000'000'000, 0}}},
+                     DecodeRollups)},
+      {"rollup_list",
+       Of(kServer, Opcode::kRollupList, RollupList{{{60'000'000'000, 0}}}, DecodeRollupList)},
       {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
                     DecodeDelete)},
       {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
       {"backup_reply", Of(kServer, Opcode::kBackupReply,
                           BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
-      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3, 4}, DecodeCount)},
   };
 }
 
@@ -318,7 +324,8 @@ std::map<std::string, Vector> Vectors() {
       {"credit", Of(kClient, Opcode::kCredit, Credit{77, 4}, DecodeCredit)},
       {"result", Result()},
       {"strings", Strings()},
-      {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
+      {"result_end",
+       Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6, 7, 8}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},

@@ -233,6 +233,28 @@ TEST_F(ForgetTest, QuotasCountSeriesThatAreKnown) {
   EXPECT_TRUE(Write("default", Names(1, 5), 0, 1).status.ok());
 }
 
+// A layer of rollups alone is a layer that has the series.
+TEST_F(ForgetTest, ASeriesOfWhichOnlyFrozenBucketsAreLeftStays) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(world_.RunTask(core_->SetRollups({{10 * kSecondNs, 0}}, "default")).ok());
+  ASSERT_TRUE(Write("default", {"old"}, 0, 10).status.ok());
+  const SeriesId old = IdOf("old");
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Compact().ok());
+  const int64_t long_ago = core_->Retention("default")->wall_ns - 3'600 * kSecondNs;
+  ASSERT_TRUE(world_.RunTask(core_->SetRetention({{"{}", long_ago}}, "default")).ok());
+  ForgetDeleted();
+  EXPECT_EQ(GetStats().samples, 0u);
+  EXPECT_EQ(GetStats().rollup_layers, 1u);
+  EXPECT_EQ(Listed(), std::vector<std::string>{"old"});
+  EXPECT_EQ(IdOf("old"), old);
+  ExpectClean();
+  ASSERT_TRUE(world_.RunTask(core_->SetRollups({}, "default")).ok());
+  ForgetDeleted();
+  EXPECT_THAT(Listed(), IsEmpty());
+  ExpectClean();
+}
+
 // A power cut after each stretch of the way: nothing comes back, nothing is lost, all agree.
 TEST_F(ForgetTest, APowerCutAnywhereLeavesAWholeDatabase) {
   int forgotten = 0;

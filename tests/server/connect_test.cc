@@ -442,6 +442,17 @@ TEST_F(ConnectTest, RetentionOfARunningServerIsSetAndLasts) {
   EXPECT_THAT(Done({"retention", "list", "--data", data_}), HasSubstr("cpu{host=\"a\"}  7d\n"));
 }
 
+TEST_F(ConnectTest, RollupsOfARunningServerAreSetAndLast) {
+  Serve();
+  const Result set = Connected({"rollup", "set", "1m", "1h=400d"});
+  EXPECT_EQ(set.exit, kDone) << set.error;
+  EXPECT_EQ(set.out, "RESOLUTION  KEPT FOR\n1m          ever\n1h          400d\n");
+  EXPECT_THAT(Connected({"rollup", "set", "7s"}).error, HasSubstr("divides a day"));
+  EXPECT_EQ(Connected({"rollup", "list"}).out, set.out);
+  StopServing();
+  EXPECT_EQ(Done({"rollup", "list", "--data", data_}), set.out);
+}
+
 TEST_F(ConnectTest, ScrubOfARunningServerTellsWhatIsSoundAndWhatIsNot) {
   Serve();
   const std::string file = File("many.lp", ManyLines());

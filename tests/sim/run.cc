@@ -74,6 +74,8 @@ constexpr const char* kBuckets[] = {"operations",
                                     "crashes within a rebuild",
                                     "scrubs",
                                     "backups",
+                                    "rollups set",
+                                    "buckets of rollups used",
                                     "databases restored",
                                     "openings that faults spoilt",
                                     "reopenings after the log failed",
@@ -386,21 +388,32 @@ void Run::DoClientAppend(const Op& op) {
   if (!places.empty()) clients_->Append(client, std::move(places));
 }
 
-// Opening a file may fail where faults hit; without them the same query must succeed.
 void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std::string& branch) {
   const Status status = TryRange(query, pause, branch);
-  if (status.ok()) return;
   if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
-  if (!damaged && Has(Fault::kMetadataError) && IsByFault(FromAbsl(status.message()))) {
-    Count("queries that faults spoilt");
-    const sim::FaultMask mask = world_.options()->mask;
-    SetFaults(false);
-    const Status again = TryRange(query, 0, branch);
-    world_.options()->mask = mask;
-    if (again.ok()) return;
-    return Fail(fmt::format("query failed again: {}", FromAbsl(again.message())));
+  if (damaged) return Judge(status, nullptr);
+  Judge(status, [&] { return TryRange(query, 0, branch); });
+  if (failed()) return;
+  auto rollups = [&] {
+    return TryRollups(branch, SelectorOf(query.series_first, query.series_last),
+                      {query.first, query.last});
+  };
+  Judge(rollups(), rollups);
+}
+
+// Opening a file may fail where faults hit; without them the same query must succeed.
+void Run::Judge(const Status& status, const std::function<Status()>& again) {
+  if (status.ok()) return;
+  const bool by_fault = Has(Fault::kMetadataError) && IsByFault(FromAbsl(status.message()));
+  if (again == nullptr || !by_fault) {
+    return Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
   }
-  Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
+  Count("queries that faults spoilt");
+  const sim::FaultMask mask = world_.options()->mask;
+  SetFaults(false);
+  const Status second = again();
+  world_.options()->mask = mask;
+  if (!second.ok()) Fail(fmt::format("query failed again: {}", FromAbsl(second.message())));
 }
 
 Status Run::TryRange(Oracle::Query query, int64_t pause, const std::string& branch) {
@@ -438,7 +451,7 @@ Status Run::TryRange(Oracle::Query query, int64_t pause, const std::string& bran
   return OkStatus();
 }
 
-// Rule 14: nothing is rejected for its age that some rule keeps. What is known of rules and clock
+// Rule 15: nothing is rejected for its age that some rule keeps. What is known of rules and clock
 // must be up to date.
 void Run::CheckRejected() {
   for (const std::vector<int64_t>& some :
@@ -446,7 +459,7 @@ void Run::CheckRejected() {
     Count("samples rejected as expired", some.size());
     for (int64_t timestamp : some) {
       if (retention_.MayReject(timestamp, world_.now_ns())) continue;
-      Fail(fmt::format("rule 14: a sample at {} was rejected as expired, and is kept", timestamp));
+      Fail(fmt::format("rule 15: a sample at {} was rejected as expired, and is kept", timestamp));
     }
   }
 }
@@ -469,6 +482,7 @@ void Run::CheckAll(std::string_view when) {
   CheckBranches();
   CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
   if (auto wrong = oracle_.CheckApplied()) Fail(std::move(*wrong));
+  Judge(TryFrozen(), [this] { return TryFrozen(); });
   if (failed()) result_.violation = fmt::format("{}: {}", when, *result_.violation);
 }
 
@@ -511,6 +525,7 @@ void Run::Restart(const Op& op) {
 
 // Rebuilt from the newest image, layers and log, the catalog gives the same answers.
 void Run::LoseCatalog(const Op& op) {
+  frozen_.Forget();
   Crash(op.arguments[0] == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
   SetFaults(false);
   world_.disk().SetCapacity(sim::Options().capacity_bytes);
@@ -586,6 +601,8 @@ void Run::Operate(const Op& op) {
       return DoRetention(op);
     case OpKind::kAcceptClock:
       return DoAcceptClock();
+    case OpKind::kRollups:
+      return DoRollups(op);
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");

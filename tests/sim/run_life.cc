@@ -189,6 +189,36 @@ void Run::DoAcceptClock() {
   ObserveRetention(RetentionModel::Since::kAccepted);
 }
 
+// What it may fail with is the disk's doing; then either may be kept.
+void Run::DoRollups(const Op& op) {
+  std::vector<RollupRule> rules;
+  if (op.arguments[0] > 0) rules.push_back({2 * kSecondNs, 0});
+  if (op.arguments[0] > 1) rules.push_back({10 * kSecondNs, 0});
+  // The clock by which they are kept begins to run with retention, which has a model.
+  StatusOr<RetentionInfo> info = life_->core()->Retention("default");
+  const bool for_a_while = op.arguments[0] > 2 && info.ok() && info->clock_runs;
+  if (for_a_while) rules[0].keep_ns = info->clock_ns - kTimestamps / 2 * kSecondNs;
+  auto set = world_.TryRunTask(life_->core()->SetRollups(std::move(rules), "default"));
+  NEXUS_CHECK(set.has_value());
+  Count("rollups set", set->ok() ? 1 : 0);
+}
+
+Status Run::TryRollups(const std::string& branch, const std::string& selector, TimeRange range) {
+  uint64_t buckets = 0;
+  auto wrong = CompareRollups(life_->core(), branch, selector, range, &buckets);
+  NEXUS_RETURN_IF_ERROR(wrong.status());
+  if (wrong->has_value()) Fail(std::move(**wrong));
+  Count("buckets of rollups used", buckets);
+  return OkStatus();
+}
+
+Status Run::TryFrozen() {
+  auto wrong = frozen_.Check(life_->core());
+  NEXUS_RETURN_IF_ERROR(wrong.status());
+  if (wrong->has_value()) Fail(std::move(**wrong));
+  return OkStatus();
+}
+
 void Run::ObserveRetention(RetentionModel::Since since) {
   StatusOr<RetentionInfo> info = life_->core()->Retention("default");
   if (!info.ok()) return Fail(fmt::format("rule 1: {}", FromAbsl(info.status().message())));

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "tests/sim/life.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/retention_model.h"
+#include "tests/sim/rollup_check.h"
 #include "tests/sim/run.h"
 #include "tests/sim/workload.h"
 
@@ -116,6 +118,10 @@ class Run {
   void SendDelete(const Region& region, std::string selector, const std::string& branch);
   void DoRetention(const Op& op);
   void DoAcceptClock();
+  void DoRollups(const Op& op);
+  // Rule 14. What they fail with is the query's.
+  Status TryRollups(const std::string& branch, const std::string& selector, TimeRange range);
+  Status TryFrozen();
   void ObserveRetention(RetentionModel::Since since);
   void ExpireInOracles();
   void CheckExpiredAreGone(int64_t clock_ns);
@@ -138,6 +144,8 @@ class Run {
   // `damaged`: an error that names a file is right, too.
   void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false,
                   const std::string& branch = "main");
+  // What a query gave, and how it is asked again.
+  void Judge(const Status& status, const std::function<Status()>& again);
   // What the query itself gave; what it showed is judged.
   Status TryRange(Oracle::Query query, int64_t pause, const std::string& branch);
 
@@ -149,6 +157,7 @@ class Run {
   BranchOracle branches_;
   Oracle& oracle_;  // of main
   RetentionModel retention_;
+  FrozenBuckets frozen_;
   RunResult result_;
   Backups backups_;
   std::unique_ptr<Clients> clients_;

@@ -107,7 +107,8 @@ constexpr Share kShares[] = {
     {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
     {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
-    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3}};
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3},
+    {OpKind::kRollups, 6}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -136,7 +137,7 @@ int64_t Below(sim::Rng* rng, int64_t n) {
   return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
 }
 
-// Arguments of an operation on branches or tenants.
+// Arguments of an operation on branches, tenants or the whole.
 decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
   auto below = [rng](int64_t n) { return Below(rng, n); };
   switch (kind) {
@@ -158,6 +159,10 @@ decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
     case OpKind::kTenant:
     case OpKind::kDropTenant:
       return {below(8)};
+    case OpKind::kBackup:
+      return {below(2)};
+    case OpKind::kRollups:
+      return {below(kRollupForms)};
     default:
       return {};
   }
@@ -206,9 +211,6 @@ Op DrawOp(sim::Rng* rng) {
       a = {below(kSeries), below(6), below(kTimestamps),
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
       break;
-    case OpKind::kBackup:
-      a = {below(2)};
-      break;
     case OpKind::kRetention:
       a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
       break;
@@ -220,6 +222,8 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBranchDelete:
     case OpKind::kTenant:
     case OpKind::kDropTenant:
+    case OpKind::kBackup:
+    case OpKind::kRollups:
       a = DrawForBranchesAndTenants(op.kind, rng);
       break;
     case OpKind::kAcceptClock:
