@@ -278,6 +278,7 @@ bool Committer::AdmitFront(Queue* queue) {
     return true;
   }
   if (bounded != nullptr) PayForAppend(bounded, request->body, now_ns);
+  if (request->expired != nullptr) expired_samples_ += request->expired->samples;
   in_flight_.Push(request);
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
     applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->record())
@@ -297,9 +298,10 @@ Status Committer::JudgeAge(CommitRequest* request) {
   if (tenant == state_->tenants.end()) return OkStatus();
   request->expired = FindExpired(*state_, *tenant->second, request->body);
   if (request->expired == nullptr) return OkStatus();
+  const bool is_refused = request->expired->nothing_left && !request->once.has_value();
+  if (!is_refused) return OkStatus();
   expired_samples_ += request->expired->samples;
-  const bool refused = request->expired->nothing_left && !request->once.has_value();
-  return refused ? request->expired->reason : OkStatus();
+  return request->expired->reason;
 }
 
 ProducerTable* Committer::ProducersOf(const CommitRequest& request) const {

@@ -325,6 +325,46 @@ TEST_F(BinarySessionTest, BatchWithoutAnyKnownSeriesIsRefusedAndTheConnectionLiv
   EXPECT_FALSE(transport_->closed);
 }
 
+TEST_F(BinarySessionTest, ExpiredSamplesAreRejectedAndTheReasonIsTold) {
+  constexpr int64_t kDay = 86'400'000'000'000;
+  const int64_t duration = world_.environment()->WallNanos() - kDay;
+  ASSERT_TRUE(world_.RunTask(core_->SetRetention({{"{}", duration}}, "default")).ok());
+  Greet();
+  std::string open;
+  protocol::Encode(protocol::OpenProducer{1, 2, 0}, &open);
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kOpenProducer, 3, open));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  ASSERT_EQ(Next().header.opcode, Opcode::kProducer);
+  // The third series of each row is not registered, and the second row too old.
+  batch::BatchEncoder encoder({}, {});
+  const std::vector<SeriesId> numbers = {{1}, {2}, {3}};
+  const std::vector<double> values = {1, 2, 3};
+  encoder.AddRow(2 * kDay, numbers, values);
+  encoder.AddRow(5, numbers, values);
+  encoder.SetExactlyOnce({1, 2, 1, 1});
+  const std::string body(AsText(encoder.Finish()));
+  const protocol::Ranges rejected = {{2, 1}, {3, 2}, {5, 1}};
+  for (uint64_t id = 4; id < 6; id++) {
+    Feed(FrameOf(Opcode::kWriteBatch, id, body));
+    const protocol::WriteAck ack = NextAck();
+    EXPECT_EQ(ack.duplicate, id == 5);
+    EXPECT_EQ(ack.accepted, 2u);
+    EXPECT_EQ(ack.rejected, rejected);
+    if (id == 4) {
+      EXPECT_NE(ack.reason.find("tenant \"default\""), std::string::npos) << ack.reason;
+    } else {
+      EXPECT_EQ(ack.reason, "");
+    }
+  }
+  EXPECT_EQ(service_->metrics()->samples_received, 2u);
+  Feed(FrameOf(Opcode::kWriteBatch, 6, RowBody(5, 2, batch::ExactlyOnce{1, 2, 1, 2})));
+  EXPECT_EQ(NextAck().accepted, 0u) << "it takes its number";
+  Feed(FrameOf(Opcode::kWriteBatch, 7, RowBody(5, 2)));
+  const protocol::ErrorReply error = NextError();
+  EXPECT_EQ(error.code, absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(error.error_class, protocol::ErrorClass::kFix);
+}
+
 TEST_F(BinarySessionTest, RepeatedBatchIsAnsweredAsTheFirstAlsoWhatItRejected) {
   Greet();
   std::string open;
