@@ -150,8 +150,8 @@ TEST(EditRecord, BytesAreAsDocumented) {
 
 TEST(EditRecord, PublishBytesDoNotChangeByAccident) {
   std::string body = EncodeEdits(SomeEdits());
-  EXPECT_EQ(body.size(), 886u);
-  EXPECT_EQ(XxHash64(AsBytes(body)), 16293674748122317771u);
+  EXPECT_EQ(body.size(), 966u);
+  EXPECT_EQ(XxHash64(AsBytes(body)), 17685115439587824669u);
 }
 
 TEST(EditRecord, EveryPrefixIsRefused) {

@@ -170,7 +170,8 @@ TEST_F(RollupTest, AnswerQueriesWhoseStepIsAMultiple) {
   EXPECT_EQ(used(20 * kSecond, {0, 4 * kHour - 1}).rollup_buckets, 1440u);
   EXPECT_EQ(used(15 * kSecond, {0, 4 * kHour - 1}).rollup_buckets, 0u) << "no multiple";
   EXPECT_EQ(used(0, {0, 4 * kHour - 1}).rollup_buckets, 240u) << "one bucket, the whole range";
-  EXPECT_EQ(used(60 * kSecond, {1, 180 * kSecond}).rollup_buckets, 2u) << "whole buckets alone";
+  EXPECT_EQ(used(60 * kSecond, {1, 180 * kSecond}).rollup_buckets, 2u + 5u)
+      << "whole buckets alone, and finer ones where a minute is cut";
   ExpectRight(kHour, {0, 4 * kHour - 1});
   ExpectRight(20 * kSecond, {0, 4 * kHour - 1});
   ExpectRight(60 * kSecond, {kSecond, 3 * kHour + 7});
