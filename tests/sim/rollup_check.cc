@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "base/labels.h"
 #include "engine/cursors.h"
 #include "engine/rollup_reader.h"
+#include "engine/rollups.h"
+#include "engine/state.h"
 
 namespace nexus::sim_test {
 namespace {
@@ -43,12 +46,21 @@ StatusOr<Answer> Ask(engine::ReadView view, const AggregateQuery& query) {
   return answer;
 }
 
+// Samples of a series that are older than what this says may be gone. Of a snapshot, too: they may
+// have been when it was made, and what may be gone only grows.
+using CompleteFromFunction = std::function<int64_t(std::string_view canonical)>;
+
+CompleteFromFunction CompleteFromOf(const engine::DatabaseState& state) {
+  return engine::CompleteFrom(*state.tenants.at(TenantId{}.value),
+                              state.retention_clock.applied_ns());
+}
+
 // Without rows of steps of which samples may be gone.
-Rows WithoutFrozen(Rows rows, const engine::RollupView& view, int64_t step_ns) {
-  if (!view.complete_from) return rows;
+Rows WithoutFrozen(Rows rows, const CompleteFromFunction& complete_from, int64_t step_ns) {
+  if (!complete_from) return rows;
   std::erase_if(rows, [&](const auto& row) {
     StatusOr<Labels> labels = Labels::Make("metric", {{"series", row.first.first}});
-    const int64_t cut = view.complete_from(labels->Canonical());
+    const int64_t cut = complete_from(labels->Canonical());
     return step_ns == 0 ? cut > std::numeric_limits<int64_t>::min() : row.first.second < cut;
   });
   return rows;
@@ -66,8 +78,8 @@ StatusOr<std::optional<std::string>> CompareRollups(engine::DatabaseCore* core,
       // Nothing happens in between: both are of one version.
       NEXUS_ASSIGN_OR_RETURN(engine::ReadView by_rollups, core->View("default", branch));
       NEXUS_ASSIGN_OR_RETURN(engine::ReadView by_samples, core->View("default", branch));
-      const std::shared_ptr<const engine::RollupView> rollups = by_rollups.rollups;
-      if (rollups == nullptr) return std::optional<std::string>();
+      if (by_rollups.rollups == nullptr) return std::optional<std::string>();
+      const CompleteFromFunction complete_from = CompleteFromOf(*core->state());
       by_samples.rollups.reset();
       AggregateQuery query;
       query.select.selector = selector;
@@ -78,8 +90,8 @@ StatusOr<std::optional<std::string>> CompareRollups(engine::DatabaseCore* core,
       NEXUS_ASSIGN_OR_RETURN(Answer got, Ask(std::move(by_rollups), query));
       NEXUS_ASSIGN_OR_RETURN(Answer want, Ask(std::move(by_samples), query));
       *buckets += got.buckets;
-      got.rows = WithoutFrozen(std::move(got.rows), *rollups, step_ns);
-      want.rows = WithoutFrozen(std::move(want.rows), *rollups, step_ns);
+      got.rows = WithoutFrozen(std::move(got.rows), complete_from, step_ns);
+      want.rows = WithoutFrozen(std::move(want.rows), complete_from, step_ns);
       if (got.rows == want.rows) continue;
       return std::optional(fmt::format(
           "rule 14: function {} with step {} s of branch {}: by rollups it gives {} rows, by "
