@@ -307,10 +307,10 @@ TEST(EngineEveryCut, RecoverKill) {
   ExpectStates(Walk("recover", kRecover, CrashKind::kProcessKill, Weight::kHeavy), 105);
 }
 TEST(EngineEveryCut, BranchPowerCut) {
-  ExpectStates(Walk("branch", kBranch, CrashKind::kPowerCut, Weight::kLight), 838);
+  ExpectStates(Walk("branch", kBranch, CrashKind::kPowerCut, Weight::kLight), 829);
 }
 TEST(EngineEveryCut, BranchKill) {
-  ExpectStates(Walk("branch", kBranch, CrashKind::kProcessKill, Weight::kLight), 397);
+  ExpectStates(Walk("branch", kBranch, CrashKind::kProcessKill, Weight::kLight), 383);
 }
 TEST(EngineEveryCut, FlushSharedPowerCut) {
   ExpectStates(Walk("flush shared", kFlushShared, CrashKind::kPowerCut, Weight::kLight), 257);
@@ -330,10 +330,10 @@ TEST(EngineEveryCut, RecoverBranchesPowerCut) {
 }
 TEST(EngineEveryCut, RecoverBranchesKill) {
   ExpectStates(Walk("recover branches", kRecoverBranches, CrashKind::kProcessKill, Weight::kHeavy),
-               179);
+               178);
 }
 TEST(EngineEveryCut, DeletePowerCut) {
-  ExpectStates(Walk("delete", kDelete, CrashKind::kPowerCut, Weight::kLight), 317);
+  ExpectStates(Walk("delete", kDelete, CrashKind::kPowerCut, Weight::kLight), 316);
 }
 TEST(EngineEveryCut, DeleteKill) {
   ExpectStates(Walk("delete", kDelete, CrashKind::kProcessKill, Weight::kLight), 201);
@@ -345,10 +345,10 @@ TEST(EngineEveryCut, ExpireKill) {
   ExpectStates(Walk("expire", kExpire, CrashKind::kProcessKill, Weight::kHeavy), 189);
 }
 TEST(EngineEveryCut, CarryPowerCut) {
-  ExpectStates(Walk("carry", kCarry, CrashKind::kPowerCut, Weight::kHeavy), 1);
+  ExpectStates(Walk("carry", kCarry, CrashKind::kPowerCut, Weight::kHeavy), 147);
 }
 TEST(EngineEveryCut, CarryKill) {
-  ExpectStates(Walk("carry", kCarry, CrashKind::kProcessKill, Weight::kHeavy), 1);
+  ExpectStates(Walk("carry", kCarry, CrashKind::kProcessKill, Weight::kHeavy), 117);
 }
 TEST(EngineEveryCut, ClosePowerCut) {
   ExpectStates(Walk("close", kClose, CrashKind::kPowerCut, Weight::kLight), 162);
