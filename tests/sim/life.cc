@@ -66,19 +66,21 @@ void Life::Serve() {
 }
 
 std::optional<Status> Life::Intern(const std::vector<uint32_t>& series) {
-  std::vector<uint32_t> wanted;
-  std::vector<std::string> labels;
-  for (uint32_t number : series) {
-    if (ids_.contains(number)) continue;
-    wanted.push_back(number);
-    labels.push_back(CanonicalOf(number));
+  // All ids may be forgotten while some are asked for.
+  while (true) {
+    std::vector<uint32_t> wanted;
+    std::vector<std::string> labels;
+    for (uint32_t number : series) {
+      if (ids_.contains(number)) continue;
+      wanted.push_back(number);
+      labels.push_back(CanonicalOf(number));
+    }
+    if (wanted.empty()) return OkStatus();
+    auto ids = world_->TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
+    if (!ids.has_value()) return std::nullopt;
+    if (!ids->ok()) return ids->status();
+    for (size_t i = 0; i < wanted.size(); i++) ids_[wanted[i]] = (**ids)[i];
   }
-  if (wanted.empty()) return OkStatus();
-  auto ids = world_->TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
-  if (!ids.has_value()) return std::nullopt;
-  if (!ids->ok()) return ids->status();
-  for (size_t i = 0; i < wanted.size(); i++) ids_[wanted[i]] = (**ids)[i];
-  return OkStatus();
 }
 
 void Life::FlushInBackground() {
