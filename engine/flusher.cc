@@ -73,6 +73,7 @@ void Flusher::SealForMemory() {
 }
 
 Flusher::Age Flusher::AgeOf(const BranchState& branch, int64_t now_ns, bool by_time) const {
+  if (NEXUS_PLANTED("carry-beside-a-flush") && !branch.sealed.empty()) return Age::kDue;
   const int64_t interval_ns = by_time ? state_->options.flush_interval_ms * 1'000'000 : 0;
   const int64_t waited_ns = now_ns - branch.active_since_ns;
   const uint64_t behind = state_->applied.value - branch.active_first->value;
