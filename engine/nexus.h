@@ -365,8 +365,8 @@ class Database {
   // retention their buckets stay as they are, as long as their own rule says by retention's clock,
   // and answer such queries. A bucket of which samples are gone is never computed anew: what comes
   // late for it is not in it, and a delete takes it only if it covers it whole.
-  // Cost: 16 columns a bucket; of samples that are 10 s apart, buckets of a minute take about as
-  // many bytes as the samples. Resolutions that are not named any more lose their buckets.
+  // Cost: 16 columns a bucket; of samples that are 10 s apart, buckets of a minute may take twice
+  // as many bytes as the samples. Resolutions that are not named any more lose their buckets.
   // Errors: InvalidArgument, nothing is changed - more than 4, a resolution that is not from 1 s to
   // 1 day, does not divide a day or is no multiple of the finer one; NotFound; Unavailable.
   Status SetRollups(const std::vector<RollupRule>& rules, std::string_view tenant = "default");
