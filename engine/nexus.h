@@ -289,6 +289,7 @@ class Database {
   // reopened.
   StatusOr<DeleteResult> Delete(const DeleteRequest& request);
 
+  // A cursor opens files of the database as it reads: it must be destroyed before the Database is.
   StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query);
   StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query);
   // The newest sample of each matching series within the range: chunks of one sample.

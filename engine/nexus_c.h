@@ -344,9 +344,9 @@ typedef struct nexus_query_statistics {
 } nexus_query_statistics;
 
 // Raw samples of the matching series. The cursor reads what was acknowledged when it was made,
-// unchanged by later appends and flushes, in bounded memory; freed by nexus_cursor_free. *cursor is
-// NULL on an error: INVALID_ARGUMENT (selector, range, step: what is wrong and where), NOT_FOUND
-// (tenant, branch), RESOURCE_EXHAUSTED (a limit of the query).
+// unchanged by later appends and flushes, in bounded memory; freed by nexus_cursor_free, before
+// nexus_close. *cursor is NULL on an error: INVALID_ARGUMENT (selector, range, step: what is wrong
+// and where), NOT_FOUND (tenant, branch), RESOURCE_EXHAUSTED (a limit of the query).
 int32_t nexus_select(nexus_db* db, const nexus_query* query, nexus_cursor** cursor,
                      nexus_error* error);
 // One sample for each bucket that has any.
