@@ -81,8 +81,9 @@ soak: build  ## the release server under kill -9 and on full disks for SECONDS=3
 	@NEXUS_BINARY="$(CURDIR)/bin/nexus" "$$($(BAZEL) info --config=release bazel-bin 2>/dev/null)/tests/kill_loop/nexus-soak" \
 	  all --seconds $(SECONDS) --backends uring,posix
 
-bench: build  ## the benchmarks, as a release build; prints a table of the engine and one of the server
+bench: build  ## the benchmarks, as a release build; prints tables of the engine, of appends beside compaction, of the server
 	@$(RUN_BENCH) //bench
+	@$(RUN_BENCH) //bench/engine:compaction_ingest_bench
 	@$(RUN_BENCH) //bench:server_bench -- --nexus "$(CURDIR)/bin/nexus"
 
 bench-micro: setup  ## codecs, checksums, parser, merge, look-ups and log commits, one by one (Google Benchmark)

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 
 #include "base/check.h"
 #include "bench/embedded.h"
+#include "bench/readings.h"
 #include "bench/telemetry_gen.h"
 #include "engine/nexus.h"
 #include "io/real.h"
@@ -239,22 +239,8 @@ void MeasureRecovery(const Settings& settings) {
       ">= 20");
 }
 
-std::string FirstLineOf(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.starts_with(key))
-      return line.substr(line.find(':') == std::string::npos ? 0 : line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 void PrintMachine(const Settings& settings) {
-  utsname system = {};
-  uname(&system);
-  fmt::print("machine   {} x {}, Linux {}\n", sysconf(_SC_NPROCESSORS_ONLN),
-             FirstLineOf("/proc/cpuinfo", "model name"), system.release);
-  fmt::print("build     nexus {}, {}\n", Version(), __VERSION__);
+  PrintMachineAndBuild();
   fmt::print("data      cpu set, {} hosts, {} ticks, in {}\n\n", settings.hosts, settings.ticks,
              settings.directory);
 }

@@ -35,23 +35,58 @@ const IdentityMap::Chunk& IdentityMap::ChunkOf(uint32_t slot) const {
   return *chunks_[(slot >> kChunkBits) - 1];
 }
 
-SeriesId IdentityMap::FindKey(Hash128 key) const {
+IdentityMap::Chunk& IdentityMap::ChunkOf(uint32_t slot) {
+  return *chunks_[(slot >> kChunkBits) - 1];
+}
+
+SeriesId IdentityMap::IdAt(uint32_t slot) const {
+  const Chunk& chunk = ChunkOf(slot);
+  return {static_cast<uint64_t>(chunk.id_high) << 32 | chunk.id_lows[slot % kChunkSlots]};
+}
+
+uint32_t IdentityMap::SlotOf(Hash128 key, uint64_t* at) const {
   const uint32_t tag = TagOf(key);
   const uint64_t mask = table_.size() - 1;
-  for (uint64_t at = HomeOf(tag); table_[at].slot != 0; at = (at + 1) & mask) {
-    if (table_[at].tag != tag) continue;
-    const Chunk& chunk = ChunkOf(table_[at].slot);
-    const uint32_t index = table_[at].slot % kChunkSlots;
-    if (chunk.identities[index] == key) {
-      return {static_cast<uint64_t>(chunk.id_high) << 32 | chunk.id_lows[index]};
-    }
+  for (*at = HomeOf(tag); table_[*at].slot != 0; *at = (*at + 1) & mask) {
+    if (table_[*at].tag != tag) continue;
+    const uint32_t slot = table_[*at].slot;
+    if (ChunkOf(slot).identities[slot % kChunkSlots] == key) return slot;
   }
-  return {};
+  return 0;
+}
+
+SeriesId IdentityMap::FindKey(Hash128 key) const {
+  uint64_t at = 0;
+  const uint32_t slot = SlotOf(key, &at);
+  return slot == 0 ? SeriesId{} : IdAt(slot);
 }
 
 SeriesId IdentityMap::Find(TenantId tenant, Hash128 identity) const {
   MutexLock lock(&mutex_);
   return FindKey(KeyOf(tenant, identity));
+}
+
+SeriesId IdentityMap::FindAndTouch(TenantId tenant, Hash128 identity) {
+  MutexLock lock(&mutex_);
+  uint64_t at = 0;
+  const uint32_t slot = SlotOf(KeyOf(tenant, identity), &at);
+  if (slot == 0) return {};
+  ChunkOf(slot).touched.set(slot % kChunkSlots);
+  return IdAt(slot);
+}
+
+void IdentityMap::Untouch(TenantId tenant, Hash128 identity) {
+  MutexLock lock(&mutex_);
+  uint64_t at = 0;
+  const uint32_t slot = SlotOf(KeyOf(tenant, identity), &at);
+  if (slot != 0) ChunkOf(slot).touched.reset(slot % kChunkSlots);
+}
+
+bool IdentityMap::WasTouched(TenantId tenant, Hash128 identity) const {
+  MutexLock lock(&mutex_);
+  uint64_t at = 0;
+  const uint32_t slot = SlotOf(KeyOf(tenant, identity), &at);
+  return slot == 0 || ChunkOf(slot).touched.test(slot % kChunkSlots);
 }
 
 void IdentityMap::FindMany(TenantId tenant, std::span<const Hash128> identities,
@@ -77,13 +112,37 @@ StatusOr<SeriesId> IdentityMap::Insert(TenantId tenant, Hash128 identity, Series
   NEXUS_CHECK(id.value != 0);
   const Hash128 key = KeyOf(tenant, identity);
   MutexLock lock(&mutex_);
-  if (SeriesId known = FindKey(key); known.value != 0) return known;
+  uint64_t at = 0;
+  if (const uint32_t known = SlotOf(key, &at); known != 0) {
+    ChunkOf(known).touched.set(known % kChunkSlots);
+    return IdAt(known);
+  }
   if (size_ == kSeriesMax) return ResourceExhausted("{} series are in use; no more fit", size_);
   NEXUS_ASSIGN_OR_RETURN(uint32_t slot, AddSlot(key, id));
   if ((size_ + 1) * 8 > table_.size() * 7) Grow();
   Place({TagOf(key), slot});
   size_++;
   return id;
+}
+
+void IdentityMap::Remove(TenantId tenant, Hash128 identity, SeriesId id) {
+  MutexLock lock(&mutex_);
+  uint64_t hole = 0;
+  const uint32_t slot = SlotOf(KeyOf(tenant, identity), &hole);
+  if (slot == 0 || IdAt(slot) != id) return;
+  // Probing must not end at the hole (Knuth, The Art of Computer Programming, vol. 3, 6.4, R): what
+  // stands behind it and may stand in it moves there.
+  const uint64_t mask = table_.size() - 1;
+  for (uint64_t at = (hole + 1) & mask; table_[at].slot != 0; at = (at + 1) & mask) {
+    const uint64_t home = HomeOf(table_[at].tag);
+    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+    table_[hole] = table_[at];
+    hole = at;
+  }
+  table_[hole] = Entry{};
+  free_slots_[static_cast<uint32_t>(id.value >> 32)].push_back(slot);
+  freed_++;
+  size_--;
 }
 
 void IdentityMap::Place(Entry entry) {
@@ -104,6 +163,14 @@ void IdentityMap::Grow() {
 
 StatusOr<uint32_t> IdentityMap::AddSlot(Hash128 key, SeriesId id) {
   const uint32_t high = static_cast<uint32_t>(id.value >> 32);
+  if (auto freed = free_slots_.find(high); freed != free_slots_.end()) {
+    const uint32_t slot = freed->second.back();
+    freed->second.pop_back();
+    if (freed->second.empty()) free_slots_.erase(freed);
+    freed_--;
+    FillSlot(slot, key, id);
+    return slot;
+  }
   auto open = open_chunks_.find(high);
   if (open == open_chunks_.end() || chunks_[open->second]->used == kChunkSlots) {
     if (chunks_.size() == kChunksMax) {
@@ -113,10 +180,17 @@ StatusOr<uint32_t> IdentityMap::AddSlot(Hash128 key, SeriesId id) {
     chunks_.push_back(std::make_unique<Chunk>(high));
   }
   Chunk& chunk = *chunks_[open->second];
-  const uint32_t index = chunk.used++;
+  const uint32_t slot = (open->second + 1) << kChunkBits | chunk.used++;
+  FillSlot(slot, key, id);
+  return slot;
+}
+
+void IdentityMap::FillSlot(uint32_t slot, Hash128 key, SeriesId id) {
+  Chunk& chunk = ChunkOf(slot);
+  const uint32_t index = slot % kChunkSlots;
   chunk.id_lows[index] = static_cast<uint32_t>(id.value);
   chunk.identities[index] = key;
-  return (open->second + 1) << kChunkBits | index;
+  chunk.touched.set(index);
 }
 
 uint64_t IdentityMap::size() const {
@@ -128,7 +202,8 @@ uint64_t IdentityMap::memory_bytes() const {
   MutexLock lock(&mutex_);
   return table_.capacity() * sizeof(Entry) + chunks_.size() * sizeof(Chunk) +
          chunks_.capacity() * sizeof(std::unique_ptr<Chunk>) +
-         open_chunks_.capacity() * (sizeof(std::pair<uint32_t, uint32_t>) + 1);
+         open_chunks_.capacity() * (sizeof(std::pair<uint32_t, uint32_t>) + 1) +
+         freed_ * sizeof(uint32_t);
 }
 
 }  // namespace nexus::catalog

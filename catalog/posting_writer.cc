@@ -50,8 +50,7 @@ Status PostingWriter::Add(LabelSymbols label, std::span<const uint64_t> ids, boo
                    std::back_inserter(merged_));
     if (merged_.size() == block_.size()) continue;
     if (merged_.front() != *first) {
-      NEXUS_RETURN_IF_ERROR(txn_.Delete(
-          Tree::kPostings, PostingKey(tenant_, label.name, label.value, {*first}).view()));
+      NEXUS_RETURN_IF_ERROR(DeleteBlock(label, *first));
     }
     const bool appended = taken.front() > block_.back();
     if (!appended && !FitsPostingBlock(merged_)) {
@@ -63,6 +62,36 @@ Status PostingWriter::Add(LabelSymbols label, std::span<const uint64_t> ids, boo
     }
   }
   return OkStatus();
+}
+
+Status PostingWriter::Remove(LabelSymbols label, std::span<const uint64_t> ids) {
+  while (!ids.empty()) {
+    NEXUS_ASSIGN_OR_RETURN(std::optional<uint64_t> first, LoadBlockFor(label, ids.front()));
+    if (!first) return OkStatus();
+    auto stop = end_ ? std::lower_bound(ids.begin(), ids.end(), *end_) : ids.end();
+    std::span<const uint64_t> taken(ids.begin(), stop);
+    ids = ids.subspan(taken.size());
+    merged_.clear();
+    std::set_difference(block_.begin(), block_.end(), taken.begin(), taken.end(),
+                        std::back_inserter(merged_));
+    if (merged_.size() == block_.size()) continue;
+    if (merged_.empty() || merged_.front() != *first) {
+      NEXUS_RETURN_IF_ERROR(DeleteBlock(label, *first));
+    }
+    NEXUS_RETURN_IF_ERROR(WriteBlocks(label, merged_));
+  }
+  return OkStatus();
+}
+
+StatusOr<bool> PostingWriter::HasIds(LabelSymbols label) {
+  NEXUS_ASSIGN_OR_RETURN(
+      const bool found,
+      cursor_.SeekAtOrAfter(PostingKey(tenant_, label.name, label.value, {0}).view()));
+  return found && FirstIdHere(label).has_value();
+}
+
+Status PostingWriter::DeleteBlock(LabelSymbols label, uint64_t first) {
+  return txn_.Delete(Tree::kPostings, PostingKey(tenant_, label.name, label.value, {first}).view());
 }
 
 Status PostingWriter::WriteBlocks(LabelSymbols label, std::span<const uint64_t> ids) {

@@ -335,6 +335,26 @@ StatusOr<std::vector<SeriesDefinition>> Reader::Unlayered() {
   return definitions;
 }
 
+StatusOr<uint64_t> Reader::VisitUnlayered(TenantId tenant, SeriesId from, uint64_t limit,
+                                          absl::FunctionRef<void(const SeriesIdentityRow&)> visit) {
+  LmdbCursor cursor(state_->txn, Tree::kUnlayered);
+  NEXUS_ASSIGN_OR_RETURN(bool here, cursor.SeekAtOrAfter(SeriesKey(tenant, from).view()));
+  uint64_t seen = 0;
+  while (here && seen < limit) {
+    std::optional<SeriesId> id = SeriesOfKey(tenant, cursor.key());
+    if (!id) break;
+    NEXUS_ASSIGN_OR_RETURN(const auto payload, state_->txn.Get(Tree::kSeries, cursor.key()));
+    SeriesIdentityRow row{tenant, *id, {}};
+    if (!payload.has_value() || !DecodeSeriesIdentity(*payload, &row.identity)) {
+      return state_->txn.env().Damaged(Tree::kSeries, cursor.key());
+    }
+    visit(row);
+    seen++;
+    NEXUS_ASSIGN_OR_RETURN(here, cursor.Next());
+  }
+  return seen;
+}
+
 StatusOr<LayerRecord> Reader::Layer(const LayerKey& layer) {
   const Key key = KeyOfLayer(layer);
   NEXUS_ASSIGN_OR_RETURN(auto payload, state_->txn.Get(Tree::kLayers, key.view()));

@@ -103,7 +103,10 @@ class Reader {
   // seen. Fewer than `limit`: there are no more. For scans in several short readers.
   StatusOr<uint64_t> VisitIdentities(TenantId tenant, SeriesId from, uint64_t limit,
                                      absl::FunctionRef<void(const SeriesIdentityRow&)> visit);
-  // The same with labels.
+  // Likewise the series that are not known to be in a live layer.
+  StatusOr<uint64_t> VisitUnlayered(TenantId tenant, SeriesId from, uint64_t limit,
+                                    absl::FunctionRef<void(const SeriesIdentityRow&)> visit);
+  // Series in order as VisitIdentities shows them, with labels.
   StatusOr<uint64_t> VisitSeries(TenantId tenant, SeriesId from, uint64_t limit,
                                  absl::FunctionRef<void(const SeriesDefinition&)> visit);
 

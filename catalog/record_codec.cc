@@ -166,6 +166,7 @@ void Encode(const LayerRecord& record, ByteWriter* out) {
   out->U64(record.sequence);
   out->U8(static_cast<uint8_t>(record.state));
   out->U32(record.level);
+  out->I64(record.resolution_ns);
   out->I64(record.range.first);
   out->I64(record.range.last);
   EncodeOrder(record.low, out);
@@ -187,6 +188,7 @@ void Decode(ByteReader* in, LayerRecord* record) {
   if (state > static_cast<uint8_t>(LayerState::kGarbage)) in->Fail();
   record->state = static_cast<LayerState>(state);
   record->level = in->U32();
+  record->resolution_ns = in->I64();
   record->range.first = in->I64();
   record->range.last = in->I64();
   record->low = DecodeOrder(in);

@@ -178,7 +178,8 @@ struct LayerRecord {
   std::string file_name;
   TimeRange range;
   uint32_t level = 0;
-  WriteOrder low;  // lowest and highest write order of its samples
+  int64_t resolution_ns = 0;  // 0: it holds samples; else rollups in buckets so wide
+  WriteOrder low;             // lowest and highest write order of its samples
   WriteOrder high;
   Lsn deletes_applied;  // every delete of the branch below it is carried out in the layer
   uint64_t series = 0;
@@ -188,6 +189,7 @@ struct LayerRecord {
   LayerState state = LayerState::kLive;
 
   LayerKey key() const { return {tenant, branch, open_count, sequence}; }
+  bool is_rollup() const { return resolution_ns != 0; }
   bool operator==(const LayerRecord&) const = default;
 };
 
@@ -213,7 +215,7 @@ struct TombstoneRecord {
   bool operator==(const TombstoneRecord&) const = default;
 };
 
-// Series of which a live layer holds samples, and with them their labels.
+// Series of a tenant, as an Update concerns them.
 struct LayeredSeries {
   TenantId tenant;
   SeriesSet ids;
@@ -223,7 +225,7 @@ class DeltaSegment;
 
 // Everything that a run of applied log records changes. Order within it: tenants, branches and
 // settings are set; series are defined, then known to be in layers; layers are added, then retired,
-// then forgotten; tombstones are added, then forgotten; branches are deleted.
+// then forgotten; tombstones are added, then forgotten; branches are deleted; series are forgotten.
 //
 // `applied` never goes back: an update below the catalog's applied LSN is known to be contained in
 // it, so only its `garbage_removed` - a fact about files, not about the log - is done.
@@ -242,6 +244,8 @@ struct Update {
   // Are in no layer any more; unlisted ones are ignored. One that is also in `series_layered` is
   // listed: too many cost room in images, too few their labels in a rebuilt catalog.
   std::vector<LayeredSeries> series_unlayered;
+  // Are forgotten with their labels; unknown ones are ignored. Their ids are never used again.
+  std::vector<LayeredSeries> series_forgotten;
   std::vector<LayerKey> layers_retired;  // become garbage; unlisted ones are ignored
   // Struck off the list: their unlink is synced, or another branch has a record of the file.
   // Unlisted ones are ignored.

@@ -9,6 +9,7 @@
 #include "catalog/delta.h"
 #include "catalog/posting_writer.h"
 #include "catalog/record_codec.h"
+#include "catalog/series_removal.h"
 
 namespace nexus::catalog {
 namespace {
@@ -80,6 +81,9 @@ StatusOr<Meta> UpdateWriter::Write(const LmdbTxn& txn, const Update& update, con
     }
     for (const auto& place : update.branches_deleted) {
       NEXUS_RETURN_IF_ERROR(DeleteBranch(txn, place));
+    }
+    for (const LayeredSeries& forgotten : update.series_forgotten) {
+      NEXUS_RETURN_IF_ERROR(ForgetSeries(txn, forgotten));
     }
     after.applied = update.applied;
     after.next_series_id = std::max(after.next_series_id, update.next_series_id.value_or(0));
@@ -177,6 +181,16 @@ Status UpdateWriter::ListUnlayered(const LmdbTxn& txn, const LayeredSeries& unla
     NEXUS_RETURN_IF_ERROR(list.Put(key.view(), &value_));
   }
   return OkStatus();
+}
+
+Status UpdateWriter::ForgetSeries(const LmdbTxn& txn, const LayeredSeries& forgotten) {
+  StatusOr<uint64_t> identity_seed = SeedOf(txn, forgotten.tenant);
+  // Deleted since, and purged.
+  if (absl::IsFailedPrecondition(identity_seed.status())) return OkStatus();
+  NEXUS_RETURN_IF_ERROR(identity_seed.status());
+  // It may hold symbols that go.
+  symbols_.Clear();
+  return RemoveSeries(txn, forgotten.tenant, *identity_seed, forgotten.ids);
 }
 
 Status UpdateWriter::RetireLayer(const LmdbTxn& txn, const LayerKey& layer) {

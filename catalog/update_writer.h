@@ -41,6 +41,7 @@ class UpdateWriter {
   Status AddLayer(const LmdbTxn& txn, LayerRecord record);
   Status ForgetLayered(const LmdbTxn& txn, const LayeredSeries& layered);
   Status ListUnlayered(const LmdbTxn& txn, const LayeredSeries& unlayered);
+  Status ForgetSeries(const LmdbTxn& txn, const LayeredSeries& forgotten);
   Status RetireLayer(const LmdbTxn& txn, const LayerKey& layer);
   StatusOr<Definitions> GatherSeries(const Update& update) const;
   Status WriteSeries(const LmdbTxn& txn, TenantId tenant,

@@ -15,27 +15,24 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "client/protocol/backup.h"
-#include "client/protocol/branches.h"
-#include "client/protocol/cardinality.h"
-#include "client/protocol/delete.h"
 #include "client/protocol/format.h"
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
-#include "client/protocol/retention.h"
-#include "client/protocol/scrub.h"
-#include "client/protocol/tenants.h"
 #include "client/session.h"
 
 namespace nexus::client {
 
-// A call that ends, with what came collected.
+// A call that ends: strings that came are collected, any other reply is given to who reads it.
 class CollectingCall : public Call {
  public:
+  using ReplyFunction = std::function<Status(Bytes body)>;
+  using ProgressFunction = std::function<void(const protocol::Progress&)>;
+
   CollectingCall() = default;
-  // `progress` is told what PROGRESS says, on the loop.
-  explicit CollectingCall(std::function<void(const protocol::Progress&)> progress)
-      : progress_(std::move(progress)) {}
+  // On the loop, and before Wait returns: `reply` reads what ends the call, `progress` is told what
+  // PROGRESS says. Both may be null.
+  explicit CollectingCall(ReplyFunction reply, ProgressFunction progress = nullptr)
+      : reply_(std::move(reply)), progress_(std::move(progress)) {}
 
   // On the loop, as soon as it is asked.
   void Asked(Session* session, uint64_t number) {
@@ -49,53 +46,19 @@ class CollectingCall : public Call {
   }
   // After Wait.
   std::vector<std::string>& strings() { return strings_; }
-  std::vector<protocol::Stat>& stats() { return stats_; }
-  protocol::ScrubReply& scrub() { return scrub_; }
-  std::vector<protocol::BranchEntry>& branches() { return branches_; }
-  std::vector<protocol::TenantEntry>& tenants() { return tenants_; }
-  protocol::CardinalityReply& cardinality() { return cardinality_; }
-  protocol::RetentionList& retention() { return retention_; }
-  const protocol::Count& count() const { return count_; }
-  const protocol::BackupReply& backup() const { return backup_; }
 
   Status OnReply(protocol::Opcode opcode, Bytes body) override {
-    if (opcode == protocol::Opcode::kStatsReply) {
-      NEXUS_ASSIGN_OR_RETURN(stats_, protocol::DecodeStats(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kBranchList) {
-      NEXUS_ASSIGN_OR_RETURN(branches_, protocol::DecodeBranchList(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kTenantList) {
-      NEXUS_ASSIGN_OR_RETURN(tenants_, protocol::DecodeTenantList(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kCardinalityReply) {
-      NEXUS_ASSIGN_OR_RETURN(cardinality_, protocol::DecodeCardinalityReply(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kRetentionList) {
-      NEXUS_ASSIGN_OR_RETURN(retention_, protocol::DecodeRetentionList(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kScrubReply) {
-      NEXUS_ASSIGN_OR_RETURN(scrub_, protocol::DecodeScrubReply(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kProgress) {
-      NEXUS_ASSIGN_OR_RETURN(protocol::Progress progress, protocol::DecodeProgress(body));
-      if (progress_) progress_(progress);
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kBackupReply) {
-      NEXUS_ASSIGN_OR_RETURN(backup_, protocol::DecodeBackupReply(body));
-      return OkStatus();
-    }
-    if (opcode == protocol::Opcode::kCount) {
-      NEXUS_ASSIGN_OR_RETURN(count_, protocol::DecodeCount(body));
-      return OkStatus();
-    }
+    if (opcode == protocol::Opcode::kStrings) return OnStrings(body);
+    if (opcode == protocol::Opcode::kProgress) return OnProgress(body);
+    return reply_ ? reply_(body) : OkStatus();
+  }
+  void OnEnd(const Status& status, const protocol::ResultEnd&) override {
+    status_ = status;
+    finished_.Notify();
+  }
+
+ private:
+  Status OnStrings(Bytes body) {
     // What is collected is taken as it comes.
     session_->Grant(number_, 1);
     protocol::StringsReader reader(body);
@@ -106,24 +69,17 @@ class CollectingCall : public Call {
       strings_.emplace_back(text);
     }
   }
-  void OnEnd(const Status& status, const protocol::ResultEnd&) override {
-    status_ = status;
-    finished_.Notify();
+  Status OnProgress(Bytes body) {
+    NEXUS_ASSIGN_OR_RETURN(protocol::Progress progress, protocol::DecodeProgress(body));
+    if (progress_) progress_(progress);
+    return OkStatus();
   }
 
- private:
   Session* session_ = nullptr;
   uint64_t number_ = 0;
   std::vector<std::string> strings_;
-  std::vector<protocol::Stat> stats_;
-  protocol::ScrubReply scrub_;
-  std::vector<protocol::BranchEntry> branches_;
-  std::vector<protocol::TenantEntry> tenants_;
-  protocol::CardinalityReply cardinality_;
-  protocol::RetentionList retention_;
-  protocol::Count count_;
-  protocol::BackupReply backup_;
-  const std::function<void(const protocol::Progress&)> progress_;
+  const ReplyFunction reply_;
+  const ProgressFunction progress_;
   Status status_;
   Notification finished_;
 };

@@ -28,6 +28,13 @@ protocol::Query QueryOf(const SelectQuery& select, protocol::QueryKind kind) {
   return query;
 }
 
+template <typename Message>
+std::string BodyOf(const Message& message) {
+  std::string body;
+  protocol::Encode(message, &body);
+  return body;
+}
+
 // What concerns a tenant is asked of its main branch, which is always there.
 Scope TenantOf(const Scope& scope) { return {scope.tenant, "main", scope.timeout_ms}; }
 // What concerns the database is asked of what is always there, too.
@@ -178,17 +185,16 @@ StatusOr<std::vector<std::string>> Client::LabelNames(std::string_view selector,
 StatusOr<std::vector<std::string>> Client::LabelValues(std::string_view label,
                                                        std::string_view selector,
                                                        const Scope& scope) {
-  std::string body;
-  protocol::Encode(protocol::LabelsQuery{std::string(label), std::string(selector)}, &body);
-  return core_->Strings(scope, protocol::Opcode::kLabels, std::move(body));
+  return core_->Strings(scope, protocol::Opcode::kLabels,
+                        BodyOf(protocol::LabelsQuery{std::string(label), std::string(selector)}));
 }
 
 StatusOr<std::vector<Labels>> Client::SeriesLabels(std::string_view selector, uint64_t limit,
                                                    const Scope& scope) {
-  std::string body;
-  protocol::Encode(protocol::SeriesQuery{limit, std::string(selector)}, &body);
-  NEXUS_ASSIGN_OR_RETURN(std::vector<std::string> found,
-                         core_->Strings(scope, protocol::Opcode::kSeries, std::move(body)));
+  NEXUS_ASSIGN_OR_RETURN(
+      std::vector<std::string> found,
+      core_->Strings(scope, protocol::Opcode::kSeries,
+                     BodyOf(protocol::SeriesQuery{limit, std::string(selector)})));
   std::vector<Labels> series;
   series.reserve(found.size());
   for (const std::string& canonical : found) {
@@ -199,10 +205,7 @@ StatusOr<std::vector<Labels>> Client::SeriesLabels(std::string_view selector, ui
 }
 
 StatusOr<std::vector<protocol::Stat>> Client::GetStats(const Scope& scope) {
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(scope, protocol::Opcode::kStats, {}, call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return std::move(call->stats());
+  return core_->AskFor(scope, protocol::Opcode::kStats, {}, protocol::DecodeStats);
 }
 
 StatusOr<protocol::Count> Client::Delete(const DeleteRequest& request) {
@@ -213,68 +216,43 @@ StatusOr<protocol::Count> Client::Delete(const DeleteRequest& request) {
   asked.deadline_ms = DeadlineMs(request.scope);
   asked.range = request.range;
   asked.selector = request.selector;
-  std::string body;
-  protocol::Encode(asked, &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(request.scope, protocol::Opcode::kDelete, std::move(body), call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return call->count();
+  return core_->AskFor(request.scope, protocol::Opcode::kDelete, BodyOf(asked),
+                       protocol::DecodeCount);
 }
 
-Status Client::Flush(const Scope& scope) { return core_->Simple(scope, protocol::Opcode::kFlush); }
+Status Client::Flush(const Scope& scope) {
+  return core_->AskAndWait(scope, protocol::Opcode::kFlush);
+}
 
 Status Client::CreateBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
-  std::string body;
-  protocol::Encode(
-      protocol::Branches{protocol::BranchAction::kCreate, kind, std::string(name), scope.branch},
-      &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
-  return call->Wait();
+  return core_->AskAndWait(TenantOf(scope), protocol::Opcode::kBranches,
+                           BodyOf(protocol::Branches{protocol::BranchAction::kCreate, kind,
+                                                     std::string(name), scope.branch}));
 }
 
 Status Client::DeleteBranch(std::string_view name, protocol::BranchKind kind, const Scope& scope) {
-  std::string body;
-  protocol::Encode(protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}},
-                   &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
-  return call->Wait();
+  return core_->AskAndWait(
+      TenantOf(scope), protocol::Opcode::kBranches,
+      BodyOf(protocol::Branches{protocol::BranchAction::kDelete, kind, std::string(name), {}}));
 }
 
 StatusOr<std::vector<protocol::BranchEntry>> Client::Branches(const Scope& scope) {
-  std::string body;
-  protocol::Encode(protocol::Branches(), &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(TenantOf(scope), protocol::Opcode::kBranches, std::move(body), call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return std::move(call->branches());
+  return core_->AskFor(TenantOf(scope), protocol::Opcode::kBranches, BodyOf(protocol::Branches()),
+                       protocol::DecodeBranchList);
 }
 
 Status Client::ChangeTenant(const protocol::Tenants& change, const Scope& scope) {
-  std::string body;
-  protocol::Encode(change, &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(DatabaseOf(scope), protocol::Opcode::kTenants, std::move(body), call);
-  return call->Wait();
+  return core_->AskAndWait(DatabaseOf(scope), protocol::Opcode::kTenants, BodyOf(change));
 }
 
 StatusOr<std::vector<protocol::TenantEntry>> Client::Tenants(const Scope& scope) {
-  std::string body;
-  protocol::Encode(protocol::Tenants(), &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(DatabaseOf(scope), protocol::Opcode::kTenants, std::move(body), call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return std::move(call->tenants());
+  return core_->AskFor(DatabaseOf(scope), protocol::Opcode::kTenants, BodyOf(protocol::Tenants()),
+                       protocol::DecodeTenantList);
 }
 
 StatusOr<protocol::CardinalityReply> Client::Cardinality(uint32_t top, const Scope& scope) {
-  std::string body;
-  protocol::Encode(protocol::Cardinality{top}, &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(TenantOf(scope), protocol::Opcode::kCardinality, std::move(body), call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return std::move(call->cardinality());
+  return core_->AskFor(TenantOf(scope), protocol::Opcode::kCardinality,
+                       BodyOf(protocol::Cardinality{top}), protocol::DecodeCardinalityReply);
 }
 
 StatusOr<protocol::RetentionList> Client::AskRetention(const protocol::Retention& asked,
@@ -283,12 +261,8 @@ StatusOr<protocol::RetentionList> Client::AskRetention(const protocol::Retention
     return InvalidArgument("{} retention rules; a tenant may have {}", asked.rules.size(),
                            protocol::kRetentionRulesMax);
   }
-  std::string body;
-  protocol::Encode(asked, &body);
-  auto call = std::make_shared<CollectingCall>();
-  core_->Ask(TenantOf(scope), protocol::Opcode::kRetention, std::move(body), call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return std::move(call->retention());
+  return core_->AskFor(TenantOf(scope), protocol::Opcode::kRetention, BodyOf(asked),
+                       protocol::DecodeRetentionList);
 }
 
 StatusOr<protocol::RetentionList> Client::Retention(const Scope& scope) {
@@ -299,6 +273,24 @@ Status Client::SetRetention(const std::vector<protocol::RetentionRule>& rules, c
   return AskRetention({protocol::RetentionAction::kSet, rules}, scope).status();
 }
 
+StatusOr<protocol::RollupList> Client::AskRollups(const protocol::Rollups& asked,
+                                                  const Scope& scope) {
+  if (asked.rules.size() > protocol::kRollupRulesMax) {
+    return InvalidArgument("{} resolutions of rollups are more than any tenant may have",
+                           asked.rules.size());
+  }
+  return core_->AskFor(TenantOf(scope), protocol::Opcode::kRollups, BodyOf(asked),
+                       protocol::DecodeRollupList);
+}
+
+StatusOr<protocol::RollupList> Client::Rollups(const Scope& scope) {
+  return AskRollups(protocol::Rollups(), scope);
+}
+
+Status Client::SetRollups(const std::vector<protocol::RollupRule>& rules, const Scope& scope) {
+  return AskRollups({protocol::RollupAction::kSet, rules}, scope).status();
+}
+
 Status Client::AcceptRetentionClock(const Scope& scope) {
   return AskRetention({protocol::RetentionAction::kAcceptClock, {}}, scope).status();
 }
@@ -306,36 +298,26 @@ Status Client::AcceptRetentionClock(const Scope& scope) {
 Status Client::Compact(protocol::CompactAction action,
                        const std::function<void(const protocol::Progress&)>& progress,
                        const Scope& scope) {
-  auto call = std::make_shared<CollectingCall>(progress);
-  std::string body;
-  protocol::Encode(action, &body);
-  core_->Ask(scope, protocol::Opcode::kCompact, std::move(body), call);
-  return call->Wait();
+  return core_->AskAndWait(scope, protocol::Opcode::kCompact, BodyOf(action), progress);
 }
 
 StatusOr<protocol::BackupReply> Client::Backup(
     std::string_view destination, const std::function<void(const protocol::Progress&)>& progress,
     const Scope& scope) {
-  auto call = std::make_shared<CollectingCall>(progress);
-  std::string body;
-  protocol::Encode(protocol::Backup{std::string(destination)}, &body);
-  core_->Ask(scope, protocol::Opcode::kBackup, std::move(body), call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return call->backup();
+  return core_->AskFor(scope, protocol::Opcode::kBackup,
+                       BodyOf(protocol::Backup{std::string(destination)}),
+                       protocol::DecodeBackupReply, progress);
 }
 
 StatusOr<protocol::ScrubReply> Client::Scrub(
     const std::function<void(const protocol::Progress&)>& progress, const Scope& scope) {
-  auto call = std::make_shared<CollectingCall>(progress);
-  core_->Ask(scope, protocol::Opcode::kScrub, {}, call);
-  NEXUS_RETURN_IF_ERROR(call->Wait());
-  return std::move(call->scrub());
+  return core_->AskFor(scope, protocol::Opcode::kScrub, {}, protocol::DecodeScrubReply, progress);
 }
 
 Status Client::Ping(int64_t timeout_ms) {
   Scope scope;
   scope.timeout_ms = timeout_ms;
-  return core_->Simple(scope, protocol::Opcode::kPing);
+  return core_->AskAndWait(scope, protocol::Opcode::kPing);
 }
 
 ServerInfo Client::server() const { return core_->server(); }

@@ -42,6 +42,7 @@
 #include "client/protocol/progress.h"
 #include "client/protocol/query.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/write_queue.h"
@@ -245,6 +246,10 @@ class Client {
   Status SetRetention(const std::vector<protocol::RetentionRule>& rules, const Scope& scope = {});
   // Moves the retention clock to the server's wall clock, however far that is ahead.
   Status AcceptRetentionClock(const Scope& scope = {});
+  // Which rollups the scope's tenant keeps, ascending by resolution.
+  StatusOr<protocol::RollupList> Rollups(const Scope& scope = {});
+  // Replaces them; engine/nexus.h tells what they mean.
+  Status SetRollups(const std::vector<protocol::RollupRule>& rules, const Scope& scope = {});
   // Brings every window of every branch into its level, as `nexus compact` does, and lets go of
   // what that replaces - or pauses the compactor until it is resumed or the server restarts.
   // `progress` as of Scrub. What was begun goes on if the connection ends.
@@ -271,6 +276,7 @@ class Client {
   explicit Client(std::unique_ptr<ClientCore> core);
   StatusOr<protocol::RetentionList> AskRetention(const protocol::Retention& asked,
                                                  const Scope& scope);
+  StatusOr<protocol::RollupList> AskRollups(const protocol::Rollups& asked, const Scope& scope);
   std::unique_ptr<ClientCore> core_;
 };
 

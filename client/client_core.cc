@@ -60,7 +60,7 @@ io::Task<bool> ClientCore::Joined() {
 Status ClientCore::Connect() {
   Scope scope;
   scope.timeout_ms = options_.connect_timeout_ms;
-  Status status = Simple(scope, protocol::Opcode::kPing);
+  Status status = AskAndWait(scope, protocol::Opcode::kPing);
   environment_->RunOnLoop([&] {
     if (absl::IsDeadlineExceeded(status)) {
       status = Unavailable("{} gave no greeting within {} ms: {}", options_.address,
@@ -161,9 +161,10 @@ void ClientCore::Stream(const Scope& scope, std::string body, std::shared_ptr<St
   });
 }
 
-Status ClientCore::Simple(const Scope& scope, protocol::Opcode opcode) {
-  auto call = std::make_shared<CollectingCall>();
-  Ask(scope, opcode, {}, call);
+Status ClientCore::AskAndWait(const Scope& scope, protocol::Opcode opcode, std::string body,
+                              CollectingCall::ProgressFunction progress) {
+  auto call = std::make_shared<CollectingCall>(nullptr, std::move(progress));
+  Ask(scope, opcode, std::move(body), call);
   return call->Wait();
 }
 

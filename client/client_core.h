@@ -49,7 +49,24 @@ class ClientCore {
            std::shared_ptr<CollectingCall> call);
   void Stream(const Scope& scope, std::string body, std::shared_ptr<StreamingCall> call,
               std::shared_ptr<uint64_t> number);
-  Status Simple(const Scope& scope, protocol::Opcode opcode);
+  // Asks and waits for the end. Any thread but the loop.
+  Status AskAndWait(const Scope& scope, protocol::Opcode opcode, std::string body = {},
+                    CollectingCall::ProgressFunction progress = nullptr);
+  // The same for a request whose reply `decode` reads.
+  template <typename Reply>
+  StatusOr<Reply> AskFor(const Scope& scope, protocol::Opcode opcode, std::string body,
+                         StatusOr<Reply> (*decode)(Bytes),
+                         CollectingCall::ProgressFunction progress = nullptr) {
+    Reply reply;
+    auto read = [&reply, decode](Bytes answered) -> Status {
+      NEXUS_ASSIGN_OR_RETURN(reply, decode(answered));
+      return OkStatus();
+    };
+    auto call = std::make_shared<CollectingCall>(read, std::move(progress));
+    Ask(scope, opcode, std::move(body), call);
+    NEXUS_RETURN_IF_ERROR(call->Wait());
+    return reply;
+  }
   StatusOr<std::vector<std::string>> Strings(const Scope& scope, protocol::Opcode opcode,
                                              std::string body);
 

@@ -93,6 +93,14 @@ nexus::client::WriteBatch Take(nexus_client_batch* batch) {
   return std::exchange(batch->batch, nexus::client::WriteBatch());
 }
 
+int32_t ChangeTenant(nexus_client* client, nexus::protocol::TenantAction action,
+                     nexus_client_text name, int64_t timeout_ms, nexus_client_error* error) {
+  nexus::protocol::Tenants change;
+  change.action = action;
+  change.name = ViewOf(name);
+  return Fill(client->client->ChangeTenant(change, ScopeWithin(timeout_ms)), error);
+}
+
 }  // namespace
 
 int32_t nexus_client_connect(nexus_client_text address, int64_t timeout_ms, nexus_client** client,
@@ -247,20 +255,12 @@ int32_t nexus_client_branches(nexus_client* client, const nexus_client_scope* sc
 
 int32_t nexus_client_create_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error) {
-  const Scope scope = ScopeWithin(timeout_ms);
-  nexus::protocol::Tenants change;
-  change.action = nexus::protocol::TenantAction::kCreate;
-  change.name = ViewOf(name);
-  return Fill(client->client->ChangeTenant(change, scope), error);
+  return ChangeTenant(client, nexus::protocol::TenantAction::kCreate, name, timeout_ms, error);
 }
 
 int32_t nexus_client_delete_tenant(nexus_client* client, nexus_client_text name, int64_t timeout_ms,
                                    nexus_client_error* error) {
-  const Scope scope = ScopeWithin(timeout_ms);
-  nexus::protocol::Tenants change;
-  change.action = nexus::protocol::TenantAction::kDelete;
-  change.name = ViewOf(name);
-  return Fill(client->client->ChangeTenant(change, scope), error);
+  return ChangeTenant(client, nexus::protocol::TenantAction::kDelete, name, timeout_ms, error);
 }
 
 int32_t nexus_client_set_quota(nexus_client* client, nexus_client_text tenant,
@@ -294,7 +294,8 @@ int32_t nexus_client_tenants(nexus_client* client, int64_t timeout_ms, nexus_cli
                                                     {"layer_bytes", tenant.layer_bytes},
                                                     {"memory_bytes", tenant.memory_bytes},
                                                     {"queries", tenant.queries},
-                                                    {"refused", tenant.refused}};
+                                                    {"refused", tenant.refused},
+                                                    {"tombstones", tenant.tombstones}};
       for (size_t i = 0; i < tenant.quotas.size(); i++) {
         if (tenant.quotas[i] == nexus::protocol::kNoQuota) continue;
         members.push_back({std::string(nexus::protocol::kQuotaNames[i]), tenant.quotas[i]});

@@ -49,6 +49,8 @@ Opcode FinalOf(Opcode request) {
       return Opcode::kCount;
     case Opcode::kRetention:
       return Opcode::kRetentionList;
+    case Opcode::kRollups:
+      return Opcode::kRollupList;
     case Opcode::kCardinality:
       return Opcode::kCardinalityReply;
     default:
@@ -251,14 +253,10 @@ Status Session::OnFinal(UnderWay under_way, const protocol::FrameHeader& header,
       EndCall(under_way.call, OkStatus(), *end);
       return OkStatus();
     }
-    case Opcode::kStatsReply:
-    case Opcode::kScrubReply:
-    case Opcode::kBackupReply:
-    case Opcode::kCount:
-    case Opcode::kBranchList:
-    case Opcode::kTenantList:
-    case Opcode::kRetentionList:
-    case Opcode::kCardinalityReply: {
+    case Opcode::kDone:
+      EndCall(under_way.call, OkStatus());
+      return OkStatus();
+    default: {  // what only who asked can read
       auto asked = calls_.find(under_way.call);
       if (asked == calls_.end()) return OkStatus();
       Status status = asked->second->request.call->OnReply(header.opcode, body);
@@ -266,9 +264,6 @@ Status Session::OnFinal(UnderWay under_way, const protocol::FrameHeader& header,
       EndCall(under_way.call, OkStatus());
       return OkStatus();
     }
-    default:
-      EndCall(under_way.call, OkStatus());
-      return OkStatus();
   }
 }
 

@@ -104,7 +104,9 @@ void WriteQueue::OnAck(uint64_t request_id, protocol::WriteAck ack, const std::s
   outcome.duplicate = ack.duplicate;
   outcome.accepted = ack.accepted;
   outcome.rejected = std::move(ack.rejected);
-  if (!outcome.rejected.empty()) outcome.reason = reason;
+  if (!outcome.rejected.empty()) {
+    outcome.reason = ack.reason.empty() ? reason : std::move(ack.reason);
+  }
   Complete(write, std::move(outcome));
   backoff_.Reset();
   if (std::any_of(returned_.begin(), returned_.end(),

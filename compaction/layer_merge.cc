@@ -42,6 +42,9 @@ Status CheckJob(const MergeJob& job) {
   }
   for (const MergeInput& input : job.inputs) {
     const layer::LayerIdentity& identity = input.layer->summary().identity;
+    if (identity.columns != 1) {
+      return InvalidArgument("layer {} holds rollups, not samples", input.layer->path());
+    }
     if (identity.database != job.database || identity.tenant != job.tenant ||
         identity.identity_seed != job.identity_seed) {
       return InvalidArgument("layer {} is of another database or tenant than its merge",

@@ -88,20 +88,28 @@ struct MergeProgress {
   uint32_t outputs = 0;  // finished
 };
 
-class LayerMerge {
+// What makes layers step by step, as told above: a merge, or a maker of rollups.
+class LayerSteps {
+ public:
+  virtual ~LayerSteps() = default;
+
+  // Does the next piece of the work. `next_key` names the next output, if one begins in this step;
+  // it is not used otherwise. REQUIRES: no step before was done.
+  virtual StatusOr<MergeStep> Step(layer::LayerKey next_key) = 0;
+  virtual const MergeProgress& progress() const = 0;
+};
+
+class LayerMerge final : public LayerSteps {
  public:
   // InvalidArgument: no inputs or more than kMergeInputsMax, inputs of another database, tenant or
   // identity seed, a negative window, sizes out of range. Reads nothing.
   static StatusOr<std::unique_ptr<LayerMerge>> Create(MergeJob job);
-  ~LayerMerge();
+  ~LayerMerge() override;
   LayerMerge(const LayerMerge&) = delete;
   LayerMerge& operator=(const LayerMerge&) = delete;
 
-  // Does the next piece of the work. `next_key` names the next output, if one begins in this step;
-  // it is not used otherwise. REQUIRES: no step before was done.
-  StatusOr<MergeStep> Step(layer::LayerKey next_key);
-
-  const MergeProgress& progress() const;
+  StatusOr<MergeStep> Step(layer::LayerKey next_key) override;
+  const MergeProgress& progress() const override;
 
  private:
   class Impl;

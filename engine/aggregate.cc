@@ -140,9 +140,8 @@ void SumState::Add(SampleSpan span) {
   }
 }
 
-void SumState::AddChunk(const ChunkRef& chunk) {
-  const layer::Statistics& statistics = chunk.statistics;
-  count_ += chunk.count;
+void SumState::Add(uint64_t count, const layer::Statistics& statistics) {
+  count_ += count;
   nan_count_ += statistics.nan_count;
   positive_infinity_count_ += statistics.positive_infinity_count;
   negative_infinity_count_ += statistics.negative_infinity_count;
@@ -174,10 +173,8 @@ void EdgeState<kLast>::Add(SampleSpan span) {
 }
 
 template <bool kLast>
-void EdgeState<kLast>::AddChunk(const ChunkRef& chunk) {
-  const layer::Statistics& statistics = chunk.statistics;
-  Take(kLast ? Sample{chunk.range.last, statistics.last}
-             : Sample{chunk.range.first, statistics.first});
+void EdgeState<kLast>::Add(TimeRange range, const layer::Statistics& statistics) {
+  Take(kLast ? Sample{range.last, statistics.last} : Sample{range.first, statistics.first});
 }
 
 // Samples come in the order (label, timestamp), so of equal timestamps the one that comes later is
@@ -191,27 +188,6 @@ void EdgeState<kLast>::Take(Sample sample) {
 
 template class EdgeState<false>;
 template class EdgeState<true>;
-
-void RateState::Add(SampleSpan span) {
-  const double* at = span.values;
-  const double* end = at + span.count;
-  while (at < end) {
-    double value = *at++;
-    if (!std::isfinite(value)) continue;
-    if (!any_) {
-      any_ = true;
-      previous_ = value;
-    } else if (value < previous_) {
-      increase_.Add(value);
-      previous_ = value;
-    } else {
-      // A rising stretch counts by its ends: no sum of steps, no error.
-      while (at < end && *at >= value && *at <= std::numeric_limits<double>::max()) value = *at++;
-      increase_.Add(DoubleDouble::Sum(value, -previous_));
-      previous_ = value;
-    }
-  }
-}
 
 void PercentileState::Add(SampleSpan span) {
   for (size_t i = 0; i < span.count; i++) {

@@ -34,10 +34,15 @@
 #include <vector>
 
 #include "base/double_double.h"
+#include "compaction/rollup_bucket.h"
 #include "engine/query.h"
 #include "engine/sample_source.h"
 
 namespace nexus::engine {
+
+using compaction::RollupBucket;
+using compaction::RollupColumn;
+using compaction::RollupColumnSet;
 
 inline constexpr double kQuietNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -52,6 +57,8 @@ struct AggregateSpec {
 //   kFromStatistics    a chunk's statistics say all it needs (then AddChunk exists)
 //   Add(span)          samples of the series behind those it has; not empty
 //   AddChunk(chunk)    the same by statistics
+//   kRollup            the columns of rollups that say all it needs (then AddBucket exists)
+//   AddBucket(bucket)  the same by a bucket
 //   Merge(other)       the same bucket of a series later in label order
 //   StartNext()        becomes what the series' next bucket with samples begins with
 //   Result(spec)
@@ -63,6 +70,8 @@ class CountState {
   static constexpr uint64_t kBytesPerSample = 0;
   void Add(SampleSpan span) { count_ += span.count; }
   void AddChunk(const ChunkRef& chunk) { count_ += chunk.count; }
+  static constexpr auto kRollup = RollupColumnSet::Of(RollupColumn::kCount);
+  void AddBucket(const RollupBucket& bucket) { count_ += bucket.count; }
   void Merge(const CountState& other) { count_ += other.count_; }
   void StartNext() { *this = {}; }
   double Result(const AggregateSpec&) const { return static_cast<double>(count_); }
@@ -80,6 +89,11 @@ class ExtremeState {
   void AddChunk(const ChunkRef& chunk) {
     Take(kMaximum ? chunk.statistics.maximum : chunk.statistics.minimum);
   }
+  static constexpr auto kRollup =
+      RollupColumnSet::Of(kMaximum ? RollupColumn::kMaximum : RollupColumn::kMinimum);
+  void AddBucket(const RollupBucket& bucket) {
+    Take(kMaximum ? bucket.statistics.maximum : bucket.statistics.minimum);
+  }
   void Merge(const ExtremeState& other) { Take(other.extreme_); }
   void StartNext() { *this = {}; }
   double Result(const AggregateSpec&) const { return extreme_; }
@@ -94,12 +108,18 @@ class SumState {
   static constexpr bool kFromStatistics = true;
   static constexpr uint64_t kBytesPerSample = 0;
   void Add(SampleSpan span);
-  void AddChunk(const ChunkRef& chunk);
+  void AddChunk(const ChunkRef& chunk) { Add(chunk.count, chunk.statistics); }
+  static constexpr auto kRollup = RollupColumnSet::Of(
+      RollupColumn::kCount, RollupColumn::kNaNs, RollupColumn::kPositiveInfinities,
+      RollupColumn::kNegativeInfinities, RollupColumn::kSumHigh, RollupColumn::kSumLow);
+  void AddBucket(const RollupBucket& bucket) { Add(bucket.count, bucket.statistics); }
   void Merge(const SumState& other);
   void StartNext() { *this = {}; }
   double Result(const AggregateSpec& spec) const;
 
  private:
+  void Add(uint64_t count, const layer::Statistics& statistics);
+
   DoubleDouble sum_;  // of the finite values
   uint64_t count_ = 0;
   uint64_t nan_count_ = 0;
@@ -113,12 +133,17 @@ class EdgeState {
   static constexpr bool kFromStatistics = true;
   static constexpr uint64_t kBytesPerSample = 0;
   void Add(SampleSpan span);
-  void AddChunk(const ChunkRef& chunk);
+  void AddChunk(const ChunkRef& chunk) { Add(chunk.range, chunk.statistics); }
+  static constexpr auto kRollup =
+      kLast ? RollupColumnSet::Of(RollupColumn::kLast, RollupColumn::kLastOffset)
+            : RollupColumnSet::Of(RollupColumn::kFirst, RollupColumn::kFirstOffset);
+  void AddBucket(const RollupBucket& bucket) { Add(bucket.range, bucket.statistics); }
   void Merge(const EdgeState& other) { Take(other.edge_); }
   void StartNext() { *this = {}; }
   double Result(const AggregateSpec&) const { return edge_.value; }
 
  private:
+  void Add(TimeRange range, const layer::Statistics& statistics);
   void Take(Sample sample);
   bool any_ = false;
   Sample edge_;
@@ -128,22 +153,26 @@ class RateState {
  public:
   static constexpr bool kFromStatistics = false;
   static constexpr uint64_t kBytesPerSample = 0;
-  void Add(SampleSpan span);
-  void Merge(const RateState& other) { increase_.Add(other.increase_); }
-  void StartNext() { increase_ = {}; }
+  void Add(SampleSpan span) { increase_.Add({span.values, span.count}); }
+  static constexpr auto kRollup = RollupColumnSet::Of(
+      RollupColumn::kFirst, RollupColumn::kLast, RollupColumn::kRiseHigh, RollupColumn::kRiseLow,
+      RollupColumn::kFirstFinite, RollupColumn::kLastFinite);
+  void AddBucket(const RollupBucket& bucket) { increase_.Join(bucket.increase); }
+  void Merge(const RateState& other) { increase_.rise.Add(other.increase_.rise); }
+  // The last value stays: the step from it counts to the next bucket.
+  void StartNext() { increase_.rise = {}; }
   double Result(const AggregateSpec& spec) const {
-    return (increase_.high + increase_.low) / spec.seconds;
+    return (increase_.rise.high + increase_.rise.low) / spec.seconds;
   }
 
  private:
-  DoubleDouble increase_;
-  bool any_ = false;  // a finite value was seen, maybe in an earlier bucket
-  double previous_ = 0;
+  compaction::Increase increase_;
 };
 
 class PercentileState {
  public:
   static constexpr bool kFromStatistics = false;
+  static constexpr auto kRollup = RollupColumnSet();
   // A vector has up to twice the room it needs.
   static constexpr uint64_t kBytesPerSample = 2 * sizeof(int64_t);
   void Add(SampleSpan span);

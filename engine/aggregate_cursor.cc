@@ -19,6 +19,7 @@
 #include "engine/cursors.h"
 #include "engine/merge.h"
 #include "engine/query_base.h"
+#include "engine/rollup_reader.h"
 
 namespace nexus::engine {
 namespace {
@@ -94,6 +95,14 @@ class Folder {
         NEXUS_RETURN_IF_ERROR(Enter(piece.chunk->range.first, emit));
         state_.AddChunk(*piece.chunk);
         samples_ += piece.chunk->count;
+        return OkStatus();
+      }
+    }
+    if constexpr (!State::kRollup.empty()) {
+      if (piece.bucket != nullptr) {
+        NEXUS_RETURN_IF_ERROR(Enter(piece.bucket->start, emit));
+        state_.AddBucket(*piece.bucket);
+        samples_ += piece.bucket->count;
         return OkStatus();
       }
     }
@@ -194,7 +203,9 @@ class AggregateCursor : public QueryBase {
         buckets_{query.select.range, query.step_ns},
         spec_{query.function, query.percentile, buckets_.seconds()},
         grouped_(query.grouped),
-        reader_(TakeSources(view, query.select.range), query.select.range, &guard_, &statistics_),
+        reader_(TakeSources(view, query.select.range),
+                State::kRollup.empty() ? nullptr : std::move(view->rollups), buckets_,
+                State::kRollup, &guard_, &statistics_),
         folder_(buckets_, &guard_) {}
 
   Status Prepare(SeriesIndex* index, const AggregateQuery& query) {
@@ -219,6 +230,13 @@ class AggregateCursor : public QueryBase {
     Fill({stamps_.data() + given_, values_.data() + given_, count}, chunk);
     given_ += count;
     return true;
+  }
+
+  // Rows are the cursor's own.
+  void Drop(Sources) override {
+    reader_.DropAll();
+    next_ = grouped_ ? groups_.size() : series_.size();
+    open_ = false;
   }
 
  private:
@@ -275,8 +293,7 @@ class AggregateCursor : public QueryBase {
   template <typename Emit>
   Status FoldPiece(Emit&& emit) {
     Piece piece;
-    NEXUS_ASSIGN_OR_RETURN(open_,
-                           reader_.Next(State::kFromStatistics ? &buckets_ : nullptr, &piece));
+    NEXUS_ASSIGN_OR_RETURN(open_, reader_.Next(State::kFromStatistics, &piece));
     if (!open_) return folder_.Finish(emit);
     if (!any_samples_) statistics_.series++;
     any_samples_ = true;
@@ -291,7 +308,7 @@ class AggregateCursor : public QueryBase {
   const Buckets buckets_;
   const AggregateSpec spec_;
   const bool grouped_;
-  SeriesReader reader_;
+  RollupReader reader_;
   Folder<State> folder_;
   std::vector<Group> groups_;
   size_t next_ = 0;           // series or group
@@ -328,7 +345,7 @@ template <typename State>
 StatusOr<std::unique_ptr<Cursor>> Make(ReadView view, const AggregateQuery& query) {
   auto cursor = std::make_unique<AggregateCursor<State>>(&view, query);
   NEXUS_RETURN_IF_ERROR(cursor->Prepare(view.index.get(), query));
-  return std::unique_ptr<Cursor>(std::move(cursor));
+  return LeasedBy(view.leases, std::move(cursor));
 }
 
 }  // namespace

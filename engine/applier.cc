@@ -11,17 +11,6 @@
 #include "engine/branches.h"
 
 namespace nexus::engine {
-namespace {
-
-// Whether the branch was there once: numbers are given in rising order.
-bool WasDeleted(const DatabaseState& state, TenantId tenant, BranchId branch) {
-  if (state.deleted_tenants.contains(tenant.value)) return true;
-  auto owner = state.tenants.find(tenant.value);
-  return owner != state.tenants.end() && branch.value < owner->second->record.next_branch;
-}
-
-}  // namespace
-
 Status Applier::Apply(RecordKind kind, Lsn begin, Lsn end, Bytes body) {
   Status failed;
   Status status = ApplyRecord(kind, begin, end, body, Edits::kAll, &failed);
@@ -46,6 +35,9 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
     case RecordKind::kEdit:
       status = ApplyEdits(begin, body, edits, failed);
       break;
+    case RecordKind::kCarry:
+      status = ApplyCarry(begin, body, edits == Edits::kInPlace);
+      break;
     default:
       return FailedPrecondition(
           "a log record of kind {} is not known to this nexus; use the release that "
@@ -59,7 +51,7 @@ Status Applier::ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edi
 Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
   NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
   BranchState* branch = state_->FindBranch(batch.tenant(), batch.branch());
-  if (branch == nullptr && WasDeleted(*state_, batch.tenant(), batch.branch())) {
+  if (branch == nullptr && state_->WasDeleted(batch.tenant(), batch.branch())) {
     *failed = NotFound("the branch was deleted; nothing of the batch was kept");
     return OkStatus();
   }
@@ -73,6 +65,11 @@ Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
     branch->producers.ApplyBatch(*once, end, batch.rejected(), state_->environment->WallNanos());
   }
   if (begin < branch->record.sealed) return OkStatus();
+  const uint64_t accepted = batch.sample_count() - batch.rejected_samples();
+  if (accepted == 0) {
+    applied_batches_++;
+    return OkStatus();
+  }
   if (!branch->active_first.has_value()) {
     branch->active_first = begin;
     branch->active_since_ns = state_->environment->MonotonicNanos();
@@ -81,7 +78,7 @@ Status Applier::ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed) {
   branch->active->Apply(batch);
   state_->memtable_bytes += branch->active->bytes() - before;
   applied_batches_++;
-  applied_samples_ += batch.sample_count() - batch.rejected_samples();
+  applied_samples_ += accepted;
   return OkStatus();
 }
 
@@ -164,7 +161,7 @@ void Applier::Retire(BranchState* branch, const std::vector<catalog::LayerKey>& 
   const std::set<catalog::LayerKey> keys(retired.begin(), retired.end());
   for (const OpenLayer& open : branch->layers) {
     const catalog::LayerKey key = open.record.key();
-    if (keys.contains(key)) state_->garbage.emplace(key, open.record.file_name);
+    if (keys.contains(key)) state_->garbage[key] = {open.record.file_name, open.file};
   }
   std::erase_if(branch->layers,
                 [&](const OpenLayer& open) { return keys.contains(open.record.key()); });
@@ -185,8 +182,8 @@ Status Applier::ApplyEdit(const PublishLayers& edit) {
   Retire(takers.front(), edit.retired);
   for (const catalog::LayerRecord& record : edit.layers) {
     auto prepared = prepared_.extract(record.key());
-    const auto reader = prepared.empty() ? nullptr : std::move(prepared.mapped());
-    for (BranchState* branch : takers) AddLayer(branch, record, reader);
+    const LayerFilePtr file = prepared.empty() ? nullptr : std::move(prepared.mapped());
+    for (BranchState* branch : takers) AddLayer(branch, record, file);
     state_->next_layer_sequence = std::max(state_->next_layer_sequence, record.sequence + 1);
   }
   for (BranchState* branch : takers) {
@@ -205,12 +202,12 @@ Status Applier::ApplyEdit(const PublishLayers& edit) {
   return OkStatus();
 }
 
-void Applier::AddLayer(BranchState* branch, catalog::LayerRecord record,
-                       std::shared_ptr<const layer::LayerReader> reader) {
+// In replay there is no file yet: Recovery makes them all at once.
+void Applier::AddLayer(BranchState* branch, catalog::LayerRecord record, LayerFilePtr file) {
   record.branch = branch->record.id;
   state_->pending_update.layers_added.push_back(record);
   branch->layers.push_back(
-      {std::move(record), std::move(reader), state_->environment->MonotonicNanos()});
+      {std::move(record), std::move(file), state_->environment->MonotonicNanos()});
 }
 
 // Memtables whose samples are now in layers. Queries that hold them keep them.
@@ -256,6 +253,18 @@ Status Applier::ApplyEdit(const GarbageRemoved& edit) {
   return OkStatus();
 }
 
+// What is in memory was done already where the edit is new (series_forgetter.h).
+Status Applier::ApplyEdit(const ForgetSeries& edit) {
+  auto tenant = state_->tenants.find(edit.tenant.value);
+  if (tenant == state_->tenants.end()) return NotFound("the tenant was deleted meanwhile");
+  interner_->Forget(tenant->second.get(), edit.series);
+  catalog::LayeredSeries forgotten;
+  forgotten.tenant = edit.tenant;
+  for (const ForgetSeries::Series& series : edit.series) forgotten.ids.Add(series.id);
+  state_->pending_update.series_forgotten.push_back(std::move(forgotten));
+  return OkStatus();
+}
+
 Status Applier::ApplyEdit(const OpenProducer& edit) {
   BranchState* branch = state_->FindBranch(edit.tenant, edit.branch);
   if (branch == nullptr) {
@@ -280,9 +289,8 @@ Status Applier::ApplyEdit(const ForgetProducers& edit) {
   return OkStatus();
 }
 
-void Applier::PrepareLayer(const catalog::LayerKey& key,
-                           std::shared_ptr<const layer::LayerReader> reader) {
-  prepared_[key] = std::move(reader);
+void Applier::PrepareLayer(const catalog::LayerKey& key, LayerFilePtr file) {
+  prepared_[key] = std::move(file);
 }
 
 }  // namespace nexus::engine

@@ -2,7 +2,8 @@
 //
 // Live writes and recovery run this same code (DESIGN section 1): a record reaches it only when it
 // is durable. Applying is idempotent where replay may repeat it: batches below a branch's sealed
-// LSN are already in layers and skipped, edits whose expectation no longer holds change nothing.
+// LSN are already in layers and skipped, carries (carrier.h) replace what they stand for, edits
+// whose expectation no longer holds change nothing.
 // Failure: FailedPrecondition for an edit that was conditional and failed (its outputs are
 // garbage), NotFound for a batch whose branch was deleted before its place in the log; DataLoss for
 // a record that cannot be decoded, which for a record that passed the log's checksums means that
@@ -41,8 +42,8 @@ class Applier {
   // when it was new as well, and its requester was told.
   Status Replay(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits);
 
-  // The open file of a layer that a publish edit is about to name, so that it can be read at once.
-  void PrepareLayer(const catalog::LayerKey& key, std::shared_ptr<const layer::LayerReader> reader);
+  // The file of a layer that a publish edit is about to name.
+  void PrepareLayer(const catalog::LayerKey& key, LayerFilePtr file);
 
   // Takes PrepareLayer back: the edit was refused.
   void ForgetLayer(const catalog::LayerKey& key) { prepared_.erase(key); }
@@ -54,6 +55,7 @@ class Applier {
   Status ApplyRecord(RecordKind kind, Lsn begin, Lsn end, Bytes body, Edits edits, Status* failed);
   Status ApplyBatch(Lsn begin, Lsn end, Bytes body, Status* failed);
   Status ApplyDefinitions(Bytes body);
+  Status ApplyCarry(Lsn begin, Bytes body, bool in_replay);  // carrier.cc
   Status ApplyEdits(Lsn begin, Bytes body, Edits which, Status* failed);
   Status ApplyEdit(const PublishLayers& edit);
   Status ApplyEdit(const CreateTenant& edit);
@@ -64,6 +66,7 @@ class Applier {
   Status ApplyEdit(const CreateBranch& edit);
   Status ApplyEdit(const DeleteBranch& edit);
   Status ApplyEdit(const GarbageRemoved& edit);
+  Status ApplyEdit(const ForgetSeries& edit);
   Status ApplyEdit(const OpenProducer& edit);
   Status ApplyEdit(const ForgetProducers& edit);
   // The branches that the layers of a publish go to; none if it has come too late.
@@ -79,13 +82,12 @@ class Applier {
   Status ApplyEdit(const TombstonesForgotten& edit);
   void AddTombstone(BranchState* branch, std::shared_ptr<const Tombstone> tombstone);
   void DropSealed(BranchState* branch, Lsn sealed);
-  void AddLayer(BranchState* branch, catalog::LayerRecord record,
-                std::shared_ptr<const layer::LayerReader> reader);
+  void AddLayer(BranchState* branch, catalog::LayerRecord record, LayerFilePtr file);
   void RetireAll(const TenantState& tenant, BranchState* branch);
 
   DatabaseState* const state_;
   Interner* const interner_;
-  std::map<catalog::LayerKey, std::shared_ptr<const layer::LayerReader>> prepared_;
+  std::map<catalog::LayerKey, LayerFilePtr> prepared_;
   // Of the record whose edits are being applied.
   Lsn edits_begin_;
   Edits edits_ = Edits::kAll;

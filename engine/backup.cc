@@ -3,7 +3,6 @@
 #include "engine/backup.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -128,11 +127,9 @@ class BackupRun {
     state_->on_published = nullptr;
     NEXUS_CO_RETURN_IF_ERROR(status);
     NEXUS_CO_ASSIGN_OR_RETURN(contents_, cut.Take(*state_));
-    for (const catalog::LayerRecord& record : contents_.layers) {
-      if (!files_.emplace(record.file_name, record).second) continue;  // branches share files
-      result_.layers++;
-      result_.layer_bytes += record.file_bytes;
-    }
+    files_ = LayerFileSet(contents_.layers);
+    result_.layers = files_.by_name.size();
+    result_.layer_bytes = files_.bytes;
     co_return OkStatus();
   }
 
@@ -149,7 +146,7 @@ class BackupRun {
   }
 
   io::Task<Status> PlaceLayers() {
-    for (const auto& [name, record] : files_) {
+    for (const auto& [name, record] : files_.by_name) {
       Status placed = co_await placer_.Place(record, state_->folder.layers, folder_.layers);
       NEXUS_CO_RETURN_IF_ERROR(placed);
     }
@@ -191,7 +188,7 @@ class BackupRun {
     const std::vector<io::DirectoryEntry> layers = co_await Entries(folder_.layers);
     for (const io::DirectoryEntry& entry : layers) {
       const bool is_layer = layer::ParseLayerFileName(entry.name).ok();
-      const bool is_old = is_layer && !files_.contains(entry.name);
+      const bool is_old = is_layer && !files_.by_name.contains(entry.name);
       if (!is_old && !entry.name.ends_with(".layer.tmp")) continue;
       co_await Remove(io::JoinPath(folder_.layers, entry.name));
     }
@@ -209,7 +206,7 @@ class BackupRun {
   LayerPlacer placer_;
   std::unique_ptr<io::FileLock> lock_;
   catalog::ImageContents contents_;
-  std::map<std::string, catalog::LayerRecord, std::less<>> files_;
+  LayerFileSet files_;
   BackupResult result_;
 };
 

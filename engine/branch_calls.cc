@@ -21,7 +21,7 @@ catalog::BranchKind KindOf(BranchKind kind) {
 }
 
 // Of the files that branches name, how many name each.
-using Users = absl::flat_hash_map<const layer::LayerReader*, uint32_t>;
+using Users = absl::flat_hash_map<const LayerFile*, uint32_t>;
 
 BranchInfo Describe(const TenantState& tenant, const BranchState& branch, const Users& users) {
   const catalog::BranchRecord& record = branch.record;
@@ -38,7 +38,7 @@ BranchInfo Describe(const TenantState& tenant, const BranchState& branch, const 
   info.layers = branch.layers.size();
   for (const OpenLayer& open : branch.layers) {
     info.layer_bytes += open.record.file_bytes;
-    if (users.at(open.reader.get()) == 1) info.own_bytes += open.record.file_bytes;
+    if (users.at(open.file.get()) == 1) info.own_bytes += open.record.file_bytes;
   }
   return info;
 }
@@ -59,8 +59,7 @@ io::Task<Status> DatabaseCore::CreateBranch(std::string name, BranchKind kind, s
   edit.name = std::move(name);
   edit.parent = parent.branch;
   edit.wall_ns = state_.environment->WallNanos();
-  const Edit edits[] = {std::move(edit)};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_.CommitEdit(edit);
 }
 
 io::Task<Status> DatabaseCore::DeleteBranch(std::string name, BranchKind kind, std::string tenant) {
@@ -79,8 +78,7 @@ io::Task<Status> DatabaseCore::DeleteBranch(std::string name, BranchKind kind, s
   nexus::engine::DeleteBranch edit;
   edit.tenant = found.tenant;
   edit.id = found.branch;
-  const Edit edits[] = {edit};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_.CommitEdit(edit);
 }
 
 io::Task<StatusOr<std::vector<BranchInfo>>> DatabaseCore::Branches(std::string tenant) {
@@ -88,7 +86,7 @@ io::Task<StatusOr<std::vector<BranchInfo>>> DatabaseCore::Branches(std::string t
   const TenantState& owner = *state_.tenants.at(found.tenant.value);
   Users users;
   for (const auto& [number, branch] : owner.branches) {
-    for (const OpenLayer& open : branch->layers) users[open.reader.get()]++;
+    for (const OpenLayer& open : branch->layers) users[open.file.get()]++;
   }
   std::vector<BranchInfo> branches;
   for (const auto& [number, branch] : owner.branches) {

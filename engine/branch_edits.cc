@@ -25,7 +25,7 @@ Status Applier::ApplyEdit(const CreateBranch& edit) {
   state_->Seal(tenant, parent, edits_begin_);
   BranchState* child = state_->AddBranch(tenant, ChildOf(parent->record, edit, edits_begin_));
   child->layers.reserve(parent->layers.size());
-  for (const OpenLayer& open : parent->layers) AddLayer(child, open.record, open.reader);
+  for (const OpenLayer& open : parent->layers) AddLayer(child, open.record, open.file);
   child->layer_edits++;
   state_->layer_edits++;
   if (!NEXUS_PLANTED("branch-without-memtable")) child->sealed = parent->sealed;
@@ -60,7 +60,7 @@ void Applier::RetireAll(const TenantState& tenant, BranchState* branch) {
     const catalog::LayerKey key = open.record.key();
     if (only_here.contains({key.open_count, key.sequence}) ||
         NEXUS_PLANTED("shared-layer-unlinked")) {
-      state_->garbage.emplace(key, open.record.file_name);
+      state_->garbage[key] = {open.record.file_name, open.file};
       state_->pending_update.layers_retired.push_back(key);
     } else {
       state_->pending_update.garbage_removed.push_back(key);

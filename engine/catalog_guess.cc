@@ -68,6 +68,11 @@ class Guesser {
       catalog::LayerRecord record = LayerRecordOf(layer);
       guess_.contents.open_count = std::max(guess_.contents.open_count, record.open_count);
       if (published_.contains(record.key()) || superseded.contains(record.key())) continue;
+      if (record.is_rollup()) {
+        // Its inputs live on beside it. Of two runs of one window queries take what both know.
+        guess_.contents.layers.push_back(std::move(record));
+        continue;
+      }
       const bool compacted = !layer.inputs.empty();
       if (compacted && !Supersedes(layer)) continue;
       if (!compacted && remains_.scan.damage.empty() && LogHolds(remains_.scan, layer)) continue;
@@ -105,6 +110,7 @@ class Guesser {
     std::set<catalog::LayerKey> superseded;
     for (const layer::LayerSummary& layer : remains_.layers) {
       const catalog::LayerRecord record = LayerRecordOf(layer);
+      if (record.is_rollup()) continue;
       if (layer.inputs.empty() || published_.contains(record.key()) || !Supersedes(layer)) continue;
       for (const layer::LayerKey& input : layer.inputs) superseded.insert(KeyIn(record, input));
     }

@@ -46,6 +46,7 @@ void PutBack(catalog::Update failed, catalog::Update* pending) {
   PutInFront(&pending->layers_added, std::move(failed.layers_added));
   PutInFront(&pending->series_layered, std::move(failed.series_layered));
   PutInFront(&pending->series_unlayered, std::move(failed.series_unlayered));
+  PutInFront(&pending->series_forgotten, std::move(failed.series_forgotten));
   PutInFront(&pending->layers_retired, std::move(failed.layers_retired));
   PutInFront(&pending->garbage_removed, std::move(failed.garbage_removed));
   PutInFront(&pending->producers_forgotten, std::move(failed.producers_forgotten));
@@ -69,8 +70,9 @@ bool CatalogKeeper::HasChanges() const {
          !update.settings.empty() || !update.layers_added.empty() ||
          !update.layers_retired.empty() || !update.garbage_removed.empty() ||
          !update.producers_forgotten.empty() || !update.series_layered.empty() ||
-         !update.series_unlayered.empty() || !update.branches_deleted.empty() ||
-         !update.tombstones_added.empty() || !update.tombstones_forgotten.empty();
+         !update.series_unlayered.empty() || !update.series_forgotten.empty() ||
+         !update.branches_deleted.empty() || !update.tombstones_added.empty() ||
+         !update.tombstones_forgotten.empty();
 }
 
 void CatalogKeeper::Kick() {
@@ -328,6 +330,11 @@ io::Task<Status> CatalogKeeper::TrimLog() {
       if (std::optional<Lsn> oldest = branch->OldestUnflushed()) below = std::min(below, *oldest);
     }
   }
+  // A log that is cut back to the catalog (`wal replay --to`) has lost the carries behind it.
+  auto& carries = state_->carries_unsynced;
+  const Lsn synced = state_->catalog->meta().synced;
+  while (!carries.empty() && carries.front().begin < synced) carries.pop_front();
+  for (const DatabaseState::AppliedCarry& carry : carries) below = std::min(below, carry.since);
   if (NEXUS_PLANTED("trim-before-catalog-sync")) below = state_->applied;
   Status status = co_await committer_->log()->Trim(below);
   if (status.ok()) trimmed_ = std::max(trimmed_, below);

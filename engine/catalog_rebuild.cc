@@ -13,6 +13,7 @@
 #include "catalog/catalog.h"
 #include "catalog/series_check.h"
 #include "catalog/series_set.h"
+#include "engine/carry_record.h"
 #include "engine/catalog_folder.h"
 #include "engine/catalog_guess.h"
 #include "engine/image_files.h"
@@ -99,6 +100,9 @@ class CatalogRebuild {
     std::erase_if(images, [](const ImageFile& image) { return !image.contents.ok(); });
     NEXUS_CO_RETURN_IF_ERROR(co_await ScanTheLog(images));
     NEXUS_CO_RETURN_IF_ERROR(co_await SurveyTheLog());
+    // What the log forgets is not to come back, whatever names it still: nothing holds a sample of
+    // it, and its labels may have another id by now.
+    seen_ = survey_.forgotten();
     if (UseImage(images)) co_return OkStatus();
     NEXUS_CO_ASSIGN_OR_RETURN(bool from_log, co_await LogAloneTellsAll());
     if (from_log) {
@@ -325,7 +329,9 @@ class CatalogRebuild {
 
   io::Task<Status> AddSeriesOfLayer(catalog::LayerRecord record, bool is_live = true) {
     io::Executor* executor = state_.environment->executor();
-    auto open = [this, &record] { return OpenLayerFile(state_, record, state_.pages.get()); };
+    auto open = [this, &record] {
+      return OpenLayerFile(state_, LayerFileName(record), state_.pages.get());
+    };
     auto reader = co_await executor->Run(io::Lane::kWorker, open);
     NEXUS_CO_RETURN_IF_ERROR(Annotate(reader.status(), "a layer that the catalog needs"));
     if ((*reader)->summary().identity.identity_seed != seeds_.at(record.tenant.value)) {
@@ -358,10 +364,28 @@ class CatalogRebuild {
     co_return co_await AddSeries(std::exchange(gathered_, Definitions()));
   }
 
-  // Definitions that replay will not come to.
+  // The definitions of a record that replay will not come to: those below the image, and those of
+  // carries whose own are no longer in the log.
+  StatusOr<Definitions> DefinitionsIn(const wal::RecordView& record) const {
+    const auto kind = static_cast<RecordKind>(record.kind);
+    Definitions found;
+    if (kind == RecordKind::kDefinitions && record.end <= base_.lsn) {
+      NEXUS_ASSIGN_OR_RETURN(found, DecodeDefinitions(record.body));
+    } else if (kind == RecordKind::kCarry) {
+      NEXUS_ASSIGN_OR_RETURN(const CarryView carry, CarryView::Parse(record.body));
+      NEXUS_ASSIGN_OR_RETURN(found, DecodeDefinitions(carry.definitions));
+      std::erase_if(found, [this](const catalog::SeriesDefinition& definition) {
+        return survey_.defined().Contains(definition.id);
+      });
+    }
+    std::erase_if(found, [this](const catalog::SeriesDefinition& definition) {
+      return !seeds_.contains(definition.tenant.value);
+    });
+    return found;
+  }
+
   io::Task<Status> AddSeriesOfLog() {
     wal::CursorOptions options;
-    options.to = base_.lsn;
     options.skip_damaged = true;
     wal::LogCursor cursor(state_.environment, scan_, options);
     while (true) {
@@ -369,12 +393,8 @@ class CatalogRebuild {
       NEXUS_CO_RETURN_IF_ERROR(records.status());
       if (records->empty()) co_return co_await AddSeries(std::exchange(gathered_, Definitions()));
       for (const wal::RecordView& record : *records) {
-        if (static_cast<RecordKind>(record.kind) != RecordKind::kDefinitions) continue;
-        NEXUS_CO_ASSIGN_OR_RETURN(Definitions decoded, DecodeDefinitions(record.body));
-        std::erase_if(decoded, [this](const catalog::SeriesDefinition& definition) {
-          return !seeds_.contains(definition.tenant.value);
-        });
-        NEXUS_CO_RETURN_IF_ERROR(co_await Gather(std::move(decoded)));
+        NEXUS_CO_ASSIGN_OR_RETURN(Definitions definitions, DefinitionsIn(record));
+        NEXUS_CO_RETURN_IF_ERROR(co_await Gather(std::move(definitions)));
       }
     }
   }

@@ -3,10 +3,12 @@
 #include "engine/committer.h"
 
 #include <coroutine>
+#include <cstring>
 #include <span>
 #include <utility>
 
 #include "base/planted.h"
+#include "engine/known_series.h"
 #include "engine/quota.h"
 
 namespace nexus::engine {
@@ -22,6 +24,8 @@ RecordKind RecordKindOf(CommitRequest::Kind kind) {
       return RecordKind::kEdit;
     case CommitRequest::Kind::kDefinitions:
       return RecordKind::kDefinitions;
+    case CommitRequest::Kind::kCarry:
+      return RecordKind::kCarry;
     default:
       return RecordKind::kBatch;
   }
@@ -50,6 +54,16 @@ class AwaitedRequest : public CommitRequest {
         committer_(committer),
         encoded_(std::move(encoded)) {
     body = AsBytes(encoded_);
+  }
+  // Its body comes later.
+  AwaitedRequest(Committer* committer, DecidedEdit* edit)
+      : CommitRequest(Kind::kEdit, {}, &Done, &Release), committer_(committer) {
+    decided = edit;
+  }
+  Status Decide() {
+    NEXUS_ASSIGN_OR_RETURN(encoded_, decided->Decide());
+    body = AsBytes(encoded_);
+    return OkStatus();
   }
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> waiter) {
@@ -118,7 +132,19 @@ void Committer::Start(std::unique_ptr<wal::Log> log) {
 
 void Committer::Refuse(Status reason) { write_status_ = std::move(reason); }
 
+void Committer::LookAtSeries(CommitRequest* request) {
+  if (request->series_generation != state_->series_generation && state_->series_generation != 1) {
+    request->unknown_series = CheckSeriesKnown(*state_, request->body);
+  }
+  if (idle_ == nullptr) return;
+  StatusOr<BatchView> batch = BatchView::Parse(request->body);
+  if (batch.ok()) idle_->KeepNamedBy(*batch);
+}
+
 void Committer::Submit(CommitRequest* request) {
+  request->expired = nullptr;
+  request->age_judged = false;
+  if (request->kind == CommitRequest::Kind::kBatch) LookAtSeries(request);
   const bool ahead = request->kind == CommitRequest::Kind::kEdit &&
                      (!request->in_turn || NEXUS_PLANTED("delete-overtakes-batches"));
   (ahead ? edits_ : batches_).Push(request);
@@ -130,8 +156,35 @@ io::Task<Status> Committer::CommitEdit(std::string body) {
   co_return co_await request;
 }
 
+io::Task<Status> Committer::CommitDecided(DecidedEdit* edit) {
+  AwaitedRequest request(this, edit);
+  co_return co_await request;
+}
+
 bool Committer::HasAppendsTo(TenantId tenant, BranchId branch) const {
   return batches_.HasAppendsTo(tenant, branch) || in_flight_.HasAppendsTo(tenant, branch);
+}
+
+bool Committer::AppendAtOnce(CommitRequest* request) {
+  const bool has_room = write_status_.ok() && log_->CanAppend(request->body.size());
+  if (!has_room || !AppendToLog(request).ok()) return false;
+  in_flight_.Push(request);
+  in_flight_bytes_ += request->body.size();
+  return true;
+}
+
+Committer::Unapplied Committer::InFlight() const {
+  Unapplied unapplied;
+  in_flight_.ForEach([&unapplied](const CommitRequest& request) {
+    if (request.waits_only()) return;
+    if (request.kind == CommitRequest::Kind::kEdit) unapplied.edits = true;
+    if (request.kind != CommitRequest::Kind::kBatch) return;
+    // As replay will read it.
+    BatchHeader header;
+    std::memcpy(&header, request.body.data(), sizeof(header));
+    unapplied.branches.insert({header.tenant, header.branch});
+  });
+  return unapplied;
 }
 
 io::Task<Status> Committer::CommitInTurn(std::string body) {
@@ -203,31 +256,52 @@ bool Committer::AdmitFront(Queue* queue) {
   }
   if (AnswerOrRefuse(queue)) return true;
   Status status = write_status_;
+  if (status.ok()) status = request->unknown_series;
   TenantState* bounded = BoundedTenantOf(*request);
   const int64_t now_ns = bounded == nullptr ? 0 : state_->environment->MonotonicNanos();
   if (status.ok() && bounded != nullptr) status = CheckAppendQuota(*state_, bounded, now_ns);
   if (status.ok() && !HasMemoryFor(*request)) return false;
+  if (status.ok()) status = JudgeAge(request);
   while (status.ok() && !interner_->undefined().empty()) {
     if (!log_->CanAppend(interner_->undefined_bytes())) return false;
     status = AppendDefinitions();
   }
-  if (status.ok() && !log_->CanAppend(request->body.size())) return false;
+  if (status.ok() && request->decided != nullptr) {
+    status = static_cast<AwaitedRequest*>(request)->Decide();
+  }
+  if (status.ok() && !log_->CanAppend(request->record().size())) return false;
   if (status.ok()) status = AppendToLog(request);
+  if (status.ok() && request->decided != nullptr) request->decided->Placed();
   queue->Pop();
   if (!status.ok()) {
     Conclude(request, status);
     return true;
   }
   if (bounded != nullptr) PayForAppend(bounded, request->body, now_ns);
+  if (request->expired != nullptr) expired_samples_ += request->expired->samples;
   in_flight_.Push(request);
   if (NEXUS_PLANTED("visible-before-durable") && request->kind == CommitRequest::Kind::kBatch) {
-    applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->body).IgnoreError();
+    applier_->Apply(RecordKind::kBatch, request->begin, request->end, request->record())
+        .IgnoreError();
   }
   if (request->kind == CommitRequest::Kind::kBatch) refused_for_memory_ = 0;
-  in_flight_bytes_ += request->body.size();
+  in_flight_bytes_ += request->record().size();
   if (request->once.has_value()) ProducersOf(*request)->Admit(*request->once);
   if (request->buffered) request->done(request, OkStatus());
   return true;
+}
+
+Status Committer::JudgeAge(CommitRequest* request) {
+  if (request->kind != CommitRequest::Kind::kBatch) return OkStatus();
+  if (std::exchange(request->age_judged, true)) return OkStatus();
+  const auto tenant = state_->tenants.find(request->tenant.value);
+  if (tenant == state_->tenants.end()) return OkStatus();
+  request->expired = FindExpired(*state_, *tenant->second, request->body);
+  if (request->expired == nullptr) return OkStatus();
+  const bool is_refused = request->expired->nothing_left && !request->once.has_value();
+  if (!is_refused) return OkStatus();
+  expired_samples_ += request->expired->samples;
+  return request->expired->reason;
 }
 
 ProducerTable* Committer::ProducersOf(const CommitRequest& request) const {
@@ -294,8 +368,9 @@ Status Committer::AppendToLog(CommitRequest* request) {
   const bool urgent = request->kind == CommitRequest::Kind::kEdit && !request->in_turn;
   const auto urgency = urgent ? wal::Urgency::kEdit : wal::Urgency::kBatch;
   auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
+  const Bytes record = request->record();
   NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,
-                         log_->Append(kind, std::span(&request->body, 1), urgency));
+                         log_->Append(kind, std::span(&record, 1), urgency));
   request->begin = place.begin;
   request->end = place.end;
   return OkStatus();
@@ -314,9 +389,9 @@ void Committer::OnDurable(Lsn durable) {
   FinishWaiting();
   while (!in_flight_.empty() && in_flight_.front()->end <= durable) {
     CommitRequest* request = in_flight_.Pop();
-    in_flight_bytes_ -= request->body.size();
-    Status status =
-        applier_->Apply(RecordKindOf(request->kind), request->begin, request->end, request->body);
+    in_flight_bytes_ -= request->record().size();
+    Status status = applier_->Apply(RecordKindOf(request->kind), request->begin, request->end,
+                                    request->record());
     if (!request->buffered) request->done(request, status);
     request->release(request);
     FinishWaiting();

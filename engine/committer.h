@@ -8,9 +8,11 @@
 // of new series go into the log just before the first request that follows their interning, so a
 // record never names a series that the log does not define. Of a producer the log holds each
 // sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
-// waiting: those of others behind it go on. Bounds: requests in flight and queued are the caller's
-// memory; admission charges them to the memtable budget (Options::memtable_bytes) before they enter
-// the log. Threading: loop only.
+// waiting: those of others behind it go on. So is one that names series that its tenant does not
+// have (any more), and one that has nothing its tenant's retention keeps; of others the samples
+// that are too old are rejected when they get their position (expired_samples.h). Bounds: requests
+// in flight and queued are the caller's memory; admission charges them to the memtable budget
+// (Options::memtable_bytes) before they enter the log. Threading: loop only.
 
 #ifndef NEXUS_ENGINE_COMMITTER_H_
 #define NEXUS_ENGINE_COMMITTER_H_
@@ -19,19 +21,33 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/status.h"
 #include "base/types.h"
 #include "engine/applier.h"
+#include "engine/expired_samples.h"
+#include "engine/idle_series.h"
 #include "engine/interner.h"
 #include "engine/record.h"
 #include "engine/state.h"
 #include "wal/log.h"
 
 namespace nexus::engine {
+
+// An edit whose content is decided when it gets its place in the log, by what stands before it.
+class DecidedEdit {
+ public:
+  virtual ~DecidedEdit() = default;
+  // Its body; an error refuses it. May be asked again if the log has no room.
+  virtual StatusOr<std::string> Decide() = 0;
+  // It has its place: nothing that gets one later stands before it.
+  virtual void Placed() = 0;
+};
 
 // One record on its way through the log. Owned by the caller, pinned until `release`.
 class CommitRequest : public io::RunNode {
@@ -40,6 +56,7 @@ class CommitRequest : public io::RunNode {
     kBatch,        // a batch of samples: waits for memory
     kEdit,         // goes before batches: a flush must publish for their memory to become free
     kDefinitions,  // the committer's own
+    kCarry,        // a small memtable (carrier.h): AppendAtOnce
     kBarrier,      // no record: done when everything submitted before is applied
   };
   // Both run on the loop, never inside Submit. `done` tells the outcome, once: of a buffered
@@ -66,11 +83,21 @@ class CommitRequest : public io::RunNode {
   std::optional<ExactlyOnce> once;
   TenantId tenant;
   BranchId branch;
+  // Of a batch: DatabaseState::series_generation when its ids were last known to be series of its
+  // tenant. They are checked again if that is not the newest; 0: they always are.
+  uint64_t series_generation = 0;
+  Status unknown_series;           // of that check
+  DecidedEdit* decided = nullptr;  // of an edit: makes its body
   // It was in the log already: it is not written again, and done when the first copy is applied.
   bool duplicate = false;
+  // Of a batch, when `done` is called: what of it was too old to be kept; null: nothing.
+  std::unique_ptr<const ExpiredSamples> expired;
+  bool age_judged = false;  // once, whatever it waits for then
 
   // Waits in the order of the log and has no record.
   bool waits_only() const { return kind == Kind::kBarrier || duplicate; }
+  // The body of its record in the log.
+  Bytes record() const { return expired == nullptr ? body : expired->body; }
 };
 
 class Committer : public wal::LogObserver {
@@ -89,16 +116,31 @@ class Committer : public wal::LogObserver {
 
   // Queues a request. It is done from a later turn of the loop.
   void Submit(CommitRequest* request);
-  // Awaitable form for edits: OK once the record is durable and applied.
+  // Awaitable form for edits, one or several encoded: OK once the record is durable and applied.
   io::Task<Status> CommitEdit(std::string body);
+  io::Task<Status> CommitEdit(const Edit& edit) { return CommitEdit(EncodeEdits({&edit, 1})); }
   // The same for an edit that everything submitted before precedes, and nothing submitted later.
   // ResourceExhausted if the log has no room for it within admission_timeout_ms.
   io::Task<Status> CommitInTurn(std::string body);
+  // The same for an edit that is decided when it gets its place. `edit` outlives the task.
+  io::Task<Status> CommitDecided(DecidedEdit* edit);
   // Waits until everything submitted before is durable and applied, or the log has failed.
   io::Task<Status> Drain();
 
+  // From now on every batch that is submitted keeps there what it names; null: none does.
+  void SetIdleSeries(IdleSeries* idle) { idle_ = idle; }
+
   // Whether an append to the branch waits or is on its way.
   bool HasAppendsTo(TenantId tenant, BranchId branch) const;
+
+  // Gives the request its log position now, ahead of whatever waits; false if that cannot be.
+  bool AppendAtOnce(CommitRequest* request);
+  // What is in the log and not applied: branches (tenant, branch) with samples, and edits.
+  struct Unapplied {
+    std::set<std::pair<uint32_t, uint32_t>> branches;
+    bool edits = false;
+  };
+  Unapplied InFlight() const;
 
   // Definitions of new series go into the log soon, though nothing follows them.
   void LogDefinitions() {
@@ -108,6 +150,9 @@ class Committer : public wal::LogObserver {
 
   // Looks again at what waits for memory, log room or the catalog.
   void Pump();
+
+  // That were too old when they were appended, since the database was opened.
+  uint64_t expired_samples() const { return expired_samples_; }
 
   // OK, or why nothing is written until the database is opened again.
   const Status& write_status() const { return write_status_; }
@@ -126,6 +171,12 @@ class Committer : public wal::LogObserver {
     bool empty() const { return head_ == nullptr; }
     CommitRequest* front() const { return static_cast<CommitRequest*>(head_); }
     bool HasAppendsTo(TenantId tenant, BranchId branch) const;
+    template <typename Visit>
+    void ForEach(Visit&& visit) const {
+      for (const io::RunNode* node = head_; node != nullptr; node = node->next) {
+        visit(*static_cast<const CommitRequest*>(node));
+      }
+    }
     void Push(CommitRequest* request);
     CommitRequest* Pop();
 
@@ -159,8 +210,13 @@ class Committer : public wal::LogObserver {
   // The tenant of a batch, if a quota bounds what it appends.
   TenantState* BoundedTenantOf(const CommitRequest& request) const;
   void AnswerDuplicate(CommitRequest* request) const;
+  // Rejects what is too old in a batch. OutOfRange if nothing would be left; a numbered one takes
+  // its number all the same.
+  Status JudgeAge(CommitRequest* request);
   Status AppendDefinitions();
   void AppendWantedDefinitions();
+  // Of a batch that is submitted: its ids.
+  void LookAtSeries(CommitRequest* request);
   Status AppendToLog(CommitRequest* request);
   void FinishWaiting();
   void RefuseExpired();
@@ -173,7 +229,9 @@ class Committer : public wal::LogObserver {
   const std::function<void()> on_applied_;
   std::unique_ptr<wal::Log> log_;
   Status write_status_;
+  IdleSeries* idle_ = nullptr;
   bool definitions_wanted_ = false;
+  uint64_t expired_samples_ = 0;
   size_t refused_for_memory_ = 0;  // bytes of the last batch's body, if it was
   Queue edits_;
   Queue batches_;

@@ -43,10 +43,10 @@ int64_t CompactionPace::PauseAfter(uint64_t bytes, int64_t busy_ns) const {
   return pause;
 }
 
-CompactionJob::CompactionJob(DatabaseState* state, compaction::MergeJob job, CompactionPace pace,
-                             ProgressFunction progress, const bool* stopping)
+CompactionJob::CompactionJob(DatabaseState* state, std::unique_ptr<compaction::LayerSteps> maker,
+                             CompactionPace pace, ProgressFunction progress, const bool* stopping)
     : state_(state),
-      job_(std::move(job)),
+      maker_(std::move(maker)),
       pace_(pace),
       tell_(std::move(progress)),
       stopping_(stopping) {}
@@ -66,8 +66,8 @@ io::Task<void> CompactionJob::Pause(uint64_t bytes, int64_t busy_ns) {
 }
 
 io::Task<StatusOr<std::vector<OpenLayer>>> CompactionJob::Run() {
-  Status status = co_await Merge();
-  if (status.ok()) status = co_await OpenOutputs();
+  Status status = co_await Make();
+  if (status.ok()) status = co_await CheckOutputs();
   if (!status.ok()) {
     co_await Drop();
     co_return status;
@@ -75,21 +75,18 @@ io::Task<StatusOr<std::vector<OpenLayer>>> CompactionJob::Run() {
   co_return layers_;
 }
 
-io::Task<Status> CompactionJob::Merge() {
-  auto created = compaction::LayerMerge::Create(job_);
-  NEXUS_CO_RETURN_IF_ERROR(created.status());
-  const std::unique_ptr<compaction::LayerMerge> merge = *std::move(created);
+io::Task<Status> CompactionJob::Make() {
   uint64_t sequence = state_->next_layer_sequence++;
   bool done = false;
   while (!done) {
     NEXUS_CO_RETURN_IF_ERROR(MayGoOn());
-    auto step = [merge = merge.get(), environment = state_->environment,
+    auto step = [maker = maker_.get(), environment = state_->environment,
                  key = layer::LayerKey{state_->open_count, sequence}] {
-      return Time(environment, [&] { return merge->Step(key); });
+      return Time(environment, [&] { return maker->Step(key); });
     };
     auto made = co_await state_->environment->executor()->Run(io::Lane::kWorker, step);
     NEXUS_CO_RETURN_IF_ERROR(made.result.status());
-    progress_ = merge->progress();
+    progress_ = maker_->progress();
     tell_(progress_);
     done = made.result->done;
     const uint64_t bytes = made.result->bytes.size();
@@ -140,7 +137,7 @@ io::Task<Status> CompactionJob::FinishOutput(layer::LayerSummary summary) {
   co_return OkStatus();
 }
 
-io::Task<Status> CompactionJob::OpenOutputs() {
+io::Task<Status> CompactionJob::CheckOutputs() {
   if (layers_.empty()) co_return OkStatus();
   if (!NEXUS_PLANTED("compacted-names-not-synced")) {
     NEXUS_CO_RETURN_IF_ERROR(
@@ -149,21 +146,14 @@ io::Task<Status> CompactionJob::OpenOutputs() {
   for (const Output& output : outputs_) {
     NEXUS_CO_RETURN_IF_ERROR(co_await Verify(output.summary));
   }
-  for (OpenLayer& layer : layers_) {
-    auto open = [state = state_, record = &layer.record] {
-      return OpenLayerFile(*state, *record, state->pages.get());
-    };
-    auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
-    NEXUS_CO_RETURN_IF_ERROR(reader.status());
-    layer.reader = *std::move(reader);
-  }
+  for (OpenLayer& layer : layers_) layer.file = state_->layer_readers->Make(layer.record);
   co_return OkStatus();
 }
 
 // Past the page cache: what is read once would only drive out what queries use.
 io::Task<Status> CompactionJob::Verify(const layer::LayerSummary& written) {
-  const catalog::LayerRecord record = LayerRecordOf(written);
-  auto open = [state = state_, &record] { return OpenLayerFile(*state, record, nullptr); };
+  const LayerFileName name(LayerRecordOf(written));
+  auto open = [state = state_, &name] { return OpenLayerFile(*state, name, nullptr); };
   auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
   NEXUS_CO_RETURN_IF_ERROR(reader.status());
   compaction::OutputVerifier verifier(*std::move(reader), written);

@@ -1,11 +1,11 @@
-// CompactionJob: carries out one job of the compactor: merge, write, sync, read back.
+// CompactionJob: carries out one job of the compactor: make layers, write, sync, read back.
 //
-// The merge runs on a worker in steps of some milliseconds; the loop writes what they give. Each
-// output is written as *.tmp, synced and renamed; then the folder is synced once, and each output
-// is opened and read back. Only after that may an edit name them (D2, D4). Nothing is published
-// here. Between steps the job waits as its pace says. Failure: whatever was written is unlinked;
-// what a crash leaves, the next opening deletes, since its inputs are all listed.
-// Threading: the task runs on the loop.
+// What makes them - a merge, or a maker of rollups - runs on a worker in steps of some
+// milliseconds; the loop writes what they give. Each output is written as *.tmp, synced and
+// renamed; then the folder is synced once, and each output is opened and read back. Only after that
+// may an edit name them (D2, D4). Nothing is published here. Between steps the job waits as its
+// pace says. Failure: whatever was written is unlinked; what a crash leaves, the next opening
+// deletes, since its inputs are all listed. Threading: the task runs on the loop.
 
 #ifndef NEXUS_ENGINE_COMPACTION_JOB_H_
 #define NEXUS_ENGINE_COMPACTION_JOB_H_
@@ -18,7 +18,6 @@
 
 #include "base/status.h"
 #include "compaction/layer_merge.h"
-#include "compaction/merge_job.h"
 #include "engine/state.h"
 #include "io/environment.h"
 #include "io/task.h"
@@ -49,10 +48,10 @@ class CompactionJob {
 
   // `progress` is called after each step. `stopping`, which outlives the job, ends it with
   // Cancelled once it is true.
-  CompactionJob(DatabaseState* state, compaction::MergeJob job, CompactionPace pace,
-                ProgressFunction progress, const bool* stopping);
+  CompactionJob(DatabaseState* state, std::unique_ptr<compaction::LayerSteps> maker,
+                CompactionPace pace, ProgressFunction progress, const bool* stopping);
 
-  // The outputs, open for reading; none if nothing was left. Errors: Cancelled, ResourceExhausted
+  // The outputs; none if nothing was left. Errors: Cancelled, ResourceExhausted
   // (disk full), DataLoss (an input is damaged, or an output was not written as it was meant),
   // those of the disk.
   io::Task<StatusOr<std::vector<OpenLayer>>> Run();
@@ -71,16 +70,16 @@ class CompactionJob {
     layer::LayerSummary summary;  // once it is whole
   };
 
-  io::Task<Status> Merge();
+  io::Task<Status> Make();
   io::Task<Status> Append(compaction::MergeStep step, uint64_t sequence);
   io::Task<Status> FinishOutput(layer::LayerSummary summary);
-  io::Task<Status> OpenOutputs();
+  io::Task<Status> CheckOutputs();
   io::Task<Status> Verify(const layer::LayerSummary& written);
   io::Task<void> Pause(uint64_t bytes, int64_t busy_ns);
   Status MayGoOn() const;
 
   DatabaseState* const state_;
-  compaction::MergeJob job_;
+  const std::unique_ptr<compaction::LayerSteps> maker_;
   const CompactionPace pace_;
   const ProgressFunction tell_;
   const bool* const stopping_;

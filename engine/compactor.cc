@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "base/planted.h"
@@ -41,9 +42,10 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   compaction::LayerMap map;
   const int64_t now = state.environment->MonotonicNanos();
   map.now_ns = state.environment->WallNanos();
-  map.layers.reserve(branch.layers.size());
-  for (size_t i = 0; i < branch.layers.size(); i++) {
-    const OpenLayer& open = branch.layers[i];
+  const std::span<const OpenLayer> layers = branch.SampleLayers();
+  map.layers.reserve(layers.size());
+  for (size_t i = 0; i < layers.size(); i++) {
+    const OpenLayer& open = layers[i];
     const catalog::LayerRecord& record = open.record;
     compaction::MapLayer& layer = map.layers.emplace_back();
     layer.key = {record.open_count, record.sequence};
@@ -61,18 +63,18 @@ compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch
   std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
     return std::pair(a.range.first, a.key) < std::pair(b.range.first, b.key);
   });
-  for (const SealedMemtable& sealed : branch.sealed) {
-    const TimeRange range = sealed.memtable->range();
-    if (range.empty()) continue;
-    map.memtables.push_back(
-        {range, {{state.timeline, sealed.first}, {state.timeline, sealed.sealed}}});
-  }
-  if (branch.active_first.has_value() && !branch.active->range().empty()) {
-    map.memtables.push_back(
-        {branch.active->range(),
-         {{state.timeline, *branch.active_first}, compaction::MapMemtable::kOrderEnd}});
-  }
+  map.memtables = MemtablesOf(state, branch);
   return map;
+}
+
+std::vector<compaction::MapMemtable> MemtablesOf(const DatabaseState& state,
+                                                 const BranchState& branch) {
+  std::vector<compaction::MapMemtable> memtables;
+  for (const InMemory& memtable : state.InMemoryOf(branch)) {
+    const WriteOrder end = memtable.sealed.value_or(compaction::MapMemtable::kOrderEnd);
+    memtables.push_back({memtable.range, {memtable.first, end}});
+  }
+  return memtables;
 }
 
 Compactor::Compactor(DatabaseState* state, Applier* applier, Committer* committer,
@@ -128,20 +130,33 @@ io::Task<void> Compactor::Run() {
 }
 
 io::Task<void> Compactor::Turn() {
+  state_->query_leases->ReleaseOverdue(state_->environment->MonotonicNanos());
   // What cannot be removed now is tried again at the next turn.
   (co_await RemoveGarbage(state_, committer_, keeper_)).IgnoreError();
   co_await keeper_->ForgetTombstones();
+  // What compaction and deletes left without a sample; it waits for files to be unlinked, so this
+  // is its time.
+  if (forgetter_ != nullptr) co_await forgetter_->Step(&give_up_);
   rested_ = true;
   const bool by_hand = by_hand_ > 0;
   if (give_up_ || (!state_->options.compaction && !by_hand)) co_return;
   policy_.everything = by_hand;
-  if (co_await Sweep()) {
+  // Rollups and merges take turns; by hand merges go first, so that each window is rolled up once.
+  const bool rolls_first = !by_hand && !rolled_last_;
+  rolled_last_ = false;
+  if (rolls_first) rolled_last_ = co_await RollUp();
+  bool swept = rolled_last_;
+  if (!swept) swept = co_await Sweep();
+  if (swept) {
     rested_ = false;
     co_return;
   }
   std::optional<Candidate> chosen = co_await Choose();
   if (!chosen.has_value()) {
-    if (by_hand) rests_by_hand_++;
+    bool rolled = false;
+    if (!rolls_first) rolled = co_await RollUp();
+    rested_ = !rolled;
+    if (by_hand && !rolled) rests_by_hand_++;
     co_return;
   }
   if (give_up_) co_return;
@@ -158,6 +173,7 @@ void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
   if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
     // Deleted meanwhile: what the job made of it is dropped.
     looks_.erase(branch);
+    rollup_looks_.erase(branch);
     return;
   }
   Look& look = looks_[branch];
@@ -175,8 +191,10 @@ void Compactor::WakeLater() {
   io::Executor* executor = state_->environment->executor();
   const bool held = !state_->garbage.empty() && state_->garbage_holders > 0;
   executor->CancelTimer(&tick_);
-  executor->StartTimer(
-      &tick_, state_->environment->MonotonicNanos() + (held ? kLookForHoldersNs : kLookAgainNs));
+  int64_t due_ns =
+      state_->environment->MonotonicNanos() + (held ? kLookForHoldersNs : kLookAgainNs);
+  if (forgetter_ != nullptr && !give_up_) due_ns = std::min(due_ns, forgetter_->due_ns());
+  executor->StartTimer(&tick_, due_ns);
 }
 
 bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t now) const {
@@ -185,8 +203,6 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
   if (now < look.let_be_until_ns) return false;
   return look.layer_edits != branch.layer_edits || now - look.at_ns >= kLookAgainNs;
 }
-
-namespace {
 
 // A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
 // doing it for both would only take room. One in which something was deleted since has content of
@@ -199,10 +215,9 @@ bool IsCompacted(const BranchState& branch) {
   if (deletes_itself) return true;
   if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
   auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
-  return std::any_of(branch.layers.begin(), branch.layers.end(), is_own);
+  const std::span<const OpenLayer> layers = branch.SampleLayers();
+  return std::any_of(layers.begin(), layers.end(), is_own);
 }
-
-}  // namespace
 
 std::vector<Compactor::Candidate> Compactor::Candidates() {
   std::vector<Candidate> candidates;
@@ -253,7 +268,7 @@ io::Task<std::optional<Compactor::Candidate>> Compactor::Choose() {
 }
 
 // Errors: FailedPrecondition - an input is not live any more.
-StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) const {
+StatusOr<Compactor::Merge> Compactor::MergeOf(const Candidate& chosen) const {
   const auto tenant = state_->tenants.find(chosen.branch.first);
   if (tenant == state_->tenants.end()) return FailedPrecondition("the tenant is gone");
   const auto branch = tenant->second->branches.find(chosen.branch.second);
@@ -263,7 +278,7 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
     live[{open.record.open_count, open.record.sequence}] = &open;
   }
   const compaction::Job& job = chosen.jobs.front();
-  compaction::MergeJob merge;
+  Merge merge;
   for (uint32_t input : job.inputs) {
     const auto found = live.find(chosen.map.layers[input].key);
     if (found == live.end()) return FailedPrecondition("an input is not live any more");
@@ -271,21 +286,27 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
     if (!NEXUS_PLANTED("compaction-forgets-deletes")) {
       filter = SampleFilterFor(*branch->second->tombstones, found->second->record);
     }
-    merge.inputs.push_back({found->second->reader, std::move(filter)});
+    merge.job.inputs.push_back({nullptr, std::move(filter)});
+    merge.files.push_back(found->second->file);
+    merge.ranges.push_back(found->second->record.range);
   }
-  merge.deletes_applied = state_->applied;
+  merge.job.deletes_applied = state_->applied;
   AddRetention(*tenant->second, *branch->second, &merge);
-  if (NEXUS_PLANTED("compacted-layer-wins")) std::reverse(merge.inputs.begin(), merge.inputs.end());
-  if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.inputs.size() > 1) {
-    merge.inputs.pop_back();
+  if (NEXUS_PLANTED("compacted-layer-wins")) {
+    std::reverse(merge.job.inputs.begin(), merge.job.inputs.end());
+    std::reverse(merge.files.begin(), merge.files.end());
   }
-  merge.output_bytes_max = state_->options.compaction_output_bytes_max;
-  merge.database = state_->origin;
-  merge.tenant = tenant->second->record.id;
-  merge.branch = branch->second->record.id;
-  merge.identity_seed = tenant->second->record.identity_seed;
+  if (NEXUS_PLANTED("compaction-forgets-an-input") && merge.files.size() > 1) {
+    merge.job.inputs.pop_back();
+    merge.files.pop_back();
+  }
+  merge.job.output_bytes_max = state_->options.compaction_output_bytes_max;
+  merge.job.database = state_->origin;
+  merge.job.tenant = tenant->second->record.id;
+  merge.job.branch = branch->second->record.id;
+  merge.job.identity_seed = tenant->second->record.identity_seed;
   auto shared = std::make_shared<Candidate>(chosen);
-  merge.place = [shared](int64_t ts) {
+  merge.job.place = [shared](int64_t ts) {
     const compaction::OutputWindow window =
         compaction::OutputWindowAt(shared->map, shared->jobs.front(), ts);
     return compaction::OutputPlace{window.window, window.level, window.order.low,
@@ -294,10 +315,19 @@ StatusOr<compaction::MergeJob> Compactor::MergeJobOf(const Candidate& chosen) co
   return merge;
 }
 
+// The readers hold the files: an input that retires meanwhile stays readable. Blocks.
+StatusOr<std::unique_ptr<compaction::LayerSteps>> Compactor::MakerOf(Merge* merge) {
+  for (size_t i = 0; i < merge->files.size(); i++) {
+    NEXUS_ASSIGN_OR_RETURN(merge->job.inputs[i].layer, HoldReader(std::move(merge->files[i])));
+  }
+  NEXUS_ASSIGN_OR_RETURN(auto maker, compaction::LayerMerge::Create(std::move(merge->job)));
+  return std::unique_ptr<compaction::LayerSteps>(std::move(maker));
+}
+
 io::Task<Status> Compactor::RunJob(Candidate chosen) {
   const compaction::Job& job = chosen.jobs.front();
   NEXUS_CO_RETURN_IF_ERROR(compaction::CheckPick(chosen.map, policy_, job));
-  StatusOr<compaction::MergeJob> merge = MergeJobOf(chosen);
+  StatusOr<Merge> merge = MergeOf(chosen);
   NEXUS_CO_RETURN_IF_ERROR(merge.status());
   const Options& options = state_->options;
   const bool by_hand = by_hand_ > 0;
@@ -310,7 +340,10 @@ io::Task<Status> Compactor::RunJob(Candidate chosen) {
         static_cast<double>(at.samples_done) / static_cast<double>(at.samples_total);
     progress_({running_, static_cast<uint64_t>(part * static_cast<double>(bytes)), bytes});
   };
-  CompactionJob running(state_, *std::move(merge), pace, progress, &give_up_);
+  auto make = [given = &*merge] { return MakerOf(given); };
+  auto maker = co_await state_->environment->executor()->Run(io::Lane::kWorker, make);
+  NEXUS_CO_RETURN_IF_ERROR(maker.status());
+  CompactionJob running(state_, *std::move(maker), pace, progress, &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());
   PublishLayers edit;
@@ -343,12 +376,11 @@ io::Task<Status> Compactor::Publish(CompactionJob* job, PublishLayers edit,
                                     std::vector<OpenLayer> outputs) {
   for (OpenLayer& output : outputs) {
     edit.layers.push_back(output.record);
-    applier_->PrepareLayer(output.record.key(), std::move(output.reader));
+    applier_->PrepareLayer(output.record.key(), std::move(output.file));
   }
   if (NEXUS_PLANTED("inputs-unlinked-before-the-edit")) co_await UnlinkEarly(edit.retired);
   const Edit publish(edit);
-  std::string body = EncodeEdits({&publish, 1});
-  Status status = co_await committer_->CommitEdit(std::move(body));
+  Status status = co_await committer_->CommitEdit(publish);
   // Where nobody knows what became of the edit, the next opening decides about the files.
   if (status.ok() || absl::IsUnavailable(status)) co_return status;
   for (const catalog::LayerRecord& record : edit.layers) applier_->ForgetLayer(record.key());

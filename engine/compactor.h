@@ -6,6 +6,8 @@
 // happened meanwhile, leaves the old or the new. Queries that read the old keep it. Retired files
 // go by garbage.h. What is expired (retention.h) goes with what is merged anyway, with the layers
 // that hold nothing else, and by writing again layers where that is worth it (retention_plan.h).
+// Rollups (rollups.h) are made of what was merged, one window at a time, and dropped when their own
+// time is over.
 // Pace: bytes a second and share of a core are bounded by options; Compact, by hand, is not.
 // Failure: a job that fails drops its output and keeps its inputs, and its branch is let be for a
 // minute; state() tells why. Compaction that cannot go on stops nothing else.
@@ -16,6 +18,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,12 +27,15 @@
 #include "base/status.h"
 #include "compaction/layer_map.h"
 #include "compaction/policy.h"
+#include "compaction/rollup_plan.h"
 #include "engine/applier.h"
 #include "engine/catalog_keeper.h"
 #include "engine/committer.h"
 #include "engine/compaction_job.h"
 #include "engine/options.h"
 #include "engine/retention_sweep.h"
+#include "engine/rollup_build.h"
+#include "engine/series_forgetter.h"
 #include "engine/state.h"
 #include "io/task.h"
 
@@ -43,9 +49,13 @@ class Compactor {
     uint64_t bytes_written = 0;
     uint64_t bytes_read = 0;
     uint64_t layers_expired = 0;  // retired whole, for retention
+    uint64_t rollups = 0;         // windows of rollups made
   };
 
   Compactor(DatabaseState* state, Applier* applier, Committer* committer, CatalogKeeper* keeper);
+
+  // Steps whenever garbage was removed. Before Run.
+  void SetForgetter(SeriesForgetter* forgetter) { forgetter_ = forgetter; }
 
   // Runs until Stop. Spawned once.
   io::Task<void> Run();
@@ -87,6 +97,21 @@ class Compactor {
     compaction::LayerMap map;
     std::vector<compaction::Job> jobs;  // at most one
   };
+  // What a job merges; its inputs have no readers yet.
+  struct Merge {
+    compaction::MergeJob job;
+    std::vector<LayerFilePtr> files;  // of its inputs
+    std::vector<TimeRange> ranges;    // likewise
+  };
+
+  // What is known of a branch's rollups.
+  struct RollupLook {
+    uint64_t layer_edits = 0;
+    int64_t at_ns = 0;  // monotonic
+    int64_t let_be_until_ns = 0;
+    bool by_hand = false;
+    std::map<compaction::RollupWindow, WriteOrder> nothing_left;
+  };
 
   bool NeedsLook(const Look& look, const BranchState& branch, int64_t now) const;
   std::vector<Candidate> Candidates();
@@ -94,11 +119,18 @@ class Compactor {
   // A step of retention's own work; true if there was something to do.
   io::Task<bool> Sweep();
   io::Task<Status> DropExpired(BranchNumbers numbers, std::vector<size_t> layers);
-  void AddRetention(const TenantState& tenant, const BranchState& branch,
-                    compaction::MergeJob* merge) const;
+  void AddRetention(const TenantState& tenant, const BranchState& branch, Merge* merge) const;
+  // Makes or drops rollups of one window; true if there was something to do.
+  io::Task<bool> RollUp();
+  io::Task<bool> RollUpBranch(BranchNumbers numbers);
+  io::Task<Status> DropRollups(BranchNumbers numbers, std::vector<catalog::LayerKey> layers);
+  io::Task<Status> MakeRollups(BranchNumbers numbers, compaction::RollupPick pick);
+  StatusOr<RollupJob> RollupJobOf(BranchNumbers numbers, const compaction::RollupPick& pick,
+                                  std::vector<catalog::LayerKey>* replaced) const;
   void Finished(BranchNumbers branch, Status status, uint64_t bytes);
   io::Task<Status> RunJob(Candidate chosen);
-  StatusOr<compaction::MergeJob> MergeJobOf(const Candidate& chosen) const;
+  StatusOr<Merge> MergeOf(const Candidate& chosen) const;
+  static StatusOr<std::unique_ptr<compaction::LayerSteps>> MakerOf(Merge* merge);
   io::Task<Status> Publish(CompactionJob* job, PublishLayers edit, std::vector<OpenLayer> outputs);
   io::Task<void> UnlinkEarly(std::vector<catalog::LayerKey> layers);
   io::Task<void> Turn();
@@ -108,6 +140,7 @@ class Compactor {
   Applier* const applier_;
   Committer* const committer_;
   CatalogKeeper* const keeper_;
+  SeriesForgetter* forgetter_ = nullptr;
   compaction::PolicyOptions policy_;
   RetentionSweep retention_;
   Tick tick_;
@@ -115,9 +148,11 @@ class Compactor {
   io::Event turned_;  // pulsed after each turn of Run
   bool stopping_ = false;
   bool paused_ = false;
-  bool give_up_ = false;  // stopping or paused: what a running job watches
-  bool rested_ = false;   // the last turn found nothing to do
+  bool give_up_ = false;      // stopping or paused: what a running job watches
+  bool rested_ = false;       // the last turn found nothing to do
+  bool rolled_last_ = false;  // the last turn made rollups
   std::map<BranchNumbers, Look> looks_;
+  std::map<BranchNumbers, RollupLook> rollup_looks_;
   uint64_t edits_seen_ = 0;  // of DatabaseState::layer_edits, by the last turn
   std::string running_;      // what the running job does, for people
   Status job_status_;        // of the last job
@@ -129,10 +164,16 @@ class Compactor {
   Figures figures_;
 };
 
+// Whether the branch is compacted for itself.
+bool IsCompacted(const BranchState& branch);
+
 // The layers and memtables of a branch as the policy sees them, by first timestamp. `expired`: of
 // each layer, whether retention wants it written again; or empty.
 compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
                            const std::vector<char>& expired = {});
+// Its memtables that hold samples.
+std::vector<compaction::MapMemtable> MemtablesOf(const DatabaseState& state,
+                                                 const BranchState& branch);
 
 }  // namespace nexus::engine
 

@@ -4,22 +4,20 @@
 #include <utility>
 
 #include "engine/compactor.h"
-#include "engine/record.h"
 
 namespace nexus::engine {
 void Compactor::AddRetention(const TenantState& tenant, const BranchState& branch,
-                             compaction::MergeJob* merge) const {
+                             Merge* merge) const {
   if (!retention_.Concerns(tenant, branch)) return;
-  std::set<const layer::LayerReader*> inputs;
-  for (const compaction::MergeInput& input : merge->inputs) inputs.insert(input.layer.get());
+  const std::set<LayerFilePtr> inputs(merge->files.begin(), merge->files.end());
   std::vector<char> is_input;
-  for (const OpenLayer& open : branch.layers) {
-    is_input.push_back(inputs.contains(open.reader.get()) ? 1 : 0);
+  for (const OpenLayer& open : branch.SampleLayers()) {
+    is_input.push_back(inputs.contains(open.file) ? 1 : 0);
   }
   const std::vector<int64_t> cuts = retention_.CutsOf(tenant, branch, is_input);
-  for (compaction::MergeInput& input : merge->inputs) {
-    input.filter = WithRetention(std::move(input.filter), tenant.retention, cuts,
-                                 input.layer->summary().range);
+  for (size_t i = 0; i < merge->files.size(); i++) {
+    compaction::MergeInput& input = merge->job.inputs[i];
+    input.filter = WithRetention(std::move(input.filter), tenant.retention, cuts, merge->ranges[i]);
   }
 }
 
@@ -59,8 +57,7 @@ io::Task<Status> Compactor::DropExpired(BranchNumbers numbers, std::vector<size_
     edit.retired.push_back(branch->layers[i].record.key());
   }
   const uint64_t retired = edit.retired.size();
-  const Edit edits[] = {std::move(edit)};
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(EncodeEdits(edits)));
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
   figures_.layers_expired += retired;
   co_return OkStatus();
 }

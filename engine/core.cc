@@ -7,12 +7,12 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "base/planted.h"
 #include "base/time_text.h"
 #include "engine/catalog_index.h"
 #include "engine/delete_edits.h"
 #include "engine/recovery.h"
+#include "engine/tenant_contents.h"
 
 namespace nexus::engine {
 namespace {
@@ -36,9 +36,11 @@ Status CheckOptions(const Options& options) {
     return out_of_range("catalog_bytes_max", options.catalog_bytes_max, "at least 1 MiB");
   }
   if (options.flush_interval_ms < 0 || options.admission_timeout_ms < 0 ||
-      options.lock_wait_ms < 0) {
+      options.lock_wait_ms < 0 || options.series_grace_ms < 0) {
     return InvalidArgument(
-        "options flush_interval_ms, admission_timeout_ms and lock_wait_ms must not be negative");
+        "options flush_interval_ms, admission_timeout_ms, lock_wait_ms and series_grace_ms must "
+        "not "
+        "be negative");
   }
   if (options.workers < 1 || options.workers > 64) {
     return out_of_range("workers", options.workers, "from 1 to 64");
@@ -72,22 +74,26 @@ Status CheckProducerLimit(const TenantState& tenant) {
       tenant.record.name, producers);
 }
 
-// What branches share counts once: as on the disk and in memory.
 void AddFigures(const TenantState& tenant, Stats* stats) {
-  absl::flat_hash_set<const void*> counted;
   for (const auto& [number, branch] : tenant.branches) {
     for (const OpenLayer& layer : branch->layers) {
-      if (!counted.insert(layer.reader.get()).second) continue;
-      stats->layers++;
-      stats->layer_bytes += layer.record.file_bytes;
+      stats->layer_metadata_bytes += sizeof(OpenLayer) + layer.record.file_name.capacity();
+    }
+  }
+  stats->tombstones += CountTombstones(tenant);
+  VisitLayers(tenant, [&](const OpenLayer& layer) {
+    stats->layers++;
+    stats->layer_metadata_bytes += layer.file->memory_bytes();
+    stats->layer_bytes += layer.record.file_bytes;
+    if (layer.record.is_rollup()) {
+      stats->rollup_layers++;
+      stats->rollup_bytes += layer.record.file_bytes;
+    } else {
       stats->layer_samples += layer.record.samples;
     }
-    for (const SealedMemtable& sealed : branch->sealed) {
-      if (!counted.insert(sealed.memtable.get()).second) continue;
-      stats->memtable_samples += sealed.memtable->samples();
-    }
-    stats->memtable_samples += branch->active->samples();
-  }
+  });
+  VisitMemtables(tenant,
+                 [&](const Memtable& memtable) { stats->memtable_samples += memtable.samples(); });
 }
 
 io::Task<void> LoadIdentities(Interner* interner) {
@@ -104,11 +110,12 @@ DatabaseCore::DatabaseCore(io::Environment* environment, Options options)
       committer_(&state_, &interner_, &applier_, [this] { OnApplied(); }),
       keeper_(&state_, &committer_),
       flusher_(&state_, &applier_, &committer_, &keeper_),
+      forgetter_(&state_, &interner_, &committer_, &keeper_),
       compactor_(&state_, &applier_, &committer_, &keeper_),
       retention_keeper_(&state_, &committer_),
       scope_(environment->executor()) {
-  state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
   interner_.set_log_definitions([this] { committer_.LogDefinitions(); });
+  compactor_.SetForgetter(&forgetter_);
 }
 
 DatabaseCore::~DatabaseCore() = default;
@@ -171,6 +178,18 @@ io::Task<Status> DatabaseCore::SetRetention(std::vector<RetentionRule> rules, st
   co_return co_await retention_keeper_.Set(found.tenant, std::move(rules));
 }
 
+StatusOr<std::vector<RollupRule>> DatabaseCore::Rollups(std::string_view tenant) const {
+  NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  const auto owner = state_.tenants.find(found.tenant.value);
+  if (owner == state_.tenants.end()) return NotFound("tenant \"{}\" was deleted", tenant);
+  return owner->second->rollups;
+}
+
+io::Task<Status> DatabaseCore::SetRollups(std::vector<RollupRule> rules, std::string tenant) {
+  NEXUS_CO_ASSIGN_OR_RETURN(PublishedState::Found found, state_.published.Find(tenant, "main"));
+  co_return co_await retention_keeper_.SetRollups(found.tenant, std::move(rules));
+}
+
 // A branch that is made meanwhile may be of one that was not come to yet, so the list is looked at
 // until it has nothing new.
 io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
@@ -190,6 +209,7 @@ io::Task<StatusOr<DeleteResult>> DatabaseCore::Delete(DeleteRequest request) {
       NEXUS_CO_RETURN_IF_ERROR(result.status());
       all.series = std::max(all.series, result->series);
       all.samples += result->samples;
+      all.frozen_left += result->frozen_left;
       all.series_with_samples = std::max(all.series_with_samples, result->series_with_samples);
     }
   }
@@ -254,8 +274,7 @@ io::Task<StatusOr<ProducerState>> DatabaseCore::OpenProducer(ProducerId producer
     edit.producer = producer;
     edit.epoch = epoch;
     edit.wall_ns = state_.environment->WallNanos();
-    const Edit edits[] = {edit};
-    Status status = co_await committer_.CommitEdit(EncodeEdits(edits));
+    Status status = co_await committer_.CommitEdit(edit);
     BranchState* now = state_.FindBranch(found.tenant, found.branch);
     if (!status.ok()) {
       if (now != nullptr) now->producers.CancelOpen(producer, epoch);
@@ -334,6 +353,8 @@ io::Task<Stats> DatabaseCore::LoopStats() {
     stats.series += tenant->series;
     AddFigures(*tenant, &stats);
   }
+  stats.layer_files_open = state_.files->counters().open;
+  stats.layer_metadata_bytes += state_.layer_readers->counters().bytes;
   stats.memtable_bytes = state_.memtable_bytes;
   stats.samples = stats.layer_samples + stats.memtable_samples;
   stats.applied_lsn = state_.applied;
@@ -344,6 +365,8 @@ io::Task<Stats> DatabaseCore::LoopStats() {
   stats.appended_samples = applier_.applied_samples() - recovery_.replayed_samples;
   stats.flushes = flusher_.flushes();
   stats.flushed_bytes = flusher_.flushed_bytes();
+  stats.carries = flusher_.carrier().carries();
+  stats.carried_bytes = flusher_.carrier().carried_bytes();
   stats.compactions = compactor_.figures().jobs;
   stats.compacted_bytes = compactor_.figures().bytes_written;
   if (stats.flushed_bytes > 0) {
@@ -351,7 +374,9 @@ io::Task<Stats> DatabaseCore::LoopStats() {
                                 static_cast<double>(stats.flushed_bytes);
   }
   stats.compaction_state = compactor_.state();
+  stats.series_forgotten = forgotten_series();
   stats.layers_expired = compactor_.figures().layers_expired;
+  stats.samples_expired = committer_.expired_samples();
   const RetentionClock& clock = state_.retention_clock;
   if (clock.applied_ns().has_value()) {
     const int64_t monotonic = state_.environment->MonotonicNanos();
@@ -430,6 +455,8 @@ StatusOr<ReadView> DatabaseCore::ViewOf(PublishedState::Found found) const {
   NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, state_.catalog->BeginRead());
   view.index = std::make_unique<CatalogIndex>(found.tenant, std::move(reader), found.delta);
   view.sources = found.sources();
+  view.leases = state_.query_leases.get();
+  view.rollups = found.view->rollups;
   view.monotonic_nanos = [environment = state_.environment] {
     return environment->MonotonicNanos();
   };

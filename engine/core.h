@@ -32,6 +32,7 @@
 #include "engine/nexus.h"
 #include "engine/options.h"
 #include "engine/retention_keeper.h"
+#include "engine/series_forgetter.h"
 #include "engine/state.h"
 #include "io/environment.h"
 #include "io/task.h"
@@ -71,6 +72,7 @@ class DatabaseCore {
   }
   // Jobs of the compactor since opening.
   uint64_t compactions() const { return compactor_.figures().jobs; }
+  uint64_t forgotten_series() const { return forgetter_.forgotten(); }
   const RecoveryReport& recovery() const { return recovery_; }
 
   // See the methods of nexus.h with these names.
@@ -103,6 +105,8 @@ class DatabaseCore {
   io::Task<StatusOr<std::vector<BranchInfo>>> Branches(std::string tenant);
   StatusOr<RetentionInfo> Retention(std::string_view tenant) const;
   io::Task<Status> SetRetention(std::vector<RetentionRule> rules, std::string tenant);
+  StatusOr<std::vector<RollupRule>> Rollups(std::string_view tenant) const;
+  io::Task<Status> SetRollups(std::vector<RollupRule> rules, std::string tenant);
   io::Task<Status> AcceptRetentionClock() { return retention_keeper_.Accept(); }
   io::Task<Status> Close();
   // One scrub at a time: FailedPrecondition if one is under way or the database is closing. Close
@@ -149,6 +153,7 @@ class DatabaseCore {
   Committer committer_;
   CatalogKeeper keeper_;
   Flusher flusher_;
+  SeriesForgetter forgetter_;
   Compactor compactor_;
   RetentionKeeper retention_keeper_;
   RecoveryReport recovery_;

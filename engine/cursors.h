@@ -2,9 +2,10 @@
 // parts of one published version to what the user sees.
 //
 // A cursor owns what it reads (the sources are shared) and nothing else: it works on the calling
-// thread, blocks on layer reads, and takes no lock of the database. Memory of decoded samples,
-// resolved labels and aggregate state is counted against limits.memory_bytes; cancellation and the
-// deadline are looked at before each chunk that is read.
+// thread, blocks on layer reads, and takes no lock of the database. It lets go of what it reads at
+// its end, and of layers at its deadline, whether or not anybody reads from it. Memory of decoded
+// samples, resolved labels and aggregate state is counted against limits.memory_bytes; cancellation
+// and the deadline are looked at before each chunk that is read.
 //
 // Errors are those of engine/query.h. After an error every further Next() returns it again.
 
@@ -24,6 +25,8 @@
 #include "base/types.h"
 #include "engine/query.h"
 #include "engine/query_budget.h"
+#include "engine/query_leases.h"
+#include "engine/rollup_reader.h"
 #include "engine/sample_source.h"
 #include "engine/series_index.h"
 
@@ -43,6 +46,11 @@ struct ReadView {
   std::function<int64_t()> monotonic_nanos;
   // Of the query among those of its tenant; null: not counted.
   std::shared_ptr<QueryPermit> permit;
+  // Where the cursor is listed until its deadline; null: it is not, and keeps its sources while
+  // nobody reads from it. Must outlive the cursor.
+  QueryLeases* leases = nullptr;
+  // Of the branch; null: it has none. Aggregates use them.
+  std::shared_ptr<const RollupView> rollups = nullptr;
 };
 
 // Each resolves the selector at once (InvalidArgument, ResourceExhausted, DeadlineExceeded and

@@ -12,6 +12,7 @@
 #include "engine/batch.h"
 #include "engine/core.h"
 #include "engine/cursors.h"
+#include "engine/known_series.h"
 #include "engine/nexus.h"
 #include "engine/restore.h"
 #include "engine/scrub.h"
@@ -166,46 +167,47 @@ class Database::Implementation::PendingAppend : public engine::CommitRequest {
     auto* self = static_cast<PendingAppend*>(node);
     engine::DatabaseCore* core = self->database_->core();
     auto tenant = core->state()->tenants.find(self->tenant.value);
-    if (tenant == core->state()->tenants.end() ||
-        !tenant->second->HasIds(self->ids.first, self->ids.last)) {
-      Status refused = self->CheckEachId(
-          tenant == core->state()->tenants.end() ? nullptr : tenant->second.get());
-      if (!refused.ok()) {
-        Done(self, refused);
-        Release(self);
-        return;
-      }
+    Status known;
+    if (tenant == core->state()->tenants.end()) {
+      known = NotFound("the tenant was deleted meanwhile; nothing of the batch was kept");
+    } else if (!tenant->second->HasIds(self->ids.first, self->ids.last)) {
+      // They may be series of it all the same, with others between them.
+      StatusOr<engine::BatchView> batch = engine::BatchView::Parse(self->body);
+      known = batch.ok() ? engine::CheckSeriesKnown(*tenant->second, *batch) : batch.status();
     }
+    if (!known.ok()) {
+      Done(self, known);
+      Release(self);
+      return;
+    }
+    self->series_generation = core->state()->series_generation;
     core->committer()->Submit(self);
-  }
-
-  // Several ranges of ids are this tenant's: looks at every one.
-  Status CheckEachId(const engine::TenantState* tenant_state) {
-    StatusOr<engine::BatchView> view = engine::BatchView::Parse(body);
-    if (!view.ok()) return view.status();
-    engine::BatchView::Sections sections = view->sections();
-    engine::SectionView section;
-    while (sections.Next(&section)) {
-      for (size_t i = 0; i < section.sample_count; i++) {
-        uint64_t id = section.ids[i].value;
-        if (tenant_state != nullptr && tenant_state->HasIds(id, id)) continue;
-        return InvalidArgument(
-            "the batch names series id {}, which this tenant does not have; get ids from "
-            "Database::Series of the same tenant since the database was opened",
-            id);
-      }
-    }
-    return OkStatus();
   }
 
   static void Done(CommitRequest* request, const Status& status) {
     auto* self = static_cast<PendingAppend*>(request);
     if (!self->callback_) return;
     if (status.ok()) {
-      self->callback_(AppendOutcome{self->end, self->duplicate});
+      self->callback_(self->Outcome());
     } else {
       self->callback_(status);
     }
+  }
+  AppendOutcome Outcome() const {
+    AppendOutcome outcome;
+    outcome.end = end;
+    outcome.duplicate = duplicate;
+    if (expired != nullptr) {
+      outcome.expired = expired->samples;
+      outcome.reason = FromAbsl(expired->reason.message());
+    }
+    engine::BranchState* of = database_->core()->state()->FindBranch(tenant, branch);
+    // None if it was deleted since.
+    if (!duplicate || of == nullptr) return outcome;
+    for (const catalog::SampleRange& range : of->producers.RejectedOf(*once)) {
+      outcome.expired += range.count;
+    }
+    return outcome;
   }
   static void Release(CommitRequest* request) {
     auto* self = static_cast<PendingAppend*>(request);
@@ -596,6 +598,21 @@ Status Database::SetRetention(const std::vector<RetentionRule>& rules, std::stri
   Implementation::Call call(implementation_.get());
   if (!call.open()) return ClosedError();
   return implementation_->OnLoop(implementation_->core()->SetRetention(rules, std::string(tenant)));
+}
+
+StatusOr<std::vector<RollupRule>> Database::Rollups(std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  StatusOr<std::vector<RollupRule>> rules = NotFound("tenant");
+  implementation_->environment()->RunOnLoop(
+      [&, core = implementation_->core()] { rules = core->Rollups(tenant); });
+  return rules;
+}
+
+Status Database::SetRollups(const std::vector<RollupRule>& rules, std::string_view tenant) {
+  Implementation::Call call(implementation_.get());
+  if (!call.open()) return ClosedError();
+  return implementation_->OnLoop(implementation_->core()->SetRollups(rules, std::string(tenant)));
 }
 
 Status Database::AcceptRetentionClock() {

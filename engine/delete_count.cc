@@ -28,7 +28,13 @@ StatusOr<DeleteResult> CountForDelete(ReadView view, const DeleteRequest& reques
   QueryGuard guard(request.limits, view.monotonic_nanos, view.permit);
   DeleteResult result;
   NEXUS_ASSIGN_OR_RETURN(result.series, CountSeries(view.index.get(), selector, &guard));
+  if (view.rollups != nullptr) {
+    NEXUS_ASSIGN_OR_RETURN(result.frozen_left,
+                           CountFrozenInPart(*view.rollups, selector, request.range, &guard));
+  }
   if (!request.dry_run) return result;
+  // Samples go; buckets stand for what is counted beside them.
+  view.rollups.reset();
   AggregateQuery count;
   count.select.selector = request.selector;
   count.select.range = request.range;

@@ -29,6 +29,7 @@ class DeletedSource : public SampleSource {
 
   Kind kind() const override { return source_->kind(); }
   TimeRange range() const override { return source_->range(); }
+  WriteOrder end() const override { return source_->end(); }
   bool asks_labels() const override { return true; }
   std::unique_ptr<SourceReader> NewReader() const override;
 

@@ -32,6 +32,7 @@ Flusher::Flusher(DatabaseState* state, Applier* applier, Committer* committer,
       committer_(committer),
       keeper_(keeper),
       reserve_(state->environment, state->folder.reserve, state->options.reserve_bytes),
+      carrier_(state, committer),
       tick_(this, [](io::RunNode* node) { static_cast<Tick*>(node)->flusher->wake_.Set(); }) {}
 
 void Flusher::Seal(TenantState* tenant, BranchState* branch) {
@@ -71,27 +72,68 @@ void Flusher::SealForMemory() {
   }
 }
 
-void Flusher::SealWhatIsOld() {
+Flusher::Age Flusher::AgeOf(const BranchState& branch, int64_t now_ns, bool by_time) const {
+  if (NEXUS_PLANTED("carry-beside-a-flush") && !branch.sealed.empty()) return Age::kDue;
+  const int64_t interval_ns = by_time ? state_->options.flush_interval_ms * 1'000'000 : 0;
+  const int64_t waited_ns = now_ns - branch.active_since_ns;
+  const uint64_t behind = state_->applied.value - branch.active_first->value;
+  const uint64_t bytes_max = state_->options.log_bytes_max;
+  if ((interval_ns > 0 && waited_ns >= interval_ns) || behind > bytes_max) return Age::kDue;
+  if ((interval_ns > 0 && waited_ns >= interval_ns / 2) || behind > bytes_max / 2) {
+    return Age::kHalf;
+  }
+  return Age::kYoung;
+}
+
+Lsn Flusher::CurrentSegment() const {
+  if (committer_->log() == nullptr) return Lsn{};
+  const wal::HeldLog held = committer_->log()->Held();
+  return held.segments.empty() ? Lsn{} : held.segments.back().base;
+}
+
+std::vector<Carrier::Candidate> Flusher::SealWhatIsOld() {
   const int64_t now = state_->environment->MonotonicNanos();
-  const int64_t interval_ns = state_->options.flush_interval_ms * 1'000'000;
+  const Lsn segment = CurrentSegment();
+  std::vector<Carrier::Candidate> candidates;
+  bool one_is_due = false;
   for (auto& [number, tenant] : state_->tenants) {
     for (auto& [branch_number, branch] : tenant->branches) {
       if (!branch->active_first.has_value()) continue;
-      bool waited = interval_ns > 0 && now - branch->active_since_ns >= interval_ns;
-      bool pins_log =
-          state_->applied.value - branch->active_first->value > state_->options.log_bytes_max;
-      if (waited || pins_log) Seal(tenant.get(), branch.get());
+      Age age = AgeOf(*branch, now, /*by_time=*/true);
+      if (age == Age::kYoung) continue;
+      const bool may_carry = carrier_.MayCarry(*tenant, *branch);
+      const bool pins_nothing = *branch->active_first >= segment;
+      if (may_carry && pins_nothing) age = AgeOf(*branch, now, /*by_time=*/false);
+      if (may_carry && age != Age::kYoung) {
+        candidates.push_back(Carrier::CandidateOf(*tenant, *branch, age == Age::kDue));
+        one_is_due = one_is_due || age == Age::kDue;
+      } else if (!may_carry && age == Age::kDue) {
+        Seal(tenant.get(), branch.get());
+      }
     }
   }
+  if (!one_is_due) return {};
+  for (const Carrier::Candidate& excess : carrier_.TakeExcess(&candidates)) {
+    if (!excess.is_due) continue;
+    TenantState* tenant = state_->tenants.at(excess.tenant.value).get();
+    Seal(tenant, tenant->branches.at(excess.branch.value).get());
+  }
+  return candidates;
 }
 
 std::optional<int64_t> Flusher::NextDue() const {
   std::optional<int64_t> due;
   if (state_->options.flush_interval_ms == 0) return due;
+  const Lsn segment = CurrentSegment();
   for (const auto& [number, tenant] : state_->tenants) {
     for (const auto& [branch_number, branch] : tenant->branches) {
       if (!branch->active_first.has_value()) continue;
       int64_t at = branch->active_since_ns + state_->options.flush_interval_ms * 1'000'000;
+      if (carrier_.MayCarry(*tenant, *branch)) {
+        // The log has to grow before it is; then there is another look.
+        if (*branch->active_first >= segment) continue;
+        at = std::max(at, carry_again_ns_);
+      }
       due = std::min(due.value_or(at), at);
     }
   }
@@ -162,15 +204,20 @@ io::Task<void> Flusher::Run() {
   while (!stopping_) {
     wake_.Reset();
     look_is_due_ = false;
-    SealWhatIsOld();
-    std::optional<Waiting> oldest = FindOldestSealed();
     int64_t now = state_->environment->MonotonicNanos();
     looked_at_ns_ = now;
+    std::vector<Carrier::Candidate> small = SealWhatIsOld();
+    if (!small.empty() && now >= carry_again_ns_) {
+      co_await Carry(std::move(small));
+      continue;
+    }
+    std::optional<Waiting> oldest = FindOldestSealed();
     if (oldest.has_value() && now >= retry_at_ns_) {
       co_await Attempt(*std::move(oldest));
       continue;
     }
     std::optional<int64_t> due = oldest.has_value() ? retry_at_ns_ : NextDue();
+    if (!small.empty()) due = std::min(due.value_or(carry_again_ns_), carry_again_ns_);
     executor->CancelTimer(&tick_);
     if (due.has_value()) executor->StartTimer(&tick_, *due);
     co_await wake_.Wait();
@@ -197,6 +244,12 @@ io::Task<void> Flusher::Attempt(Waiting oldest) {
   committer_->Pump();
 }
 
+io::Task<void> Flusher::Carry(std::vector<Carrier::Candidate> candidates) {
+  const bool carried = co_await carrier_.Carry(std::move(candidates));
+  if (carried) co_await CheckpointUnlessBusy();
+  carry_again_ns_ = state_->environment->MonotonicNanos() + kLookPauseNs;
+}
+
 io::Task<void> Flusher::CheckpointUnlessBusy() {
   const int64_t now = state_->environment->MonotonicNanos();
   if (FindOldestSealed().has_value() && now < next_checkpoint_ns_) co_return;
@@ -220,7 +273,7 @@ io::Task<StatusOr<Flusher::Written>> Flusher::WriteOne(Waiting oldest) {
     const OpenLayer& layer = (*written)->layer;
     edit.layers.push_back(layer.record);
     flushed_bytes_ += layer.record.file_bytes;
-    applier_->PrepareLayer(layer.record.key(), layer.reader);
+    applier_->PrepareLayer(layer.record.key(), layer.file);
     result.series = std::move((*written)->series);
   }
   co_return std::move(result);
@@ -244,8 +297,7 @@ io::Task<Status> Flusher::FlushOne(Waiting oldest) {
 
 io::Task<Status> Flusher::Publish(const Written& written) {
   const Edit edit(written.edit);
-  std::string body = EncodeEdits({&edit, 1});
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(std::move(body)));
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
   // Behind the layers in the catalog, never before them.
   state_->pending_update.series_layered.push_back(written.series);
   co_return OkStatus();

@@ -1,15 +1,16 @@
 // Flusher: seals memtables and turns them into layers.
 //
 // When: the active memtables hold half of the memory budget; the oldest of a branch's samples has
-// waited for flush_interval; the log has grown past log_bytes_max; or somebody asked. Sealing is a
-// pointer swap on the loop. One flush at a time, oldest sealed memtable first, so a branch's layers
-// are published in write order. A worker encodes; the loop writes a temporary file, syncs it,
-// renames it, syncs the folder, and commits the publish edit, whose application swaps memtable for
-// layer in one step - in every branch that has the memtable (branches.h); it is written once, and
-// not at all if they were deleted meanwhile. Failure: a flush that fails (disk full, I/O error)
-// drops its output, keeps the memtable, and is tried again after a pause; until then admission
-// holds back appends when memory is full. At ENOSPC the reserve file is given up first. Threading:
-// loop; encoding on workers.
+// waited for flush_interval; the log has grown past log_bytes_max; or somebody asked. In the second
+// and third case a small memtable is carried instead (carrier.h), of the second only once it keeps
+// a segment that is not the last from being trimmed. Sealing is a pointer swap on the loop. One
+// flush at a time, oldest sealed memtable first, so a branch's layers are published in write order.
+// A worker encodes; the loop writes a temporary file, syncs it, renames it, syncs the folder, and
+// commits the publish edit, whose application swaps memtable for layer in one step - in every
+// branch that has the memtable (branches.h); it is written once, and not at all if they were
+// deleted meanwhile. Failure: a flush that fails (disk full, I/O error) drops its output, keeps the
+// memtable, and is tried again after a pause; until then admission holds back appends when memory
+// is full. At ENOSPC the reserve file is given up first. Threading: loop; encoding on workers.
 
 #ifndef NEXUS_ENGINE_FLUSHER_H_
 #define NEXUS_ENGINE_FLUSHER_H_
@@ -19,6 +20,7 @@
 
 #include "base/status.h"
 #include "engine/applier.h"
+#include "engine/carrier.h"
 #include "engine/catalog_keeper.h"
 #include "engine/committer.h"
 #include "engine/record.h"
@@ -58,6 +60,7 @@ class Flusher {
   io::Task<Status> PublishUnpublished();
   Status ApplyUnpublished();
 
+  const Carrier& carrier() const { return carrier_; }
   uint64_t flushes() const { return flushes_; }
   uint64_t flushed_bytes() const { return flushed_bytes_; }
 
@@ -79,7 +82,14 @@ class Flusher {
 
   void Seal(TenantState* tenant, BranchState* branch);
   void SealForMemory();
-  void SealWhatIsOld();
+  // How far a memtable is on the way to having to leave the log.
+  enum class Age : uint8_t { kYoung, kHalf, kDue };
+  Age AgeOf(const BranchState& branch, int64_t now_ns, bool by_time) const;
+  // Seals memtables whose records are to leave the log; gives those that are to be carried.
+  std::vector<Carrier::Candidate> SealWhatIsOld();
+  io::Task<void> Carry(std::vector<Carrier::Candidate> candidates);
+  // Where the segment begins that is being written; nothing below it is pinned for nothing.
+  Lsn CurrentSegment() const;
   std::optional<int64_t> NextDue() const;
   std::optional<Waiting> FindOldestSealed() const;
   // Takes it from every branch that has it.
@@ -99,13 +109,15 @@ class Flusher {
   Committer* const committer_;
   CatalogKeeper* const keeper_;
   Reserve reserve_;
+  Carrier carrier_;
   Tick tick_;
   io::Event wake_;
   io::Event attempted_;  // pulsed after each attempt
   uint64_t attempts_ = 0;
   bool stopping_ = false;
-  int64_t retry_at_ns_ = 0;  // these three: monotonic
+  int64_t retry_at_ns_ = 0;  // these four: monotonic
   int64_t looked_at_ns_ = 0;
+  int64_t carry_again_ns_ = 0;
   int64_t next_checkpoint_ns_ = 0;
   // The timer is set for it; before Run and after it there is none.
   bool look_is_due_ = true;

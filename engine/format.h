@@ -1,4 +1,4 @@
-// The bytes of log records as the engine writes them: batches, definitions, edits.
+// The bytes of log records as the engine writes them: batches, definitions, edits, carries.
 //
 // Format: docs/format/record.md. All integers are little-endian. A record's body starts at an
 // address divisible by 8. What a record is called (RecordKind) stands in the frame, not in the
@@ -17,6 +17,7 @@ enum class RecordKind : uint8_t {
   kBatch = 1,
   kDefinitions = 2,
   kEdit = 3,
+  kCarry = 4,
 };
 
 // ---- kBatch: batch/format.h.
@@ -42,6 +43,7 @@ enum class EditKind : uint16_t {
   kDeleteBranch = 9,
   kSetTenant = 10,
   kDeleteTenant = 11,
+  kForgetSeries = 12,
   kSetRetention = 13,
   kAcceptClock = 14,
 };
@@ -55,8 +57,22 @@ inline constexpr size_t kPublishedLayersMax = 10'000;
 // A record deletes once at most, for the place of its record names a delete.
 inline constexpr size_t kDeletesOfRecordMax = 1;
 
+// Series that one edit forgets: 24 bytes each, so 98 KB.
+inline constexpr size_t kForgottenSeriesMax = 4'096;
+
 // More retention rules than a tenant may have.
 inline constexpr size_t kRulesOfRecordMax = 1'024;
+
+// ---- kCarry: this header, the definitions of the batch's series (as the body of a kDefinitions)
+// padded with zeros to a multiple of 8 bytes, a batch (batch/format.h) without triple and rejected
+// samples.
+
+struct CarryHeader {
+  uint64_t since;  // LSN where the oldest record began whose samples are in the batch
+  uint64_t until;  // LSN below which the batch holds what is left of every record from `since` on
+  uint64_t definitions_bytes;  // without the padding
+};
+static_assert(sizeof(CarryHeader) == 24);
 
 }  // namespace nexus::engine
 

@@ -11,26 +11,26 @@
 #include <vector>
 
 #include "base/planted.h"
+#include "engine/layer_writer.h"
 #include "engine/orphaned_series.h"
 #include "engine/record.h"
+#include "engine/tenant_contents.h"
 #include "io/file_util.h"
-#include "layer/layer_reader.h"
 
 namespace nexus::engine {
 namespace {
 
-using Layers = std::vector<LayerPtr>;
+using Layers = std::vector<OpenLayerFunction>;
 
 // The layers of a tenant, the youngest first.
 Layers LiveLayersOf(const TenantState& tenant) {
-  std::map<layer::LayerKey, LayerPtr> by_key;
-  for (const auto& [number, branch] : tenant.branches) {
-    for (const OpenLayer& open : branch->layers) {
-      by_key.emplace(layer::LayerKey{open.record.open_count, open.record.sequence}, open.reader);
-    }
-  }
+  std::map<layer::LayerKey, LayerFilePtr> by_key;
+  VisitLayers(tenant,
+              [&](const OpenLayer& open) { by_key.emplace(open.file->name().key, open.file); });
   Layers layers;
-  for (auto at = by_key.rbegin(); at != by_key.rend(); ++at) layers.push_back(at->second);
+  for (auto at = by_key.rbegin(); at != by_key.rend(); ++at) {
+    layers.push_back([file = at->second] { return HoldReader(file); });
+  }
   return layers;
 }
 
@@ -40,24 +40,14 @@ struct Orphans {
   std::set<std::string> unreadable;
 };
 
-// Blocks. NotFound: the file is gone, and was looked at before.
-StatusOr<catalog::SeriesSet> SeriesOfGarbage(const DatabaseState& state, const std::string& name) {
-  NEXUS_ASSIGN_OR_RETURN(auto file, io::OpenFileBlocking(state.environment->disk(),
-                                                         io::JoinPath(state.folder.layers, name)));
-  layer::LayerExpectation expected;
-  expected.database = state.origin;
-  NEXUS_ASSIGN_OR_RETURN(const LayerPtr layer,
-                         layer::LayerReader::Open(std::move(file), nullptr, expected));
-  return SeriesOf(layer);
-}
-
 // Blocks.
 StatusOr<Orphans> FindOrphans(const DatabaseState& state, const std::set<std::string>& file_names,
                               const Layers& staying) {
   Orphans orphans;
   for (const std::string& name : file_names) {
-    const StatusOr<catalog::SeriesSet> held = SeriesOfGarbage(state, name);
-    if (absl::IsNotFound(held.status())) continue;
+    const auto layer = OpenUnlistedLayer(state, io::JoinPath(state.folder.layers, name));
+    if (absl::IsNotFound(layer.status())) continue;  // it was looked at before
+    const auto held = layer.ok() ? SeriesOf(*layer) : StatusOr<catalog::SeriesSet>(layer.status());
     if (absl::IsDataLoss(held.status())) {
       orphans.unreadable.insert(name);
       continue;
@@ -92,19 +82,29 @@ io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
   co_return any;
 }
 
+// True if a version that a query holds has the layer.
+bool MayBeOpened(const GarbageLayer& layer) {
+  return !layer.file.expired() && !NEXUS_PLANTED("unlink-while-view-may-open");
+}
+
 }  // namespace
 
 io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, CatalogKeeper* keeper) {
   if (state->garbage.empty() || state->garbage_holders > 0) co_return OkStatus();
-  // What becomes garbage while the catalog is made persistent waits for the next time.
-  const std::map<catalog::LayerKey, std::string> garbage = state->garbage;
+  // What becomes garbage while the catalog is made persistent waits for the next time, as does what
+  // a query may still open.
+  std::map<catalog::LayerKey, std::string> garbage;
   // A file that is live now may have retired from its last branch by then, which is not persistent;
-  // one that is not will never be live again.
+  // one that is not will never be live again, and nobody new will have it.
   const auto live = state->LayerFiles(DatabaseState::Garbage::kWithout);
   std::map<TenantId, std::set<std::string>> going;
-  for (const auto& [key, file_name] : garbage) {
-    if (!live.contains(file_name)) going[key.tenant].insert(file_name);
+  for (const auto& [key, layer] : state->garbage) {
+    const bool is_live = live.contains(layer.file_name);
+    if (!is_live && MayBeOpened(layer)) continue;
+    garbage.emplace(key, layer.file_name);
+    if (!is_live) going[key.tenant].insert(layer.file_name);
   }
+  if (garbage.empty()) co_return OkStatus();
   std::set<std::string> staying;
   StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going), &staying);
   NEXUS_CO_RETURN_IF_ERROR(orphans.status());
@@ -133,8 +133,7 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
   if (removed.layers.empty()) co_return failed;
   NEXUS_CO_RETURN_IF_ERROR(co_await io::SyncDirectory(disk, state->folder.layers));
   const Edit edit(std::move(removed));
-  std::string body = EncodeEdits({&edit, 1});
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer->CommitEdit(std::move(body)));
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer->CommitEdit(edit));
   co_return failed;
 }
 

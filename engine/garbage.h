@@ -4,11 +4,13 @@
 //   1 the edit that retires it is durable and applied
 //   2 the catalog that has it as garbage is persistent; if the layer is the last that has some
 //     series, an image with their labels is, too (orphaned_series.h)
-//   3 the file is unlinked, the folder synced
+//   3 no version that a query holds has it, and the file is unlinked, the folder synced
 //   4 an edit strikes it off the list
 // After 2 nothing that a crash can bring back lists the layer as live: the log holds the edit until
-// two images have it too. Queries that still read the file have it open. Failure: a file that
-// cannot be read or unlinked stays on the list. Threading: the task runs on the loop.
+// two images have it too. A query opens files as it comes to them (layer_file.h), so 3 waits for
+// the end of every query that began before 1; one that goes on for ever is ended by its deadline.
+// Failure: a file that cannot be read or unlinked stays on the list. Threading: the task runs on
+// the loop.
 
 #ifndef NEXUS_ENGINE_GARBAGE_H_
 #define NEXUS_ENGINE_GARBAGE_H_
@@ -21,8 +23,8 @@
 
 namespace nexus::engine {
 
-// Removes what is garbage now; does nothing while `garbage_holders` hold it. Errors: those of the
-// catalog, the disk and the log; what was not removed is still on the list.
+// Removes what is garbage now and nobody can read; does nothing while `garbage_holders` hold it.
+// Errors: those of the catalog, the disk and the log; what was not removed is still on the list.
 io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, CatalogKeeper* keeper);
 
 }  // namespace nexus::engine

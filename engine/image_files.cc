@@ -9,13 +9,6 @@
 #include "io/file_util.h"
 
 namespace nexus::engine {
-namespace {
-
-// 150 bytes a layer: room for 400,000 of them.
-constexpr uint64_t kImageBytesMax = 64ull << 20;
-
-}  // namespace
-
 io::Task<StatusOr<std::vector<ImageFile>>> ReadImageFiles(io::Disk* disk, Folder folder,
                                                           DatabaseId database) {
   NEXUS_CO_ASSIGN_OR_RETURN(auto entries, co_await io::List(disk, folder.root));

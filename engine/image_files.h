@@ -6,6 +6,7 @@
 #ifndef NEXUS_ENGINE_IMAGE_FILES_H_
 #define NEXUS_ENGINE_IMAGE_FILES_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@
 #include "io/task.h"
 
 namespace nexus::engine {
+
+// 150 bytes a layer: room for 400,000 of them.
+inline constexpr uint64_t kImageBytesMax = 64ull << 20;
 
 struct ImageFile {
   std::string name;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "catalog/catalog.h"
 #include "engine/quota.h"
 
@@ -29,6 +30,7 @@ struct ScannedTenant {
 // Fills the map and finds which ids are whose, in short readers (a long one would make the file
 // grow).
 StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
+                                                const catalog::SeriesSet& forgotten,
                                                 catalog::IdentityMap* identities) {
   constexpr uint64_t kRowsPerReader = 100'000;
   std::vector<ScannedTenant> tenants;
@@ -41,12 +43,13 @@ StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
     for (SeriesId from{1};;) {
       NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog.BeginRead());
       auto visit = [&](const catalog::SeriesIdentityRow& row) {
+        from = SeriesId{row.id.value + 1};
+        if (forgotten.Contains(row.id)) return;
         inserted.Update(identities->Insert(record.id, row.identity, row.id).status());
         if (tenant.ids.empty() || tenant.ids.back().last + 1 != row.id.value) {
           tenant.ids.push_back({row.id.value, row.id.value});
         }
         tenant.ids.back().last = row.id.value;
-        from = SeriesId{row.id.value + 1};
       };
       NEXUS_ASSIGN_OR_RETURN(uint64_t rows,
                              reader.VisitIdentities(record.id, from, kRowsPerReader, visit));
@@ -60,14 +63,18 @@ StatusOr<std::vector<ScannedTenant>> ScanSeries(const catalog::Catalog& catalog,
 
 }  // namespace
 
-SeriesId Interner::Find(TenantId tenant, uint64_t seed, std::string_view canonical) const {
-  return FindIdentity(tenant, catalog::SeriesIdentity(seed, canonical));
+SeriesId Interner::Find(TenantId tenant, uint64_t seed, std::string_view canonical) {
+  if (!ids_known_.load(std::memory_order_acquire)) return SeriesId{};
+  return identities_.FindAndTouch(tenant, catalog::SeriesIdentity(seed, canonical));
 }
 
 io::Task<Status> Interner::Load() {
   const catalog::Catalog* catalog = state_->catalog.get();
   catalog::IdentityMap* identities = &identities_;
-  auto scan = [catalog, identities] { return ScanSeries(*catalog, identities); };
+  const catalog::SeriesSet* forgotten = &forgotten_unloaded_;
+  auto scan = [catalog, forgotten, identities] {
+    return ScanSeries(*catalog, *forgotten, identities);
+  };
   auto scanned = co_await state_->environment->executor()->Run(io::Lane::kWorker, scan);
   load_status_ = scanned.status();
   if (scanned.ok()) {
@@ -76,6 +83,7 @@ io::Task<Status> Interner::Load() {
       if (tenant == state_->tenants.end()) continue;
       for (SeriesIdRange range : found.ids) tenant->second->AddIds(range);
     }
+    forgotten_unloaded_ = catalog::SeriesSet();
     ids_known_.store(true, std::memory_order_release);
   }
   loaded_.Set();
@@ -90,10 +98,24 @@ void Interner::AddKnown(const TenantState& tenant, SeriesId id, std::string_view
   identities_.Insert(tenant.record.id, identity, id).status().IgnoreError();
 }
 
+void Interner::Forget(TenantState* tenant, std::span<const ForgetSeries::Series> series) {
+  auto is_known = [tenant](const auto& one) { return tenant->RangeOf(one.id.value) != nullptr; };
+  // Where the edit is new this was done when it got its place.
+  if (loaded_.is_set() && std::none_of(series.begin(), series.end(), is_known)) return;
+  std::vector<uint64_t> ids;
+  for (const ForgetSeries::Series& one : series) {
+    identities_.Remove(tenant->record.id, one.identity, one.id);
+    ids.push_back(one.id.value);
+  }
+  tenant->RemoveIds(ids);
+  if (!loaded_.is_set()) forgotten_unloaded_.AddSorted(ids);
+  if (!NEXUS_PLANTED("forget-without-generation")) state_->series_generation++;
+}
+
 StatusOr<SeriesId> Interner::InternOne(TenantState* tenant, std::string canonical) {
   Hash128 identity = catalog::SeriesIdentity(tenant->record.identity_seed, canonical);
   if (tenant->series >= tenant->quotas.series_max) {
-    return identities_.Find(tenant->record.id, identity);
+    return identities_.FindAndTouch(tenant->record.id, identity);
   }
   SeriesId id{state_->next_series_id};
   NEXUS_ASSIGN_OR_RETURN(SeriesId given, identities_.Insert(tenant->record.id, identity, id));

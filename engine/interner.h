@@ -5,9 +5,11 @@
 // first record that could name them - or into records of their own, if many wait. A storm of new
 // series waits for the catalog here, where it delays nobody but itself: appends to known series
 // need no room for definitions. An id that was given but never logged is forgotten with the
-// process. The identity map is filled by one scan of the catalog after opening; until it is done
-// only the loop's Intern waits, queries do not. Threading: Find from any thread; the rest on the
-// loop.
+// process. Series that have no samples are forgotten (series_forgetter.h): they leave the map in
+// the step in which their edit gets its place in the log, so whoever asks for them then gets a new
+// id, whose definition stands behind that edit. The identity map is filled by one scan of the
+// catalog after opening; until it is done only the loop's Intern waits, queries do not. Threading:
+// Find from any thread; the rest on the loop.
 
 #ifndef NEXUS_ENGINE_INTERNER_H_
 #define NEXUS_ENGINE_INTERNER_H_
@@ -26,6 +28,8 @@
 #include "base/types.h"
 #include "catalog/identity_map.h"
 #include "catalog/records.h"
+#include "engine/idle_series.h"
+#include "engine/record.h"
 #include "engine/state.h"
 #include "io/task.h"
 
@@ -45,9 +49,9 @@ class Interner {
   // The id of a series, or 0 if it is not known (yet): until the scan has ended ids that it has
   // found are not yet those that batches may name. `seed` is the tenant's identity seed. Any
   // thread.
-  SeriesId Find(TenantId tenant, uint64_t seed, std::string_view canonical) const;
+  SeriesId Find(TenantId tenant, uint64_t seed, std::string_view canonical);
 
-  // The same by identity.
+  // The same by identity, for who will not hand the id out.
   SeriesId FindIdentity(TenantId tenant, Hash128 identity) const {
     if (!ids_known_.load(std::memory_order_acquire)) return SeriesId{};
     return identities_.Find(tenant, identity);
@@ -83,6 +87,23 @@ class Interner {
   uint64_t undefined_bytes() const;
   void MarkDefined(size_t count);
 
+  // ---- Forgetting.
+
+  // Any thread, likewise: from now on WasHandedOut tells whether somebody got the id of an identity
+  // since. REQUIRES: WaitLoaded has returned.
+  void BeginIdle(TenantId tenant, Hash128 identity) { identities_.Untouch(tenant, identity); }
+  bool WasHandedOut(TenantId tenant, Hash128 identity) const {
+    return identities_.WasTouched(tenant, identity);
+  }
+  // Takes series out of the map and of the tenant's ids; unknown ones are ignored.
+  void Forget(TenantState* tenant, std::span<const ForgetSeries::Series> series);
+  // Who is asked before (SeriesHolder); removed before it goes.
+  void AddHolder(const SeriesHolder* holder) { holders_.push_back(holder); }
+  void RemoveHolder(const SeriesHolder* holder) { std::erase(holders_, holder); }
+  void KeepHeld(IdleSeries* idle) const {
+    for (const SeriesHolder* holder : holders_) holder->KeepHeld(idle);
+  }
+
   uint64_t memory_bytes() const { return identities_.memory_bytes(); }
 
  private:
@@ -96,6 +117,8 @@ class Interner {
   std::function<void()> log_definitions_;
   catalog::IdentityMap identities_;
   io::Event loaded_;
+  catalog::SeriesSet forgotten_unloaded_;  // by replay: the catalog that is scanned may have them
+  std::vector<const SeriesHolder*> holders_;
   std::atomic<bool> ids_known_ = false;  // the scan has ended well, and its ids are in the tenants
   Status load_status_;
   std::deque<std::vector<catalog::SeriesDefinition>> undefined_;  // a record's worth each

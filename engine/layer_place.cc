@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/layer_writer.h"
 #include "io/file_util.h"
 #include "layer/layer_verifier.h"
 
@@ -16,6 +17,12 @@ namespace {
 constexpr uint64_t kPieceBytes = 1 << 20;
 
 }  // namespace
+
+LayerFileSet::LayerFileSet(const std::vector<catalog::LayerRecord>& layers) {
+  for (const catalog::LayerRecord& record : layers) {
+    if (by_name.emplace(record.file_name, record).second) bytes += record.file_bytes;
+  }
+}
 
 LayerPlacer::LayerPlacer(io::Environment* environment, DatabaseId origin,
                          std::function<Status(uint64_t)> go_on)
@@ -32,12 +39,8 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> LayerPlacer::Open(
   if (static_cast<uint64_t>(bytes) != record.file_bytes) {
     return DataLoss("layer {}: it has {} bytes, {} were published", path, bytes, record.file_bytes);
   }
-  layer::LayerExpectation expected;
-  expected.database = origin_;
-  expected.tenant = record.tenant;
-  expected.key = layer::LayerKey{record.open_count, record.sequence};
-  expected.footer_hash = record.footer_hash;
-  return layer::LayerReader::Open(*std::move(file), nullptr, expected);
+  return layer::LayerReader::Open(*std::move(file), nullptr,
+                                  ExpectationOf(LayerFileName(record), origin_));
 }
 
 // False if there is nothing, or not this layer.

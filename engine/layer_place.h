@@ -8,8 +8,11 @@
 #ifndef NEXUS_ENGINE_LAYER_PLACE_H_
 #define NEXUS_ENGINE_LAYER_PLACE_H_
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "base/types.h"
@@ -20,6 +23,15 @@
 #include "layer/layer_reader.h"
 
 namespace nexus::engine {
+
+// The files of layers, each once: branches share them.
+struct LayerFileSet {
+  LayerFileSet() = default;
+  explicit LayerFileSet(const std::vector<catalog::LayerRecord>& layers);
+
+  std::map<std::string, catalog::LayerRecord, std::less<>> by_name;
+  uint64_t bytes = 0;
+};
 
 class LayerPlacer {
  public:

@@ -169,6 +169,7 @@ catalog::LayerRecord LayerRecordOf(const layer::LayerSummary& summary) {
   record.file_name = layer::LayerFileName(summary);
   record.range = summary.range;
   record.level = summary.identity.level;
+  record.resolution_ns = summary.identity.resolution_ns;
   record.low = summary.identity.order_low;
   record.high = summary.identity.order_high;
   record.deletes_applied = summary.identity.deletes_applied;
@@ -189,30 +190,35 @@ std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence) {
                       fmt::format("{:08x}-{:016x}.tmp", state.open_count, sequence));
 }
 
-StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
-    const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache) {
-  std::string path = io::JoinPath(state.folder.layers, record.file_name);
-  StatusOr<std::unique_ptr<io::File>> file = io::OpenFileBlocking(state.environment->disk(), path);
-  if (absl::IsNotFound(file.status())) {
-    return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
-                    path);
-  }
-  NEXUS_RETURN_IF_ERROR(file.status());
+StatusOr<LayerReaderPtr> OpenLayerFile(const DatabaseState& state, const LayerFileName& name,
+                                       layer::PageCache* cache, uint64_t owner) {
+  const std::string path = io::JoinPath(state.folder.layers, name.name);
+  auto reader = layer::LayerReader::Open(state.files->Make(path), cache,
+                                         ExpectationOf(name, state.origin), owner);
+  if (!absl::IsNotFound(reader.status())) return reader;
+  return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
+                  path);
+}
+
+layer::LayerExpectation ExpectationOf(const LayerFileName& name,
+                                      std::optional<DatabaseId> database) {
+  layer::LayerExpectation expected;
+  expected.database = database;
+  expected.tenant = name.tenant;
+  expected.key = name.key;
+  expected.footer_hash = name.footer_hash;
+  return expected;
+}
+
+StatusOr<LayerReaderPtr> OpenUnlistedLayer(const DatabaseState& state, const std::string& path) {
   layer::LayerExpectation expected;
   expected.database = state.origin;
-  expected.tenant = record.tenant;
-  expected.key = layer::LayerKey{record.open_count, record.sequence};
-  expected.footer_hash = record.footer_hash;
-  return layer::LayerReader::Open(*std::move(file), cache, expected);
+  return layer::LayerReader::Open(state.files->Make(path), nullptr, expected);
 }
 
 StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state,
                                                const std::string& path) {
-  NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<io::File> file,
-                         io::OpenFileBlocking(state.environment->disk(), path));
-  layer::LayerExpectation expected;
-  expected.database = state.origin;
-  NEXUS_ASSIGN_OR_RETURN(auto reader, layer::LayerReader::Open(std::move(file), nullptr, expected));
+  NEXUS_ASSIGN_OR_RETURN(const auto reader, OpenUnlistedLayer(state, path));
   return reader->summary();
 }
 
@@ -242,12 +248,10 @@ io::Task<StatusOr<std::optional<WrittenLayer>>> WriteLayer(DatabaseState* state,
     status = co_await io::SyncDirectory(disk, state->folder.layers);
   }
   if (status.ok()) {
-    auto open = [state, record = &layer.record] {
-      return OpenLayerFile(*state, *record, state->pages.get());
-    };
-    auto reader = co_await state->environment->executor()->Run(io::Lane::kWorker, open);
-    status = reader.status();
-    if (status.ok()) layer.reader = *std::move(reader);
+    layer.file = state->layer_readers->Make(layer.record);
+    // What cannot be opened is not published.
+    auto open = [file = layer.file] { return file->Reader().status(); };
+    status = co_await state->environment->executor()->Run(io::Lane::kWorker, open);
   }
   if (!status.ok()) {
     (co_await io::Unlink(disk, path)).IgnoreError();

@@ -21,7 +21,7 @@
 namespace nexus::engine {
 
 struct WrittenLayer {
-  OpenLayer layer;  // open for reading
+  OpenLayer layer;
   catalog::LayeredSeries series;
 };
 
@@ -42,15 +42,23 @@ bool LogHolds(const wal::LogScan& log, const layer::LayerSummary& summary);
 // "layers/<open count in hex>-<sequence in hex>.tmp": where a layer is until it is whole.
 std::string TemporaryLayerPath(const DatabaseState& state, uint64_t sequence);
 
-// Opens a layer that the catalog lists, to be read through `cache` if that is not null. The file
-// names the branch that its samples were written to, which may be another than the record's: the
-// layer is shared. Blocks; any thread but the loop's. Errors: DataLoss (missing, damaged), and
-// those of the file system.
-StatusOr<std::shared_ptr<const layer::LayerReader>> OpenLayerFile(
-    const DatabaseState& state, const catalog::LayerRecord& record, layer::PageCache* cache);
+// Makes a reader of a layer that the catalog lists, through `cache` if that is not null, where
+// pages are `owner`'s (LayerReader::Open). The file names the branch that its samples were written
+// to, which may be another than the record's: the layer is shared. Blocks; any thread but the
+// loop's. Errors: DataLoss (missing, damaged), and those of the file system.
+StatusOr<LayerReaderPtr> OpenLayerFile(const DatabaseState& state, const LayerFileName& name,
+                                       layer::PageCache* cache, uint64_t owner = 0);
 
-// Header and footer of a layer file that may be listed nowhere. Blocks. DataLoss or
-// FailedPrecondition if the file is no layer of this database.
+// What must be in the file of a listed layer. `database` is the id that layers bear; none: any.
+layer::LayerExpectation ExpectationOf(const LayerFileName& name,
+                                      std::optional<DatabaseId> database);
+
+// Opens a layer file that may be listed nowhere. Blocks. Errors: NotFound; DataLoss or
+// FailedPrecondition if it is no layer of this database.
+StatusOr<LayerReaderPtr> OpenUnlistedLayer(const DatabaseState& state, const std::string& path);
+
+// Header and footer of a layer file that may be listed nowhere. Blocks. Errors: those of
+// OpenUnlistedLayer.
 StatusOr<layer::LayerSummary> ReadLayerSummary(const DatabaseState& state, const std::string& path);
 
 }  // namespace nexus::engine

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/batch.h"
+#include "engine/carry_record.h"
 #include "engine/record.h"
 #include "engine/recovery.h"
 #include "io/file_util.h"
@@ -28,17 +29,17 @@ const char* KindOf(const Edit& edit) {
     const char* operator()(const DeleteBranch&) const { return "deletion of a branch"; }
     const char* operator()(const DeleteSamples&) const { return "delete"; }
     const char* operator()(const TombstonesForgotten&) const { return "forgetting of deletes"; }
+    const char* operator()(const ForgetSeries&) const { return "forgetting of series"; }
     const char* operator()(const SetRetention&) const { return "setting of a retention"; }
     const char* operator()(const AcceptClock&) const { return "step of the retention clock"; }
   };
   return std::visit(Names(), edit);
 }
 
-Status CountBatch(Bytes body, RecordTotals* totals) {
-  NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
-  totals->batches++;
+// Adds the samples to `samples`, their series and times to the totals.
+void CountSamples(const BatchView& batch, uint64_t* samples, RecordTotals* totals) {
   VisitAccepted(batch, [&](const SectionView& section, size_t first, size_t count) {
-    totals->samples += count;
+    *samples += count;
     for (size_t i = first; i < first + count; i++) {
       totals->series.insert(section.ids[i].value);
       int64_t timestamp = section.timestamps[i];
@@ -46,7 +47,6 @@ Status CountBatch(Bytes body, RecordTotals* totals) {
       totals->range.last = std::max(totals->range.last, timestamp);
     }
   });
-  return OkStatus();
 }
 
 // The parts of a database without the loops of an open one.
@@ -62,9 +62,7 @@ class ReplayRun {
         keeper_(&state_, &committer_),
         flusher_(&state_, &applier_, &committer_, &keeper_),
         recovery_(&state_, std::move(hooks), &applier_, &committer_, &keeper_, &flusher_,
-                  &recovery_report_) {
-    state_.pages = std::make_unique<layer::PageCache>(state_.options.page_cache_bytes);
-  }
+                  &recovery_report_) {}
 
   io::Task<StatusOr<LogReplayReport>> Run() {
     auto lock = co_await recovery_.LockFolder();
@@ -165,7 +163,18 @@ class ReplayRun {
 }  // namespace
 
 Status CountRecord(RecordKind kind, Bytes body, RecordTotals* totals) {
-  if (kind == RecordKind::kBatch) return CountBatch(body, totals);
+  if (kind == RecordKind::kBatch) {
+    NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
+    totals->batches++;
+    CountSamples(batch, &totals->samples, totals);
+    return OkStatus();
+  }
+  if (kind == RecordKind::kCarry) {
+    NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(body));
+    totals->carries++;
+    CountSamples(carry.batch, &totals->carried_samples, totals);
+    return OkStatus();
+  }
   if (kind == RecordKind::kDefinitions) {
     NEXUS_ASSIGN_OR_RETURN(auto definitions, DecodeDefinitions(body));
     totals->definitions += definitions.size();

@@ -35,6 +35,8 @@ struct LogReplayOptions {
 struct RecordTotals {
   uint64_t batches = 0;
   uint64_t samples = 0;
+  uint64_t carries = 0;  // of small memtables: samples of batches before them, counted here only
+  uint64_t carried_samples = 0;
   uint64_t definitions = 0;
   std::set<uint64_t> series;  // ids
   TimeRange range{INT64_MAX, INT64_MIN};

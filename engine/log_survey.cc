@@ -7,13 +7,22 @@
 
 #include "engine/batch.h"
 #include "engine/branches.h"
+#include "engine/carry_record.h"
 
 namespace nexus::engine {
 
 Status LogSurvey::Take(RecordKind kind, Lsn begin, Bytes body) {
   switch (kind) {
-    case RecordKind::kBatch:
-      return TakeBatch(body);
+    case RecordKind::kBatch: {
+      NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
+      TakeBatch(batch);
+      return OkStatus();
+    }
+    case RecordKind::kCarry: {
+      NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(body));
+      TakeBatch(carry.batch);
+      return DecodeDefinitions(carry.definitions).status();
+    }
     case RecordKind::kDefinitions:
       return TakeDefinitions(body);
     case RecordKind::kEdit:
@@ -25,8 +34,7 @@ Status LogSurvey::Take(RecordKind kind, Lsn begin, Bytes body) {
   }
 }
 
-Status LogSurvey::TakeBatch(Bytes body) {
-  NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(body));
+void LogSurvey::TakeBatch(const BatchView& batch) {
   named_.insert({batch.tenant().value, batch.branch().value});
   BatchView::Sections sections = batch.sections();
   SectionView section;
@@ -42,7 +50,6 @@ Status LogSurvey::TakeBatch(Bytes body) {
       sampled_.Add(id);
     }
   }
-  return OkStatus();
 }
 
 Status LogSurvey::TakeDefinitions(Bytes body) {
@@ -81,6 +88,9 @@ Status LogSurvey::TakeEdits(Lsn begin, Bytes body) {
       named_.insert({producer->tenant.value, producer->branch.value});
     } else if (const auto* deleted = std::get_if<DeleteSamples>(&edit)) {
       named_.insert({deleted->tenant.value, deleted->branch.value});
+    } else if (const auto* forgets = std::get_if<ForgetSeries>(&edit)) {
+      for (const ForgetSeries::Series& series : forgets->series) forgotten_.Add(series.id);
+      series_id_max_ = std::max(series_id_max_, forgets->series.back().id.value);
     }
   }
   return OkStatus();

@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "catalog/image.h"
 #include "catalog/series_set.h"
+#include "engine/batch.h"
 #include "engine/record.h"
 
 namespace nexus::engine {
@@ -49,9 +50,11 @@ class LogSurvey {
   // Series that batches name, and that the log defines.
   const catalog::SeriesSet& sampled() const { return sampled_; }
   const catalog::SeriesSet& defined() const { return defined_; }
+  // Series that the log forgets.
+  const catalog::SeriesSet& forgotten() const { return forgotten_; }
 
  private:
-  Status TakeBatch(Bytes body);
+  void TakeBatch(const BatchView& batch);
   Status TakeDefinitions(Bytes body);
   Status TakeEdits(Lsn begin, Bytes body);
 
@@ -62,6 +65,7 @@ class LogSurvey {
   uint64_t series_id_max_ = 0;
   catalog::SeriesSet sampled_;
   catalog::SeriesSet defined_;
+  catalog::SeriesSet forgotten_;
 };
 
 // The live layers once the edits from contents.lsn on are applied to `contents`, by key. The

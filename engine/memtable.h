@@ -95,6 +95,12 @@ class Memtable {
   std::optional<Sample> Latest(SeriesId series, uint32_t limit, TimeRange range = {},
                                std::span<const DeletedRows> deleted = {}) const;
 
+  // True if the series has samples, deleted ones too.
+  bool Has(SeriesId series) const {
+    const SeriesEntry* entry = table_.Find(series);
+    return entry != nullptr && !entry->empty();
+  }
+
   // Appends the ids of all series that have samples, ascending; maybe also of some that get their
   // first sample meanwhile.
   void AppendSeriesIds(std::vector<SeriesId>* series) const { table_.AppendIds(series); }

@@ -35,7 +35,14 @@ SeriesReader::SeriesReader(std::vector<std::shared_ptr<const SampleSource>> sour
 
 SeriesReader::~SeriesReader() = default;
 
-Status SeriesReader::Open(const SeriesName& series) {
+void SeriesReader::DropLayers() {
+  std::erase_if(sources_, [](const Source& source) {
+    return source.source->kind() == SampleSource::Kind::kLayer;
+  });
+}
+
+Status SeriesReader::Open(const SeriesName& series, TimeRange range) {
+  part_ = range;
   entries_.clear();
   next_entry_ = 0;
   runs_.clear();
@@ -51,7 +58,7 @@ Status SeriesReader::Open(const SeriesName& series) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < sources_.size(); i++) {
     scratch_.clear();
-    NEXUS_RETURN_IF_ERROR(sources_[i].reader->Chunks(series, range_, &scratch_));
+    NEXUS_RETURN_IF_ERROR(sources_[i].reader->Chunks(series, part_, &scratch_));
     bytes += sources_[i].reader->held_bytes();
     sources_with_chunks += !scratch_.empty();
     for (const ChunkRef& chunk : scratch_) entries_.push_back({chunk, static_cast<uint32_t>(i)});
@@ -119,7 +126,7 @@ StatusOr<SampleSpan> SeriesReader::Read(const Entry& entry, size_t buffer) {
     room.Reserve(entry.chunk.buffer_samples);
   }
   statistics_->chunks_decoded++;
-  return sources_[entry.source].reader->Read(entry.chunk, range_, &room);
+  return sources_[entry.source].reader->Read(entry.chunk, part_, &room);
 }
 
 // Reads the chunks that begin at or before the present place, so that no sample is passed by.

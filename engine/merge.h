@@ -21,6 +21,7 @@
 
 #include "base/status.h"
 #include "base/types.h"
+#include "compaction/rollup_bucket.h"
 #include "engine/buckets.h"
 #include "engine/query.h"
 #include "engine/query_guard.h"
@@ -28,9 +29,11 @@
 
 namespace nexus::engine {
 
-// The next samples of a series: either a span of them, or a whole chunk by its statistics.
+// The next samples of a series: either a span of them, or a whole chunk by its statistics, or - of
+// a RollupReader alone - a whole bucket.
 struct Piece {
-  const ChunkRef* chunk = nullptr;  // if set, `span` is empty
+  const ChunkRef* chunk = nullptr;                   // if set, `span` is empty
+  const compaction::RollupBucket* bucket = nullptr;  // the same
   SampleSpan span;
 };
 
@@ -45,12 +48,19 @@ class SeriesReader {
   SeriesReader& operator=(const SeriesReader&) = delete;
 
   // Starts on a series.
-  Status Open(const SeriesName& series);
+  Status Open(const SeriesName& series) { return Open(series, range_); }
+  // The same for its samples within a part of the range.
+  Status Open(const SeriesName& series, TimeRange range);
 
   // Gives the next piece, valid until the next call; false at the end of the series. A span has at
   // least one sample and at most those of a chunk. A chunk is given by its statistics only if it
   // lies within one of `buckets`; null: never.
   StatusOr<bool> Next(const Buckets* buckets, Piece* piece);
+
+  // Lets go of sources; nothing may be called afterwards. Without layers, the piece given last
+  // stays valid: what layers give lies in buffers.
+  void DropAll() { sources_.clear(); }
+  void DropLayers();
 
  private:
   struct Source {
@@ -87,6 +97,7 @@ class SeriesReader {
   static bool Before(const Head& a, const Head& b);
 
   const TimeRange range_;
+  TimeRange part_;  // of it, of the present series
   QueryGuard* const guard_;
   QueryStatistics* const statistics_;
   std::vector<Source> sources_;  // in write order

@@ -38,6 +38,7 @@
 #include "engine/options.h"
 #include "engine/query.h"
 #include "engine/retention_rule.h"
+#include "engine/rollup_rule.h"
 #include "engine/scrub_report.h"
 #include "engine/tenant.h"
 
@@ -103,6 +104,10 @@ struct AppendOptions {
 struct AppendOutcome {
   Lsn end;                 // the log position behind the batch, or of a later one of its producer
   bool duplicate = false;  // it was in the log already
+  // Samples that are older than anything the tenant's retention keeps; the others were stored.
+  uint64_t expired = 0;
+  // Of these: the tenant, the oldest time that is kept, the way out. Empty for a duplicate.
+  std::string reason;
 };
 
 // What a branch knows of a producer.
@@ -136,6 +141,15 @@ struct BranchInfo {
   uint64_t own_bytes = 0;  // of these, in files that no other names: what deleting it frees
 };
 
+// Of an append that was refused because it names a series that the tenant does not have
+// (InvalidArgument): its id was not given by Database::Series since the database was opened, or it
+// was forgotten - see there.
+bool IsUnknownSeries(const Status& status);
+
+// Of an append that was refused because all of its samples are older than anything its tenant's
+// retention keeps (OutOfRange). One that has a number is not refused: see AppendOutcome::expired.
+bool IsExpired(const Status& status);
+
 using AppendCallback = std::function<void(StatusOr<AppendOutcome>)>;
 
 // Figures of a database at one moment.
@@ -146,6 +160,10 @@ struct Stats {
   uint64_t layers = 0;
   uint64_t layer_bytes = 0;
   uint64_t layer_samples = 0;
+  uint64_t layer_files_open = 0;  // files of layers that are open now
+  // Memory for knowing the layers: their place in the layer map, and what was read of their page
+  // lists.
+  uint64_t layer_metadata_bytes = 0;
   uint64_t memtable_samples = 0;
   uint64_t memtable_bytes = 0;
   uint64_t wal_bytes = 0;       // of the segments on disk
@@ -161,12 +179,19 @@ struct Stats {
   uint64_t log_rounds = 0;
   uint64_t flushes = 0;
   uint64_t flushed_bytes = 0;    // of layers, by flushes since open
+  uint64_t carries = 0;          // small memtables written to the log again, since open
+  uint64_t carried_bytes = 0;    // of the log, by these
   uint64_t compactions = 0;      // jobs of the compactor since open
   uint64_t compacted_bytes = 0;  // of layers, by these
   // (flushed_bytes + compacted_bytes) / flushed_bytes; 0 before the first flush.
   double write_amplification = 0;
-  uint64_t garbage_layers = 0;  // retired, their files not yet deleted
-  uint64_t layers_expired = 0;  // retired whole since open, for retention
+  uint64_t garbage_layers = 0;    // retired, their files not yet deleted
+  uint64_t tombstones = 0;        // deletes that compactions have yet to carry out, of each branch
+  uint64_t series_forgotten = 0;  // since open, for want of samples (Options::series_grace_ms)
+  uint64_t layers_expired = 0;    // retired whole since open, for retention
+  uint64_t samples_expired = 0;   // that were too old when they were appended, since open
+  uint64_t rollup_layers = 0;     // of `layers`, those of rollups; their buckets are no samples
+  uint64_t rollup_bytes = 0;
   // Where the retention clock stands, in RFC 3339; empty while no tenant has had a retention.
   std::string retention_clock;
   // How far the wall clock is ahead of it, if that is more than 7 days; else 0. Until it is
@@ -204,10 +229,13 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // The id of a series, made if new; valid for this tenant as long as the database is open. Costs a
-  // hash look-up if known (keep the id all the same), a hand-over to the database's thread if new.
-  // Errors: InvalidArgument names the offending label; NotFound unknown tenant; ResourceExhausted -
-  // the tenant's series_max.
+  // The id of a series, made if new; valid for this tenant while the database is open and the
+  // series has samples, and for Options::series_grace_ms after this call. A series without a sample
+  // in any branch or snapshot is forgotten after that time: appends under its id are refused
+  // (IsUnknownSeries), and asked for again it gets a new id. Costs a hash look-up if known (keep
+  // the id all the same), a hand-over to the database's thread if new. Errors: InvalidArgument
+  // names the offending label; NotFound unknown tenant; ResourceExhausted - the tenant's
+  // series_max.
   StatusOr<SeriesId> Series(std::string metric, std::vector<Label> labels,
                             std::string_view tenant = "default");
   StatusOr<SeriesId> Series(const Labels& labels, std::string_view tenant = "default");
@@ -218,8 +246,9 @@ class Database {
   // Appends and waits for the ack. Errors: ResourceExhausted - nothing was written: memory or disk
   // is full, or a quota of the tenant reached (RetryAfterMs), the message says which; Unavailable -
   // the log failed, the outcome is unknown until reopened; InvalidArgument - empty or over-large
-  // batch, unknown series id; FailedPrecondition - of a numbered batch: unknown producer, fenced
-  // epoch, or a gap (ExpectedSequence).
+  // batch, unknown series id (IsUnknownSeries); OutOfRange - all of it is expired (IsExpired);
+  // FailedPrecondition - of a numbered batch: unknown producer, fenced epoch, or a gap
+  // (ExpectedSequence).
   StatusOr<AppendOutcome> Append(WriteBatch batch, const AppendOptions& options = {});
   // The same without waiting: `done` is called exactly once, on the database's thread; it must be
   // quick and must not block or call blocking methods. Blocks only while more than 64 MiB of
@@ -260,6 +289,7 @@ class Database {
   // reopened.
   StatusOr<DeleteResult> Delete(const DeleteRequest& request);
 
+  // A cursor opens files of the database as it reads: it must be destroyed before the Database is.
   StatusOr<std::unique_ptr<Cursor>> Select(const SelectQuery& query);
   StatusOr<std::unique_ptr<Cursor>> Aggregate(const AggregateQuery& query);
   // The newest sample of each matching series within the range: chunks of one sample.
@@ -327,6 +357,20 @@ class Database {
   // RetentionInfo::head_window_ns, a rule that can never decide, more than 64; NotFound;
   // Unavailable.
   Status SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant = "default");
+  // Which rollups the tenant keeps, ascending by resolution; none by default. NotFound.
+  StatusOr<std::vector<RollupRule>> Rollups(std::string_view tenant = "default");
+  // Replaces them, durably. Of each series the compactor then keeps, for each bucket of each
+  // resolution, count, sum, extremes, first, last and increase. Aggregate() uses them by itself
+  // where its step is a multiple of a resolution and they are right: results are those of the
+  // samples, sums and averages within 2 ulp; QueryStatistics tells. Once samples are dropped by
+  // retention their buckets stay as they are, as long as their own rule says by retention's clock,
+  // and answer such queries. A bucket of which samples are gone is never computed anew: what comes
+  // late for it is not in it, and a delete takes it only if it covers it whole.
+  // Cost: 16 columns a bucket; of samples that are 10 s apart, buckets of a minute may take twice
+  // as many bytes as the samples. Resolutions that are not named any more lose their buckets.
+  // Errors: InvalidArgument, nothing is changed - more than 4, a resolution that is not from 1 s to
+  // 1 day, does not divide a day or is no multiple of the finer one; NotFound; Unavailable.
+  Status SetRollups(const std::vector<RollupRule>& rules, std::string_view tenant = "default");
   // Moves the retention clock of the database to the wall clock, however far that is ahead; what is
   // expired by then is lost. FailedPrecondition: the clock does not run.
   Status AcceptRetentionClock();

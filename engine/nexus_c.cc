@@ -97,7 +97,7 @@ StatusOr<nexus::AppendOptions> AppendOptionsOf(const nexus_append_options* given
 }
 
 nexus_outcome OutcomeOf(const nexus::AppendOutcome& outcome) {
-  return {outcome.end.value, outcome.duplicate ? 1 : 0};
+  return {outcome.end.value, outcome.duplicate ? 1 : 0, outcome.expired};
 }
 
 // The batch as it was given; an empty one stays with the caller.
@@ -250,7 +250,9 @@ int32_t nexus_delete(nexus_db* db, const nexus_delete_request* given, nexus_dele
     request.dry_run = full.dry_run != 0;
     request.everywhere = full.everywhere != 0;
     NEXUS_ASSIGN_OR_RETURN(nexus::DeleteResult done, db->database->Delete(request));
-    if (result != nullptr) *result = {done.series, done.samples, done.series_with_samples};
+    if (result != nullptr) {
+      *result = {done.series, done.samples, done.series_with_samples, done.frozen_left};
+    }
     return nexus::OkStatus();
   });
 }

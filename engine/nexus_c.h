@@ -126,9 +126,12 @@ int32_t nexus_close(nexus_db* db, nexus_error* error);
 
 // ---- Writing.
 
-// The id of a series, made if new; valid for this tenant as long as the database is open. `tenant`
-// of size 0: "default". A hash look-up if known, a hand-over to the database's thread if new.
-// Errors: INVALID_ARGUMENT names the offending label; NOT_FOUND unknown tenant; *series is 0 then.
+// The id of a series, made if new; valid for this tenant while the database is open and the series
+// has samples, and for 10 minutes after this call. One without a sample in any branch or snapshot
+// is forgotten after that time: appends under its id are INVALID_ARGUMENT, and asked for again it
+// gets a new id. `tenant` of size 0: "default". A hash look-up if known, a hand-over to the
+// database's thread if new. Errors: INVALID_ARGUMENT names the offending label; NOT_FOUND unknown
+// tenant; *series is 0 then.
 int32_t nexus_series(nexus_db* db, nexus_text tenant, nexus_text metric, const nexus_label* labels,
                      size_t label_count, uint64_t* series, nexus_error* error);
 
@@ -182,14 +185,16 @@ typedef struct nexus_append_options {
 typedef struct nexus_outcome {
   uint64_t end_lsn;   // the log position behind the batch, or of a later one of its producer
   int32_t duplicate;  // not 0: it was in the log already
+  uint64_t expired;   // samples older than all that the tenant keeps; the others were stored
 } nexus_outcome;
 
 // Appends the batch and waits for the ack. The batch is empty afterwards, whatever came of it.
 // `options` and `outcome` may be NULL. Errors: RESOURCE_EXHAUSTED - nothing was written, the
 // message says what is full; UNAVAILABLE - the log failed, the outcome is unknown until the
 // database is opened again; INVALID_ARGUMENT - empty or over-large batch, unknown series id or ack;
-// NOT_FOUND - tenant or branch; FAILED_PRECONDITION - of a numbered batch: unknown producer, fenced
-// epoch, or a gap (error->expected_sequence).
+// OUT_OF_RANGE - all of it is older than the tenant keeps, and it has no number; NOT_FOUND - tenant
+// or branch; FAILED_PRECONDITION - of a numbered batch: unknown producer, fenced epoch, or a gap
+// (error->expected_sequence).
 int32_t nexus_append(nexus_db* db, nexus_batch* batch, const nexus_append_options* options,
                      nexus_outcome* outcome, nexus_error* error);
 
@@ -241,6 +246,8 @@ typedef struct nexus_delete_result {
   // Of a dry run: what would go, and of how many series.
   uint64_t samples;
   uint64_t series_with_samples;
+  uint64_t
+      frozen_left;  // buckets of rollups that are covered in part, and stay: their samples are gone
 } nexus_delete_result;
 
 // Deletes samples, durably: those appended before, of the series that the selector chooses, within
@@ -332,12 +339,14 @@ typedef struct nexus_query_statistics {
   uint64_t chunks_by_statistics;  // answered without decoding
   uint64_t layers;
   uint64_t memtables;
+  uint64_t rollup_layers;   // whose buckets were used in place of samples
+  uint64_t rollup_buckets;  // so used, of all series
 } nexus_query_statistics;
 
 // Raw samples of the matching series. The cursor reads what was acknowledged when it was made,
-// unchanged by later appends and flushes, in bounded memory; freed by nexus_cursor_free. *cursor is
-// NULL on an error: INVALID_ARGUMENT (selector, range, step: what is wrong and where), NOT_FOUND
-// (tenant, branch), RESOURCE_EXHAUSTED (a limit of the query).
+// unchanged by later appends and flushes, in bounded memory; freed by nexus_cursor_free, before
+// nexus_close. *cursor is NULL on an error: INVALID_ARGUMENT (selector, range, step: what is wrong
+// and where), NOT_FOUND (tenant, branch), RESOURCE_EXHAUSTED (a limit of the query).
 int32_t nexus_select(nexus_db* db, const nexus_query* query, nexus_cursor** cursor,
                      nexus_error* error);
 // One sample for each bucket that has any.

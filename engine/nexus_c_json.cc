@@ -75,7 +75,14 @@ std::string ToJson(const Stats& stats) {
   json.Add("appended_samples", stats.appended_samples);
   json.Add("log_rounds", stats.log_rounds);
   json.Add("flushes", stats.flushes);
+  json.Add("carries", stats.carries);
+  json.Add("carried_bytes", stats.carried_bytes);
+  json.Add("tombstones", stats.tombstones);
+  json.Add("series_forgotten", stats.series_forgotten);
   json.Add("layers_expired", stats.layers_expired);
+  json.Add("samples_expired", stats.samples_expired);
+  json.Add("rollup_layers", stats.rollup_layers);
+  json.Add("rollup_bytes", stats.rollup_bytes);
   json.Add("retention_clock", stats.retention_clock);
   json.Add("retention_waits_seconds", stats.retention_waits_seconds);
   json.Add("io_backend", stats.io_backend);
@@ -108,6 +115,7 @@ std::string ToJson(const TenantInfo& tenant) {
   json.Add("memory_bytes", tenant.memory_bytes);
   json.Add("queries", tenant.queries);
   json.Add("refused", tenant.refused);
+  json.Add("tombstones", tenant.tombstones);
   VisitQuotas(tenant.quotas, [&](std::string_view name, uint64_t quota) {
     if (quota != kNoQuota) json.Add(name, quota);
   });

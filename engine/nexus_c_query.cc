@@ -155,8 +155,8 @@ void nexus_cursor_cancel(nexus_cursor* cursor) { cursor->cancelled.store(true); 
 
 void nexus_cursor_statistics(const nexus_cursor* cursor, nexus_query_statistics* statistics) {
   const nexus::QueryStatistics& done = cursor->cursor->statistics();
-  *statistics = {done.series, done.samples,  done.chunks_decoded, done.chunks_by_statistics,
-                 done.layers, done.memtables};
+  *statistics = {done.series, done.samples,   done.chunks_decoded, done.chunks_by_statistics,
+                 done.layers, done.memtables, done.rollup_layers,  done.rollup_buckets};
 }
 
 void nexus_cursor_free(nexus_cursor* cursor) { delete cursor; }

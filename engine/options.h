@@ -32,6 +32,14 @@ struct Options {
   uint64_t memtable_bytes = 256ull << 20;
   // Memory for verified layer pages, in bytes. Default 16 MiB, may be 0.
   uint64_t page_cache_bytes = 16ull << 20;
+  // Files of layers that are open at once. Queries and compactions that read more open and close
+  // them in turn, some 5 us each. Default 0: a quarter of what the process may open
+  // (RLIMIT_NOFILE), 16 to 4,096.
+  uint32_t layer_files_open_max = 0;
+  // Memory for the metadata of layers, in bytes: some 50 bytes for each 64 KiB of a layer that was
+  // read. A query that reads more layers than fit reads their metadata anew, some 30 us a layer.
+  // What is being read just now is held beyond it. Default 64 MiB, may be 0.
+  uint64_t layer_metadata_bytes = 64ull << 20;
   // Size of a log segment in bytes; about four are kept. Default 32 MiB, 64 KiB to 1 GiB, a
   // multiple of 64 KiB.
   uint64_t log_segment_bytes = 32ull << 20;
@@ -40,6 +48,10 @@ struct Options {
   // A memtable that has samples is flushed after this time, so that the log can be trimmed.
   // Default 1 h; 0 switches it off.
   int64_t flush_interval_ms = 3'600'000;
+  // A memtable with at most so many bytes of samples is written to the log again where that is to
+  // be trimmed, instead of becoming a small layer: its samples stay in memory until they are more.
+  // At most a quarter of a segment is written so at a time. Default 64 KiB; 0 switches it off.
+  uint64_t carry_bytes_max = 64 << 10;
   // Preallocated file that is given up at ENOSPC so that flushes can finish. Default 256 MiB, 0 for
   // none.
   uint64_t reserve_bytes = 256ull << 20;
@@ -69,6 +81,10 @@ struct Options {
   // A layer that the compactor writes ends with the series at hand at this size, so that no file
   // is too large to be written again. Default 1 GiB, at least 64 KiB.
   uint64_t compaction_output_bytes_max = 1ull << 30;
+  // A series of which no sample is left - deleted, expired, its branch gone - stays known for so
+  // long at least, then it is forgotten with its labels (Database::Series). More of it serves
+  // writers that pause for longer, and keeps labels that no sample has. Default 10 min; at least 0.
+  int64_t series_grace_ms = 600'000;
   // Threads for encoding and decoding. Default 1.
   int workers = 1;
 

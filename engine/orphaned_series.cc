@@ -13,7 +13,7 @@ constexpr uint64_t kSeriesPerLookUp = 64;
 
 }  // namespace
 
-StatusOr<catalog::SeriesSet> SeriesOf(const LayerPtr& layer) {
+StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer) {
   std::vector<uint64_t> ids;
   ids.reserve(layer->summary().series);
   layer::SeriesCursor cursor(layer);
@@ -25,9 +25,8 @@ StatusOr<catalog::SeriesSet> SeriesOf(const LayerPtr& layer) {
   return series;
 }
 
-namespace {
-
-StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const LayerPtr& layer) {
+StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
+                                         const LayerReaderPtr& layer) {
   if (wanted.size() * kSeriesPerLookUp > layer->summary().series) return SeriesOf(layer);
   catalog::SeriesSet found;
   layer::ReadContext context;
@@ -38,12 +37,13 @@ StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted, const
   return found;
 }
 
-}  // namespace
-
-Status TakeAwayHeld(const std::vector<LayerPtr>& staying, catalog::SeriesSet* series) {
-  for (const LayerPtr& layer : staying) {
+Status TakeAwayHeld(const std::vector<OpenLayerFunction>& staying, catalog::SeriesSet* series) {
+  for (const OpenLayerFunction& open_layer : staying) {
     if (series->empty()) break;
-    const StatusOr<catalog::SeriesSet> held = SeriesAmong(*series, layer);
+    auto held = [&]() -> StatusOr<catalog::SeriesSet> {
+      NEXUS_ASSIGN_OR_RETURN(const LayerReaderPtr layer, open_layer());
+      return SeriesAmong(*series, layer);
+    }();
     if (absl::IsDataLoss(held.status())) continue;
     NEXUS_RETURN_IF_ERROR(held.status());
     series->Subtract(*held);

@@ -10,25 +10,29 @@
 #ifndef NEXUS_ENGINE_ORPHANED_SERIES_H_
 #define NEXUS_ENGINE_ORPHANED_SERIES_H_
 
-#include <memory>
-#include <string>
+#include <functional>
 #include <vector>
 
 #include "base/status.h"
 #include "catalog/series_set.h"
-#include "layer/layer_reader.h"
+#include "engine/layer_file.h"
 
 namespace nexus::engine {
 
-using LayerPtr = std::shared_ptr<const layer::LayerReader>;
+// Makes a reader of a layer when its turn comes, so that one at a time is in memory.
+using OpenLayerFunction = std::function<StatusOr<LayerReaderPtr>()>;
 
 // Those that the layer has samples of. Errors: DataLoss, those of reading.
-StatusOr<catalog::SeriesSet> SeriesOf(const LayerPtr& layer);
+StatusOr<catalog::SeriesSet> SeriesOf(const LayerReaderPtr& layer);
+
+// The series of `wanted` that the layer has. Errors: DataLoss, those of reading.
+StatusOr<catalog::SeriesSet> SeriesAmong(const catalog::SeriesSet& wanted,
+                                         const LayerReaderPtr& layer);
 
 // Takes away what is in any of `staying`: layers of the same tenant, best the youngest first. What
 // cannot be read of them is taken for nothing: an image with too many labels has all that a catalog
-// may need. Errors: those of reading, but for DataLoss.
-Status TakeAwayHeld(const std::vector<LayerPtr>& staying, catalog::SeriesSet* series);
+// may need. Errors: those of opening and reading, but for DataLoss.
+Status TakeAwayHeld(const std::vector<OpenLayerFunction>& staying, catalog::SeriesSet* series);
 
 }  // namespace nexus::engine
 

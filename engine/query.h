@@ -5,7 +5,10 @@
 // calls: InvalidArgument (selector, range, step: what is wrong and where), NotFound (tenant,
 // branch), DataLoss (a damaged layer: file and offset; samples before it were right),
 // DeadlineExceeded, Cancelled, ResourceExhausted (the query's memory limit).
-// Threading: a cursor belongs to one thread at a time; it works on that thread.
+// A cursor must be destroyed before its database. Past its deadline it lets go of the layers that
+// it reads, though nobody calls it; the next call gives DeadlineExceeded. One without a deadline
+// keeps their files on the disk as long as it is there. Threading: a cursor belongs to one thread
+// at a time; it works on that thread.
 
 #ifndef NEXUS_ENGINE_QUERY_H_
 #define NEXUS_ENGINE_QUERY_H_
@@ -66,6 +69,9 @@ struct DeleteResult {
   // of the one that has most.
   uint64_t samples = 0;
   uint64_t series_with_samples = 0;
+  // Buckets of rollups that the range covers in part and whose samples are gone: they stay as they
+  // are. One at most for each end of the range, series and resolution; everywhere, of all branches.
+  uint64_t frozen_left = 0;
 };
 
 enum class AggregateFunction : uint8_t {
@@ -114,6 +120,8 @@ struct QueryStatistics {
   uint64_t chunks_by_statistics = 0;  // answered without decoding
   uint64_t layers = 0;
   uint64_t memtables = 0;
+  uint64_t rollup_layers = 0;   // of which buckets were used in place of samples
+  uint64_t rollup_buckets = 0;  // so used, of all series
 };
 
 class Cursor {

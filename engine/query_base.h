@@ -1,11 +1,12 @@
 // QueryBase: what the three cursors have in common - limits, the resolved series, the error that
-// ended them. See cursors.h.
+// ended them. A cursor that has come to its end, or failed, holds no sources. See cursors.h.
 
 #ifndef NEXUS_ENGINE_QUERY_BASE_H_
 #define NEXUS_ENGINE_QUERY_BASE_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "engine/cursors.h"
 #include "engine/query.h"
 #include "engine/query_guard.h"
+#include "engine/query_leases.h"
 #include "engine/resolve.h"
 #include "engine/shown_labels.h"
 
@@ -21,7 +23,7 @@ namespace nexus::engine {
 
 // A cursor over the series of a selector. Derived classes give the next chunk; after an error this
 // class repeats it.
-class QueryBase : public Cursor {
+class QueryBase : public ReleasableCursor {
  public:
   QueryBase(const QueryLimits& limits, const ReadView& view)
       : guard_(limits, view.monotonic_nanos, view.permit) {}
@@ -43,13 +45,30 @@ class QueryBase : public Cursor {
     *chunk = {};
     StatusOr<bool> more = Advance(chunk);
     if (!more.ok()) status_ = more.status();
-    if (more.ok() && *more) statistics_.samples += chunk->timestamps.size();
+    if (more.ok() && *more) {
+      statistics_.samples += chunk->timestamps.size();
+    } else {
+      Drop(Sources::kAll);
+    }
     return more;
+  }
+  void Release(Status why) final {
+    if (status_.ok()) status_ = std::move(why);
+    Drop(Sources::kLayers);
   }
   const QueryStatistics& statistics() const final { return statistics_; }
 
+  std::optional<int64_t> deadline_ns() const { return guard_.deadline_ns(); }
+  int64_t deadline_ms() const { return guard_.limits().deadline_ms; }
+
  protected:
   virtual StatusOr<bool> Advance(SeriesChunk* chunk) = 0;
+
+  // Which sources may go: all once nothing that was shown is valid any more; of what was shown
+  // last, some may lie in a memtable.
+  enum class Sources : bool { kLayers, kAll };
+  // Lets go of them. Advance is not called again, unless it gave false.
+  virtual void Drop(Sources which) = 0;
 
   // Takes those of the view's sources that can have samples within the range, oldest first.
   std::vector<std::shared_ptr<const SampleSource>> TakeSources(ReadView* view, TimeRange range) {
@@ -87,6 +106,15 @@ class QueryBase : public Cursor {
   uint64_t shown_count_ = 0;
   Status status_;
 };
+
+// What the user gets of a cursor that is ready.
+template <typename T>
+std::unique_ptr<Cursor> LeasedBy(QueryLeases* leases, std::unique_ptr<T> cursor) {
+  const std::optional<int64_t> deadline_ns = cursor->deadline_ns();
+  if (leases == nullptr || !deadline_ns.has_value()) return cursor;
+  const int64_t deadline_ms = cursor->deadline_ms();
+  return leases->Lease(std::move(cursor), *deadline_ns, deadline_ms);
+}
 
 }  // namespace nexus::engine
 

@@ -13,6 +13,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
@@ -38,6 +39,12 @@ class QueryGuard {
   }
 
   const QueryLimits& limits() const { return limits_; }
+  // On the monotonic clock; nullopt if there is none.
+  std::optional<int64_t> deadline_ns() const {
+    int64_t at = 0;
+    if (!timed_ || __builtin_add_overflow(started_ns_, allowed_ns_, &at)) return std::nullopt;
+    return at;
+  }
   uint64_t reserved_bytes() const { return reserved_bytes_; }
 
   // Called before each chunk that is read: about 30 ns for what takes microseconds.

@@ -9,12 +9,12 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "engine/batch.h"
 #include "engine/nexus.h"
 #include "engine/state.h"
+#include "engine/tenant_contents.h"
 
 namespace nexus::engine {
 namespace {
@@ -31,28 +31,9 @@ Status WithRetryAfter(Status status, int64_t wait_ns) {
 }
 
 uint64_t LayerBytesOf(const TenantState& tenant) {
-  absl::flat_hash_set<std::pair<uint64_t, uint64_t>> counted;
   uint64_t bytes = 0;
-  for (const auto& [number, branch] : tenant.branches) {
-    for (const OpenLayer& open : branch->layers) {
-      const catalog::LayerRecord& record = open.record;
-      if (counted.emplace(record.open_count, record.sequence).second) bytes += record.file_bytes;
-    }
-  }
+  VisitLayers(tenant, [&](const OpenLayer& layer) { bytes += layer.record.file_bytes; });
   return bytes;
-}
-
-// Calls visit(memtable) for each that is not empty, once.
-template <typename Visit>
-void VisitMemtables(const TenantState& tenant, Visit&& visit) {
-  absl::flat_hash_set<const Memtable*> counted;
-  for (const auto& [number, branch] : tenant.branches) {
-    for (const SealedMemtable& sealed : branch->sealed) {
-      if (counted.insert(sealed.memtable.get()).second) visit(*sealed.memtable);
-    }
-    // An empty one has tables of its own, which are no samples.
-    if (branch->active_first.has_value()) visit(*branch->active);
-  }
 }
 
 }  // namespace
@@ -170,16 +151,12 @@ TenantInfo DescribeTenant(const DatabaseState& state, TenantState* tenant) {
   const TenantBytes bytes = BytesOf(state, tenant);
   info.layer_bytes = bytes.layers;
   info.memory_bytes = bytes.memory;
-  absl::flat_hash_set<std::pair<uint64_t, uint64_t>> counted;
-  for (const auto& [number, branch] : tenant->branches) {
-    for (const OpenLayer& open : branch->layers) {
-      const catalog::LayerRecord& record = open.record;
-      if (!counted.emplace(record.open_count, record.sequence).second) continue;
-      info.layers++;
-      info.samples += record.samples;
-    }
-  }
+  VisitLayers(*tenant, [&](const OpenLayer& layer) {
+    info.layers++;
+    if (!layer.record.is_rollup()) info.samples += layer.record.samples;
+  });
   VisitMemtables(*tenant, [&](const Memtable& memtable) { info.samples += memtable.samples(); });
+  info.tombstones = CountTombstones(*tenant);
   info.queries = tenant->query_budget->queries();
   info.refused = tenant->refused + tenant->query_budget->refused();
   return info;

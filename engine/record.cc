@@ -52,7 +52,7 @@ catalog::LayerKey ReadKey(ByteReader* in) {
   return key;
 }
 
-constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 12 + 12 + 8 + 4 * 8;
+constexpr size_t kLayerBytesMin = kLayerKeyBytes + 1 + 8 + 8 + 4 + 8 + 12 + 12 + 8 + 4 * 8;
 
 void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   WriteKey(out, layer.key());
@@ -60,6 +60,7 @@ void WriteLayer(ByteWriter* out, const catalog::LayerRecord& layer) {
   out->I64(layer.range.first);
   out->I64(layer.range.last);
   out->U32(layer.level);
+  out->I64(layer.resolution_ns);
   WriteOrderTo(out, layer.low);
   WriteOrderTo(out, layer.high);
   out->U64(layer.deletes_applied.value);
@@ -79,6 +80,7 @@ catalog::LayerRecord ReadLayer(ByteReader* in) {
   layer.range.first = in->I64();
   layer.range.last = in->I64();
   layer.level = in->U32();
+  layer.resolution_ns = in->I64();
   layer.low = ReadOrder(in);
   layer.high = ReadOrder(in);
   layer.deletes_applied.value = in->U64();
@@ -123,6 +125,7 @@ EditKind KindOf(const SetTenant&) { return EditKind::kSetTenant; }
 EditKind KindOf(const DeleteTenant&) { return EditKind::kDeleteTenant; }
 EditKind KindOf(const SetRetention&) { return EditKind::kSetRetention; }
 EditKind KindOf(const AcceptClock&) { return EditKind::kAcceptClock; }
+EditKind KindOf(const ForgetSeries&) { return EditKind::kForgetSeries; }
 
 void WriteBody(ByteWriter* out, const PublishLayers& edit) {
   NEXUS_CHECK(edit.layers.size() <= kPublishedLayersMax);
@@ -349,6 +352,40 @@ Edit ReadSetRetention(ByteReader* in) {
 void WriteBody(ByteWriter* out, const AcceptClock& edit) { out->I64(edit.clock_ns); }
 Edit ReadAcceptClock(ByteReader* in) { return AcceptClock{in->I64()}; }
 
+constexpr size_t kForgottenSeriesBytes = 8 + 16;
+
+bool IsToForget(const ForgetSeries& edit) {
+  auto above = [](const ForgetSeries::Series& a, const ForgetSeries::Series& b) {
+    return a.id.value >= b.id.value;
+  };
+  return !edit.series.empty() && edit.series.size() <= kForgottenSeriesMax &&
+         edit.series.front().id.value != 0 &&
+         std::adjacent_find(edit.series.begin(), edit.series.end(), above) == edit.series.end();
+}
+
+void WriteBody(ByteWriter* out, const ForgetSeries& edit) {
+  NEXUS_CHECK(IsToForget(edit));
+  out->U32(edit.tenant.value);
+  out->U32(static_cast<uint32_t>(edit.series.size()));
+  for (const ForgetSeries::Series& series : edit.series) {
+    out->U64(series.id.value);
+    out->U64(series.identity.high);
+    out->U64(series.identity.low);
+  }
+}
+Edit ReadForgetSeries(ByteReader* in) {
+  ForgetSeries edit;
+  edit.tenant.value = in->U32();
+  edit.series.resize(ReadCount(in, kForgottenSeriesBytes));
+  for (ForgetSeries::Series& series : edit.series) {
+    series.id.value = in->U64();
+    series.identity.high = in->U64();
+    series.identity.low = in->U64();
+  }
+  if (!IsToForget(edit)) in->Fail();
+  return edit;
+}
+
 size_t DeletesIn(std::span<const Edit> edits) {
   return static_cast<size_t>(std::count_if(edits.begin(), edits.end(), [](const Edit& edit) {
     return std::holds_alternative<DeleteSamples>(edit);
@@ -397,6 +434,9 @@ StatusOr<Edit> DecodeEdit(uint16_t kind, Bytes body, size_t at) {
       break;
     case EditKind::kAcceptClock:
       edit = ReadAcceptClock(&in);
+      break;
+    case EditKind::kForgetSeries:
+      edit = ReadForgetSeries(&in);
       break;
     default:
       return FailedPrecondition(

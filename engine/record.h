@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "base/types.h"
 #include "catalog/records.h"
@@ -162,15 +163,30 @@ struct AcceptClock {
   bool operator==(const AcceptClock&) const = default;
 };
 
+// Forgets series: their labels and ids. Nothing holds a sample of them where this edit begins -
+// no layer, no memtable, no record before it that is still to be applied - and nothing behind it
+// names them: that was judged when it got its place in the log (series_forgetter.h), so it is done
+// without asking again. Expects: the tenant exists; series that are not known are ignored.
+struct ForgetSeries {
+  struct Series {
+    SeriesId id;
+    Hash128 identity;
+    bool operator==(const Series&) const = default;
+  };
+  TenantId tenant;
+  std::vector<Series> series;  // ascending by id
+  bool operator==(const ForgetSeries&) const = default;
+};
+
 using Edit = std::variant<PublishLayers, CreateTenant, CreateBranch, GarbageRemoved, OpenProducer,
                           ForgetProducers, DeleteSamples, TombstonesForgotten, DeleteBranch,
-                          SetTenant, DeleteTenant, SetRetention, AcceptClock>;
+                          SetTenant, DeleteTenant, SetRetention, AcceptClock, ForgetSeries>;
 
 // REQUIRES: at most kPublishedLayersMax layers in each list, names of at most
 // catalog::kNameBytesMax bytes, settings within the bounds of catalog/records.h, at most
 // kDeletesOfRecordMax deletes, each with a selector of 1 to catalog::kTombstoneSelectorBytesMax
 // bytes and a range that is not empty; of a retention at most kRulesOfRecordMax rules, each with a
-// selector of so many bytes.
+// selector of so many bytes; of series to forget 1 to kForgottenSeriesMax, ascending by id.
 std::string EncodeEdits(std::span<const Edit> edits);
 StatusOr<std::vector<Edit>> DecodeEdits(Bytes body);
 

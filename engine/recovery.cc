@@ -76,7 +76,7 @@ io::Task<Status> Recovery::Steps() {
   NEXUS_CO_RETURN_IF_ERROR(co_await LoadCatalog());
   const wal::CursorOptions everything;
   NEXUS_CO_RETURN_IF_ERROR(co_await Replay(everything));
-  NEXUS_CO_RETURN_IF_ERROR(co_await OpenLayers());
+  NEXUS_CO_RETURN_IF_ERROR(co_await FindLayers());
   // A log that found no space for its segment refuses appends by itself until there is some.
   committer_->Start(std::move(log_));
   co_return co_await Bootstrap();
@@ -304,11 +304,14 @@ io::Task<Status> Recovery::LoadCatalog() {
   }
   for (catalog::LayerRecord& layer : loaded->layers) {
     if (layer.state == catalog::LayerState::kGarbage) {
-      state_->garbage.emplace(layer.key(), std::move(layer.file_name));
+      state_->garbage[layer.key()] = {std::move(layer.file_name), {}};
       continue;
     }
     BranchState* branch = state_->FindBranch(layer.tenant, layer.branch);
     if (branch != nullptr) branch->layers.push_back({std::move(layer), nullptr});
+  }
+  for (auto& [number, tenant] : state_->tenants) {
+    for (auto& [branch_number, branch] : tenant->branches) branch->SortLayers();
   }
   for (const catalog::ProducerRecord& producer : loaded->producers) {
     BranchState* branch = state_->FindBranch(producer.tenant, producer.branch);
@@ -362,7 +365,8 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
     for (const wal::RecordView& record : *records) {
       if (batches) branches->Advance(record.begin);
       auto kind = static_cast<RecordKind>(record.kind);
-      if (kind != RecordKind::kEdit && (kind == RecordKind::kBatch) != batches) continue;
+      const bool of_samples = kind == RecordKind::kBatch || kind == RecordKind::kCarry;
+      if (kind != RecordKind::kEdit && of_samples != batches) continue;
       Status status = applier_->Replay(kind, record.begin, record.end, record.body,
                                        batches ? Applier::Edits::kInPlace : Applier::Edits::kShape);
       if (options.skip_damaged && absl::IsDataLoss(status)) {
@@ -387,22 +391,23 @@ io::Task<Status> Recovery::ReplayKinds(Pass pass, wal::CursorOptions options) {
   co_return OkStatus();
 }
 
-// Branches share the open files of the layers that they share.
-io::Task<Status> Recovery::OpenLayers() {
-  std::map<layer::LayerKey, std::shared_ptr<const layer::LayerReader>> readers;
+// Nothing is opened: what a file holds is checked when it is first read. Branches share the files
+// of the layers that they share.
+io::Task<Status> Recovery::FindLayers() {
+  NEXUS_CO_ASSIGN_OR_RETURN(auto entries,
+                            co_await io::List(state_->environment->disk(), state_->folder.layers));
+  std::map<layer::LayerKey, LayerFilePtr> files;
+  const int64_t now = state_->environment->MonotonicNanos();
   for (auto& [number, tenant] : state_->tenants) {
     for (auto& [branch_number, branch] : tenant->branches) {
       for (OpenLayer& layer : branch->layers) {
-        auto& shared = readers[{layer.record.open_count, layer.record.sequence}];
-        if (shared != nullptr) layer.reader = shared;
-        if (layer.reader != nullptr) continue;
-        auto open = [state = state_, record = &layer.record] {
-          return OpenLayerFile(*state, *record, state->pages.get());
-        };
-        auto reader = co_await state_->environment->executor()->Run(io::Lane::kWorker, open);
-        NEXUS_CO_RETURN_IF_ERROR(reader.status());
-        shared = layer.reader = std::move(*reader);
-        layer.added_ns = state_->environment->MonotonicNanos();
+        LayerFilePtr& shared = files[{layer.record.open_count, layer.record.sequence}];
+        if (shared == nullptr) {
+          NEXUS_CO_RETURN_IF_ERROR(CheckListed(layer.record, entries));
+          shared = state_->layer_readers->Make(layer.record);
+        }
+        layer.file = shared;
+        layer.added_ns = now;
       }
       branch->SortLayers();
       state_->Publish(*tenant, *branch);
@@ -411,14 +416,29 @@ io::Task<Status> Recovery::OpenLayers() {
   co_return OkStatus();
 }
 
+// `entries`: what is in the folder, in byte order of names.
+Status Recovery::CheckListed(const catalog::LayerRecord& record,
+                             const std::vector<io::DirectoryEntry>& entries) const {
+  const auto found = std::lower_bound(
+      entries.begin(), entries.end(), record.file_name,
+      [](const io::DirectoryEntry& entry, const std::string& name) { return entry.name < name; });
+  const std::string path = io::JoinPath(state_->folder.layers, record.file_name);
+  if (found == entries.end() || found->name != record.file_name) {
+    return DataLoss("{}: the catalog lists this layer and it is missing; restore it from a backup",
+                    path);
+  }
+  if (found->bytes == record.file_bytes) return OkStatus();
+  return DataLoss("{}: it has {} bytes, {} were published; restore it from a backup", path,
+                  found->bytes, record.file_bytes);
+}
+
 // A new database gets its default tenant and branch as log records like any other.
 io::Task<Status> Recovery::Bootstrap() {
   if (!state_->tenants.empty()) co_return OkStatus();
   CreateTenant edit;
   edit.name = "default";
   edit.identity_seed = state_->environment->random()->Next();
-  const Edit edits[] = {std::move(edit)};
-  co_return co_await committer_->CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_->CommitEdit(edit);
 }
 
 io::Task<StatusOr<std::vector<std::string>>> Recovery::UnlistedFiles() {

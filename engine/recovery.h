@@ -68,7 +68,9 @@ class Recovery {
   enum class Pass : uint8_t { kShape, kBatches };
   io::Task<Status> ReplayKinds(Pass pass, wal::CursorOptions options);
   Lsn LowestSealed() const;
-  io::Task<Status> OpenLayers();
+  io::Task<Status> FindLayers();
+  Status CheckListed(const catalog::LayerRecord& record,
+                     const std::vector<io::DirectoryEntry>& entries) const;
   io::Task<Status> Bootstrap();
   void ReportProgress(std::string_view activity, uint64_t done, uint64_t total) const;
 

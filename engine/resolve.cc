@@ -194,10 +194,14 @@ void SeriesList::Add(SeriesId id, std::string_view canonical) {
 }
 
 void SeriesList::Sort() {
-  std::sort(entries_.begin(), entries_.end(), [this](const Entry& a, const Entry& b) {
-    std::string_view labels = labels_;
-    return labels.substr(a.begin, a.size) < labels.substr(b.begin, b.size);
+  const std::string_view labels = labels_;
+  auto labels_of = [&](const Entry& entry) { return labels.substr(entry.begin, entry.size); };
+  std::sort(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) {
+    const int order = labels_of(a).compare(labels_of(b));
+    return order != 0 ? order < 0 : b.id < a.id;
   });
+  auto same = [&](const Entry& a, const Entry& b) { return labels_of(a) == labels_of(b); };
+  entries_.erase(std::unique(entries_.begin(), entries_.end(), same), entries_.end());
 }
 
 StatusOr<SeriesList> ResolveSelector(SeriesIndex* index, const Selector& selector,

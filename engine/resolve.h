@@ -38,6 +38,8 @@ class SeriesList {
   uint64_t bytes() const { return entries_.size() * sizeof(Entry) + labels_.size(); }
 
   void Add(SeriesId id, std::string_view canonical);
+  // By labels. Of series with the same ones the highest id stays: the others were forgotten and
+  // leave the catalog with its next commit.
   void Sort();
 
  private:

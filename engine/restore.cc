@@ -2,7 +2,6 @@
 
 #include "engine/restore.h"
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include "catalog/image.h"
 #include "engine/backup.h"
 #include "engine/folder.h"
+#include "engine/image_files.h"
 #include "engine/layer_place.h"
 #include "io/file_util.h"
 #include "wal/folder_lock.h"
@@ -22,8 +22,6 @@
 namespace nexus::engine {
 namespace {
 
-// As image_files.cc has it.
-constexpr uint64_t kImageBytesMax = 64ull << 20;
 constexpr std::string_view kWayOut =
     "take another backup, or make it anew with nexus backup while the database is there";
 // Of the log's first segment, which gets no record: the next opening begins another, as large as it
@@ -101,11 +99,9 @@ class RestoreRun {
     std::erase_if(contents_.layers, [](const catalog::LayerRecord& record) {
       return record.state == catalog::LayerState::kGarbage;
     });
-    for (const catalog::LayerRecord& record : contents_.layers) {
-      if (!files_.emplace(record.file_name, record).second) continue;  // branches share files
-      result_.layers++;
-      result_.layer_bytes += record.file_bytes;
-    }
+    files_ = LayerFileSet(contents_.layers);
+    result_.layers = files_.by_name.size();
+    result_.layer_bytes = files_.bytes;
     MakeIdentity();
     co_return OkStatus();
   }
@@ -201,7 +197,7 @@ class RestoreRun {
   io::Task<Status> PlaceLayers() {
     uint64_t checked = 0;
     LayerPlacer placer(environment_, identity_.layers(), [](uint64_t) { return OkStatus(); });
-    for (const auto& [name, record] : files_) {
+    for (const auto& [name, record] : files_.by_name) {
       Report("checking and placing layers", checked, result_.layer_bytes);
       Status sound = co_await placer.Verify(record, source_.layers);
       NEXUS_CO_RETURN_IF_ERROR(Annotate(sound, "the backup is damaged"));
@@ -271,7 +267,7 @@ class RestoreRun {
   BackupManifest manifest_;
   Identity identity_;
   catalog::ImageContents contents_;
-  std::map<std::string, catalog::LayerRecord, std::less<>> files_;
+  LayerFileSet files_;
   std::unique_ptr<io::FileLock> lock_;
   RestoreResult result_;
 };

@@ -94,6 +94,14 @@ std::vector<int64_t> RetentionRules::CutsAt(int64_t clock_ns) const {
   return cuts;
 }
 
+// One that chooses every series is the last.
+int64_t RetentionRules::CutOfAllAt(int64_t clock_ns) const {
+  if (empty() || !selectors_.back().matchers().empty()) return kKeepAll;
+  std::vector<int64_t> cuts = CutsAt(clock_ns);
+  cuts.pop_back();
+  return *std::min_element(cuts.begin(), cuts.end());
+}
+
 void RulesToSettings(const std::vector<RetentionRule>& rules,
                      std::vector<catalog::Setting>* settings) {
   std::erase_if(*settings, [](const catalog::Setting& setting) {

@@ -58,6 +58,8 @@ class RetentionRules {
   // Of each rule, in their order, what is older than which is expired; behind them the same for
   // series that no rule chooses: nothing is.
   std::vector<int64_t> CutsAt(int64_t clock_ns) const;
+  // What is older than this is expired whatever series it is of; kKeepAll if there is none such.
+  int64_t CutOfAllAt(int64_t clock_ns) const;
 
  private:
   std::vector<RetentionRule> rules_;

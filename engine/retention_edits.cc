@@ -27,6 +27,7 @@ Status Applier::ApplyEdit(const SetRetention& edit) {
   TenantState& tenant = *found->second;
   auto rules = RetentionRules::Make(edit.rules);
   if (!rules.ok()) return Unreadable(edit.tenant, rules.status());
+  KeepRetentionCut(*tenant.retention, edit.clock_ns, &tenant.record.settings);
   tenant.retention = *std::move(rules);
   RulesToSettings(edit.rules, &tenant.record.settings);
   if (!NEXUS_PLANTED("retention-not-persisted")) {
@@ -35,6 +36,10 @@ Status Applier::ApplyEdit(const SetRetention& edit) {
   for (auto& [number, branch] : tenant.branches) branch->layer_edits++;
   state_->layer_edits++;
   MoveRetentionClock(edit.clock_ns);
+  // Which rollups are frozen depends on the rules.
+  for (auto& [number, branch] : tenant.branches) {
+    if (!branch->RollupLayers().empty()) state_->Publish(tenant, *branch);
+  }
   return OkStatus();
 }
 

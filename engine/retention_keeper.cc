@@ -8,7 +8,6 @@
 
 #include "base/time_text.h"
 #include "compaction/windows.h"
-#include "engine/record.h"
 #include "engine/retention.h"
 
 namespace nexus::engine {
@@ -52,6 +51,12 @@ int64_t RetentionKeeper::ShortestNs() const {
     const int64_t of_tenant = tenant->retention->shortest_ns();
     shortest = shortest == 0 ? of_tenant : std::min(shortest, of_tenant);
   }
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const RollupRule& rule : tenant->rollups) {
+      if (rule.keep_ns == 0) continue;
+      shortest = shortest == 0 ? rule.keep_ns : std::min(shortest, rule.keep_ns);
+    }
+  }
   return shortest;
 }
 
@@ -88,8 +93,7 @@ void RetentionKeeper::Stop() {
 io::Task<Status> RetentionKeeper::MoveTo(int64_t clock_ns) {
   AcceptClock edit;
   edit.clock_ns = clock_ns;
-  const Edit edits[] = {edit};
-  return committer_->CommitEdit(EncodeEdits(edits));
+  return committer_->CommitEdit(edit);
 }
 
 io::Task<Status> RetentionKeeper::Advance() {
@@ -140,7 +144,26 @@ io::Task<Status> RetentionKeeper::Set(TenantId tenant, std::vector<RetentionRule
   edit.rules = std::move(rules);
   edit.clock_ns = clock.applied_ns().has_value() ? clock.Now(state_->environment->MonotonicNanos())
                                                  : state_->environment->WallNanos();
-  const Edit edits[] = {std::move(edit)};
+  Status status = co_await committer_->CommitEdit(edit);
+  wake_.Set();
+  co_return status;
+}
+
+io::Task<Status> RetentionKeeper::SetRollups(TenantId tenant, std::vector<RollupRule> rules) {
+  NEXUS_CO_RETURN_IF_ERROR(CheckRollups(rules));
+  const bool expire = std::any_of(rules.begin(), rules.end(),
+                                  [](const RollupRule& rule) { return rule.keep_ns > 0; });
+  std::vector<Edit> edits;
+  SetTenant set;
+  set.id = tenant;
+  set.settings.push_back(RollupsToSetting(std::move(rules)));
+  edits.emplace_back(std::move(set));
+  // Buckets are kept by the clock of retention, which begins to run with the first who needs it.
+  if (expire && !state_->retention_clock.applied_ns().has_value()) {
+    AcceptClock start;
+    start.clock_ns = state_->environment->WallNanos();
+    edits.emplace_back(start);
+  }
   Status status = co_await committer_->CommitEdit(EncodeEdits(edits));
   wake_.Set();
   co_return status;

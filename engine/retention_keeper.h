@@ -18,6 +18,7 @@
 #include "engine/committer.h"
 #include "engine/options.h"
 #include "engine/retention_rule.h"
+#include "engine/rollup_rule.h"
 #include "engine/state.h"
 #include "io/task.h"
 
@@ -47,6 +48,8 @@ class RetentionKeeper {
   // See the methods of nexus.h.
   StatusOr<RetentionInfo> Describe(TenantId tenant) const;
   io::Task<Status> Set(TenantId tenant, std::vector<RetentionRule> rules);
+  // Which rollups the tenant keeps from now on. Errors: those of CheckRollups.
+  io::Task<Status> SetRollups(TenantId tenant, std::vector<RollupRule> rules);
   io::Task<Status> Accept();
 
  private:

@@ -8,6 +8,7 @@
 
 #include "base/planted.h"
 #include "engine/retention_survey.h"
+#include "engine/tenant_contents.h"
 
 namespace nexus::engine {
 namespace {
@@ -78,7 +79,8 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
                                                const BranchState& branch) const {
   RetentionSituation situation;
   situation.cuts = tenant.retention->CutsAt(Clock());
-  for (const OpenLayer& open : branch.layers) {
+  const int64_t newest_cut = *std::max_element(situation.cuts.begin(), situation.cuts.end());
+  for (const OpenLayer& open : branch.SampleLayers()) {
     const catalog::LayerRecord& record = open.record;
     RetentionLayer& layer = situation.layers.emplace_back();
     layer.range = record.range;
@@ -86,22 +88,16 @@ RetentionSituation RetentionSweep::SituationOf(const TenantState& tenant,
     layer.high = record.high;
     layer.level = record.level;
     layer.samples = record.samples;
-    if (record.range.first >= *std::max_element(situation.cuts.begin(), situation.cuts.end())) {
-      continue;
-    }
+    if (record.range.first >= newest_cut) continue;
     if (tenant.retention->one_for_all()) {
       layer.contents = AllOfOneRule(record);
     } else if (const Known* known = Find(tenant.retention.get(), record); known != nullptr) {
       layer.contents = known->contents;
     }
   }
-  for (const SealedMemtable& sealed : branch.sealed) {
-    situation.memtables.push_back({sealed.memtable->range(), {0, sealed.first}});
+  for (const InMemory& memtable : state_->InMemoryOf(branch)) {
+    situation.memtables.push_back({memtable.range, memtable.first});
   }
-  if (branch.active_first.has_value()) {
-    situation.memtables.push_back({branch.active->range(), {0, *branch.active_first}});
-  }
-  std::erase_if(situation.memtables, [](const auto& memtable) { return memtable.range.empty(); });
   return situation;
 }
 
@@ -126,16 +122,19 @@ io::Task<bool> RetentionSweep::Survey(TenantId tenant, BranchId branch,
   if (state == nullptr) co_return false;
   const std::shared_ptr<const RetentionRules> rules = state_->tenants.at(tenant.value)->retention;
   const std::vector<int64_t> cuts = rules->CutsAt(Clock());
-  std::vector<std::pair<File, std::shared_ptr<const layer::LayerReader>>> wanted;
+  std::vector<std::pair<layer::LayerKey, LayerFilePtr>> wanted;
   for (size_t place : layers) {
     if (wanted.size() == kSurveysAtOnce) break;
     const OpenLayer& open = state->layers[place];
-    wanted.emplace_back(File(open.record.open_count, open.record.sequence), open.reader);
+    wanted.emplace_back(open.file->name().key, open.file);
   }
-  for (const auto& [file, reader] : wanted) {
-    auto survey = [reader = reader, &rules, &cuts] { return SurveyLayer(reader, *rules, cuts); };
+  for (const auto& [key, layer] : wanted) {
+    auto survey = [layer = layer, &rules, &cuts]() -> StatusOr<RetentionContents> {
+      NEXUS_ASSIGN_OR_RETURN(LayerReaderPtr reader, HoldReader(layer));
+      return SurveyLayer(std::move(reader), *rules, cuts);
+    };
     auto contents = co_await state_->environment->executor()->Run(io::Lane::kWorker, survey);
-    Known& known = known_[file];
+    Known& known = known_[key];
     known.rules = rules;
     known.contents = nullptr;
     if (contents.ok()) {
@@ -153,13 +152,11 @@ std::vector<int64_t> RetentionSweep::CutsOf(const TenantState& tenant, const Bra
 // Forgets layers that are not live any more.
 void RetentionSweep::Prune() {
   if (known_.size() <= prune_above_) return;
-  std::set<File> live;
+  std::set<layer::LayerKey> live;
   for (const auto& [number, tenant] : state_->tenants) {
-    for (const auto& [branch_number, branch] : tenant->branches) {
-      for (const OpenLayer& open : branch->layers) {
-        live.insert({open.record.open_count, open.record.sequence});
-      }
-    }
+    VisitLayers(*tenant, [&](const OpenLayer& open) {
+      live.insert({open.record.open_count, open.record.sequence});
+    });
   }
   std::erase_if(known_, [&](const auto& one) { return !live.contains(one.first); });
   prune_above_ = std::max<size_t>(1024, 2 * known_.size());

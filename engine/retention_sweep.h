@@ -43,7 +43,6 @@ class RetentionSweep {
                               const std::vector<char>& is_input) const;
 
  private:
-  using File = std::pair<uint64_t, uint64_t>;  // open count, sequence
   struct Known {
     std::shared_ptr<const RetentionRules> rules;
     std::shared_ptr<const RetentionContents> contents;  // null: the layer could not be read
@@ -55,7 +54,7 @@ class RetentionSweep {
   void Prune();
 
   DatabaseState* const state_;
-  std::map<File, Known> known_;
+  std::map<layer::LayerKey, Known> known_;
   size_t prune_above_ = 1024;
 };
 

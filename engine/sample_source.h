@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -122,6 +123,11 @@ class SampleSource {
   virtual Kind kind() const = 0;
   // Covers all its samples; empty if there are none. Queries skip sources outside their range.
   virtual TimeRange range() const = 0;
+  // The write order below which all it holds was written: what a rollup knows up to there, it
+  // knows. The default is for what rollups never know.
+  virtual WriteOrder end() const {
+    return {std::numeric_limits<uint32_t>::max(), Lsn{std::numeric_limits<uint64_t>::max()}};
+  }
   // Whether some of its samples are deleted by selectors.
   virtual bool asks_labels() const { return false; }
   // The reader refers to this source, which must outlive it.

@@ -29,6 +29,10 @@ class LiveScrub {
   io::Task<StatusOr<ScrubReport>> Run() {
     // Series that are known but not yet in the map would look like strangers.
     co_await core_->interner()->WaitLoaded();
+    // So would series that were forgotten and are still in the catalog; no more are meanwhile
+    // (series_forgetter.h). A log or a catalog that has failed says so elsewhere.
+    (co_await core_->committer()->Drain()).IgnoreError();
+    (co_await core_->keeper()->Commit()).IgnoreError();
     NEXUS_CO_RETURN_IF_ERROR(co_await CheckRootAndImages());
     NEXUS_CO_RETURN_IF_ERROR(co_await CheckCatalog());
     NEXUS_CO_RETURN_IF_ERROR(co_await CheckLog());

@@ -181,10 +181,13 @@ class FolderScrub {
       witnessed_ = std::max(witnessed_, layer.high.lsn);
       BranchState* branch = state_.FindBranch(layer.tenant, layer.branch);
       if (layer.state == catalog::LayerState::kGarbage) {
-        state_.garbage.emplace(layer.key(), std::move(layer.file_name));
+        state_.garbage[layer.key()] = {std::move(layer.file_name), {}};
       } else if (branch != nullptr) {
         branch->layers.push_back({std::move(layer), nullptr});
       }
+    }
+    for (auto& [number, tenant] : state_.tenants) {
+      for (auto& [branch_number, branch] : tenant->branches) branch->SortLayers();
     }
     co_return OkStatus();
   }
@@ -219,7 +222,8 @@ class FolderScrub {
     if (!known_ && whole_log) known_ = true;
     auto apply = [this](const wal::RecordView& record) -> Status {
       const auto kind = static_cast<RecordKind>(record.kind);
-      if (!known_ || kind == RecordKind::kBatch || record.begin < applied_) return OkStatus();
+      const bool of_samples = kind == RecordKind::kBatch || kind == RecordKind::kCarry;
+      if (!known_ || of_samples || record.begin < applied_) return OkStatus();
       Status status = applier_.Apply(kind, record.begin, record.end, record.body);
       return absl::IsDataLoss(status) ? status : OkStatus();
     };

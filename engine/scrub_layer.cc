@@ -4,6 +4,7 @@
 
 #include "base/status_place.h"
 #include "catalog/label_index.h"
+#include "engine/layer_writer.h"
 #include "engine/scrub_pass.h"
 #include "io/file_util.h"
 
@@ -30,6 +31,7 @@ std::string Disagreement(const ScrubLayer& listed, const layer::LayerSummary& fi
   };
   compare("time range", record.range, file.range);
   compare("level", record.level, file.identity.level);
+  compare("resolution", record.resolution_ns, file.identity.resolution_ns);
   compare("lowest LSN", record.low, file.identity.order_low);
   compare("highest LSN", record.high, file.identity.order_high);
   compare("deletes applied", record.deletes_applied, file.identity.deletes_applied);
@@ -50,9 +52,7 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> ScrubPass::OpenLayer(
   expected.database = database;
   if (listed != nullptr) {
     const catalog::LayerRecord& record = listed->record;
-    expected.tenant = record.tenant;
-    expected.key = layer::LayerKey{record.open_count, record.sequence};
-    expected.footer_hash = record.footer_hash;
+    expected = ExpectationOf(LayerFileName(record), database);
     const int64_t bytes = file->Size();
     if (bytes >= 0 && static_cast<uint64_t>(bytes) != record.file_bytes) {
       return DataLoss("layer {}: it has {} bytes, {} were published", path, bytes,

@@ -1,9 +1,12 @@
 // The log part of a scrub. See scrub_pass.h.
 
 #include <algorithm>
+#include <variant>
+#include <vector>
 
 #include "catalog/label_index.h"
 #include "engine/batch.h"
+#include "engine/carry_record.h"
 #include "engine/format.h"
 #include "engine/record.h"
 #include "engine/scrub_pass.h"
@@ -72,6 +75,17 @@ StatusOr<bool> IsDeleted(catalog::Reader* reader, TenantId tenant) {
   });
 }
 
+void AddSeriesOf(const BatchView& batch, catalog::SeriesSet* named) {
+  BatchView::Sections sections = batch.sections();
+  SectionView section;
+  while (sections.Next(&section)) {
+    if (section.ids_as_previous_row) continue;
+    const bool one = section.ids.coding() == IdCoding::kOne;
+    const size_t count = one ? 1 : section.sample_count;
+    for (size_t i = 0; i < count; i++) named->Add(section.ids[i]);
+  }
+}
+
 }  // namespace
 
 // What recovery would make of the record; ids are remembered for CheckLogSeries.
@@ -79,21 +93,25 @@ Status ScrubPass::CheckRecord(const wal::RecordView& record) {
   switch (static_cast<RecordKind>(record.kind)) {
     case RecordKind::kBatch: {
       NEXUS_ASSIGN_OR_RETURN(BatchView batch, BatchView::Parse(record.body));
-      catalog::SeriesSet* named = &named_[batch.tenant().value];
-      BatchView::Sections sections = batch.sections();
-      SectionView section;
-      while (sections.Next(&section)) {
-        if (section.ids_as_previous_row) continue;
-        const bool one = section.ids.coding() == IdCoding::kOne;
-        const size_t count = one ? 1 : section.sample_count;
-        for (size_t i = 0; i < count; i++) named->Add(section.ids[i]);
-      }
+      AddSeriesOf(batch, &named_[batch.tenant().value]);
       return OkStatus();
+    }
+    case RecordKind::kCarry: {
+      NEXUS_ASSIGN_OR_RETURN(CarryView carry, CarryView::Parse(record.body));
+      AddSeriesOf(carry.batch, &named_[carry.batch.tenant().value]);
+      return DecodeDefinitions(carry.definitions).status();
     }
     case RecordKind::kDefinitions:
       return DecodeDefinitions(record.body).status();
-    case RecordKind::kEdit:
-      return DecodeEdits(record.body).status();
+    case RecordKind::kEdit: {
+      NEXUS_ASSIGN_OR_RETURN(std::vector<Edit> edits, DecodeEdits(record.body));
+      for (const Edit& edit : edits) {
+        const auto* forgets = std::get_if<ForgetSeries>(&edit);
+        if (forgets == nullptr) continue;
+        for (const ForgetSeries::Series& series : forgets->series) forgotten_.Add(series.id);
+      }
+      return OkStatus();
+    }
   }
   return DataLoss("a record of kind {} is not known", static_cast<int>(record.kind));
 }
@@ -116,7 +134,8 @@ io::Task<Status> ScrubPass::CheckLogSeries(ScrubLabels labels) {
     NEXUS_CO_RETURN_IF_ERROR(MayGoOn());
     const TenantId tenant{entry.first};
     const catalog::SeriesSet* named = &entry.second;
-    auto undefined = [&labels, tenant, named,
+    const catalog::SeriesSet* forgotten = &forgotten_;
+    auto undefined = [&labels, tenant, named, forgotten,
                       delta = labels.delta()]() -> StatusOr<catalog::SeriesSet> {
       NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, labels.catalog->BeginRead());
       // The rows of a deleted tenant go while the log still names it.
@@ -126,6 +145,7 @@ io::Task<Status> ScrubPass::CheckLogSeries(ScrubLabels labels) {
       NEXUS_ASSIGN_OR_RETURN(catalog::SeriesSet all, index.AllSeries(tenant));
       catalog::SeriesSet missing = *named;
       missing.Subtract(all);
+      missing.Subtract(*forgotten);
       return missing;
     };
     StatusOr<catalog::SeriesSet> missing =

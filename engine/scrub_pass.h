@@ -143,6 +143,8 @@ class ScrubPass {
   std::map<std::string, catalog::LayerRecord> listed_;
   // Ids that the log's batches name, by tenant.
   std::map<uint32_t, catalog::SeriesSet> named_;
+  // Ids that the log forgets: batches before that may name them.
+  catalog::SeriesSet forgotten_;
   // The pages of the layer being walked.
   layer::PageCache pages_;
 };

@@ -54,6 +54,17 @@ class SelectCursor : public QueryBase {
     return true;
   }
 
+  void Drop(Sources which) override {
+    if (which == Sources::kAll) {
+      reader_.DropAll();
+      next_series_ = series_.size();
+      open_ = false;
+      pending_ = {};
+    } else {
+      reader_.DropLayers();
+    }
+  }
+
  private:
   StatusOr<bool> NextSeries() {
     if (next_series_ == series_.size()) return false;
@@ -102,6 +113,8 @@ class LatestReader {
     }
   }
 
+  void Drop() { sources_.clear(); }
+
   StatusOr<std::optional<Sample>> Find(const SeriesName& series) {
     std::optional<Sample> best;
     for (const Source& source : sources_) {
@@ -143,6 +156,12 @@ class LatestCursor : public QueryBase {
     return false;
   }
 
+  // The sample that was shown is a copy.
+  void Drop(Sources) override {
+    reader_.Drop();
+    next_series_ = series_.size();
+  }
+
  private:
   LatestReader reader_;
   size_t next_series_ = 0;
@@ -153,7 +172,7 @@ template <typename T>
 StatusOr<std::unique_ptr<Cursor>> Make(ReadView view, const SelectQuery& query) {
   auto cursor = std::make_unique<T>(&view, query);
   NEXUS_RETURN_IF_ERROR(cursor->Resolve(view.index.get(), query));
-  return std::unique_ptr<Cursor>(std::move(cursor));
+  return LeasedBy(view.leases, std::move(cursor));
 }
 
 }  // namespace

@@ -3,11 +3,12 @@
 #include "engine/state.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/planted.h"
 #include "engine/deleted_source.h"
-#include "engine/layer_source.h"
+#include "engine/layer_writer.h"
 #include "engine/memtable_source.h"
 
 namespace nexus::engine {
@@ -21,6 +22,18 @@ std::string NamesOf(const Map& map) {
     names += (names.empty() ? "" : ", ") + name;
   }
   return names;
+}
+
+// Of all files that the process may open: sockets, the log and the catalog need some, too.
+constexpr uint64_t kPartOfOpenFiles = 4;
+constexpr uint64_t kOpenFilesLeast = 16;
+// More would save little: an opening costs as much as a read that misses the page cache.
+constexpr uint64_t kOpenFilesMost = 4096;
+
+uint64_t OpenFilesMaxOf(const io::Environment& environment, const Options& options) {
+  if (options.layer_files_open_max > 0) return options.layer_files_open_max;
+  return std::clamp(environment.open_files_max() / kPartOfOpenFiles, kOpenFilesLeast,
+                    kOpenFilesMost);
 }
 
 }  // namespace
@@ -46,11 +59,38 @@ void TenantState::AddIds(SeriesIdRange added) {
   ids.insert(ids.erase(from, to), added);
 }
 
-bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
+void TenantState::RemoveIds(std::span<const uint64_t> removed) {
+  std::vector<SeriesIdRange> kept;
+  kept.reserve(ids.size() + removed.size());
+  auto next = removed.begin();
+  series = 0;
+  auto keep = [&](uint64_t first, uint64_t last) {
+    kept.push_back({first, last});
+    series += last - first + 1;
+  };
+  for (const SeriesIdRange& range : ids) {
+    uint64_t first = range.first;
+    next = std::lower_bound(next, removed.end(), first);
+    for (; next != removed.end() && *next <= range.last; ++next) {
+      if (*next > first) keep(first, *next - 1);
+      first = *next + 1;
+    }
+    if (first <= range.last) keep(first, range.last);
+  }
+  ids = std::move(kept);
+  ids.shrink_to_fit();
+}
+
+const SeriesIdRange* TenantState::RangeOf(uint64_t id) const {
   auto at = std::lower_bound(
-      ids.begin(), ids.end(), lowest,
+      ids.begin(), ids.end(), id,
       [](const SeriesIdRange& range, uint64_t value) { return range.last < value; });
-  return at != ids.end() && at->first <= lowest && highest <= at->last;
+  return at != ids.end() && at->first <= id ? &*at : nullptr;
+}
+
+bool TenantState::HasIds(uint64_t lowest, uint64_t highest) const {
+  const SeriesIdRange* range = RangeOf(lowest);
+  return range != nullptr && highest <= range->last;
 }
 
 uint64_t TenantState::SeriesFrom(SeriesId first) const {
@@ -63,10 +103,42 @@ uint64_t TenantState::SeriesFrom(SeriesId first) const {
 
 void BranchState::SortLayers() {
   auto older = [](const OpenLayer& a, const OpenLayer& b) {
-    return std::pair(a.record.high, a.record.key()) < std::pair(b.record.high, b.record.key());
+    return std::tuple(a.record.is_rollup(), a.record.high, a.record.key()) <
+           std::tuple(b.record.is_rollup(), b.record.high, b.record.key());
   };
   std::sort(layers.begin(), layers.end(), older);
 }
+
+std::span<const OpenLayer> BranchState::SampleLayers() const {
+  const auto end = std::partition_point(
+      layers.begin(), layers.end(), [](const OpenLayer& open) { return !open.record.is_rollup(); });
+  return std::span(layers).first(static_cast<size_t>(end - layers.begin()));
+}
+
+std::span<const OpenLayer> BranchState::RollupLayers() const {
+  return std::span(layers).subspan(SampleLayers().size());
+}
+
+namespace {
+
+std::shared_ptr<const RollupView> RollupViewOf(const TenantState& tenant, const BranchState& branch,
+                                               std::optional<int64_t> retention_clock_ns) {
+  const std::span<const OpenLayer> layers = branch.RollupLayers();
+  if (layers.empty()) return nullptr;
+  auto view = std::make_shared<RollupView>();
+  for (const OpenLayer& open : layers) {
+    const catalog::LayerRecord& record = open.record;
+    view->layers.push_back({open.file, record.range, record.resolution_ns, MarkOf(record)});
+  }
+  view->tombstones = branch.tombstones;
+  // Of a snapshot nothing is dropped: its samples are what they were when it was made.
+  if (branch.record.kind != catalog::BranchKind::kSnapshot) {
+    view->complete_from = CompleteFrom(tenant, retention_clock_ns);
+  }
+  return view;
+}
+
+}  // namespace
 
 Sources BranchView::At(uint32_t limit) const {
   Sources all = settled;
@@ -113,11 +185,12 @@ std::shared_ptr<const catalog::DeltaView> PublishedState::Delta() const {
   return delta_;
 }
 
-void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch) {
+void PublishedState::SetBranch(const TenantState& tenant, const BranchState& branch,
+                               std::optional<int64_t> retention_clock_ns) {
   auto view = std::make_shared<BranchView>();
-  for (const OpenLayer& open : branch.layers) {
-    view->settled.push_back(WithoutDeleted(std::make_shared<LayerSource>(open.reader),
-                                           branch.tombstones, MarkOf(open.record)));
+  view->rollups = RollupViewOf(tenant, branch, retention_clock_ns);
+  for (const OpenLayer& open : branch.SampleLayers()) {
+    view->settled.push_back(WithoutDeleted(open.file, branch.tombstones, MarkOf(open.record)));
   }
   for (const SealedMemtable& sealed : branch.sealed) {
     auto source = std::make_shared<MemtableSource>(sealed.memtable, sealed.memtable->limit());
@@ -148,11 +221,42 @@ void PublishedState::SetDelta(std::shared_ptr<const catalog::DeltaView> delta) {
   delta_.swap(delta);
 }
 
+DatabaseState::DatabaseState(io::Environment* world, Options chosen)
+    : environment(world),
+      options(std::move(chosen)),
+      folder(options.directory),
+      pages(std::make_unique<layer::PageCache>(options.page_cache_bytes)),
+      files(std::make_unique<io::FileCache>(world->disk(), OpenFilesMaxOf(*world, options))),
+      layer_readers(std::make_unique<LayerReaders>(
+          options.layer_metadata_bytes, pages.get(), [this](const LayerFile& file) {
+            return OpenLayerFile(*this, file.name(), pages.get(), file.pages_owner());
+          })) {}
+
 BranchState* DatabaseState::FindBranch(TenantId tenant, BranchId branch) {
   auto at = tenants.find(tenant.value);
   if (at == tenants.end()) return nullptr;
   auto found = at->second->branches.find(branch.value);
   return found == at->second->branches.end() ? nullptr : found->second.get();
+}
+
+bool DatabaseState::WasDeleted(TenantId tenant, BranchId branch) const {
+  if (deleted_tenants.contains(tenant.value)) return true;
+  auto owner = tenants.find(tenant.value);
+  return owner != tenants.end() && branch.value < owner->second->record.next_branch;
+}
+
+std::vector<InMemory> DatabaseState::InMemoryOf(const BranchState& branch) const {
+  std::vector<InMemory> found;
+  for (const SealedMemtable& sealed : branch.sealed) {
+    found.push_back({sealed.memtable->range(),
+                     {sealed.timeline, sealed.first},
+                     WriteOrder{sealed.timeline, sealed.sealed}});
+  }
+  if (branch.active_first.has_value()) {
+    found.push_back({branch.active->range(), {timeline, *branch.active_first}, std::nullopt});
+  }
+  std::erase_if(found, [](const InMemory& memtable) { return memtable.range.empty(); });
+  return found;
 }
 
 bool DatabaseState::AddedSinceCommit(const catalog::LayerRecord& record) const {
@@ -183,7 +287,7 @@ std::set<std::string, std::less<>> DatabaseState::LayerFiles(Garbage garbage_too
     }
   }
   if (garbage_too == Garbage::kWithout) return names;
-  for (const auto& [key, file_name] : garbage) names.insert(file_name);
+  for (const auto& [key, layer] : garbage) names.insert(layer.file_name);
   return names;
 }
 
@@ -251,6 +355,7 @@ void DatabaseState::Seal(TenantState* tenant, BranchState* branch, Lsn at) {
       {branch->active, *branch->active_first, at, branch->record.id, timeline});
   branch->active = NewMemtable(branch->active.get());
   branch->active_first.reset();
+  branch->carry_misses = 0;
   Publish(*tenant, *branch);
 }
 
@@ -288,7 +393,7 @@ void DatabaseState::TakeChangedProducers(std::vector<catalog::ProducerRecord>* o
 
 void DatabaseState::Publish(const TenantState& tenant, const BranchState& branch) {
   if (branch.stands_in) return;
-  published.SetBranch(tenant, branch);
+  published.SetBranch(tenant, branch, retention_clock.applied_ns());
 }
 
 }  // namespace nexus::engine

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,28 +28,40 @@
 #include "catalog/catalog.h"
 #include "catalog/delta.h"
 #include "engine/folder.h"
+#include "engine/layer_file.h"
+#include "engine/layer_readers.h"
 #include "engine/memtable.h"
 #include "engine/options.h"
 #include "engine/producers.h"
 #include "engine/query_budget.h"
+#include "engine/query_leases.h"
 #include "engine/quota.h"
 #include "engine/retention.h"
+#include "engine/rollup_reader.h"
+#include "engine/rollups.h"
 #include "engine/sample_source.h"
 #include "engine/tombstone.h"
 #include "io/environment.h"
+#include "io/file_cache.h"
 #include "layer/layer.h"
-#include "layer/layer_reader.h"
 #include "layer/page_cache.h"
 
 namespace nexus::engine {
 
 struct PublishLayers;
 
-// A live layer: its catalog record and its open file.
+// A live layer: its catalog record, and its file, which the branches that list it share.
 struct OpenLayer {
   catalog::LayerRecord record;
-  std::shared_ptr<const layer::LayerReader> reader;
+  LayerFilePtr file;
   int64_t added_ns = 0;  // monotonic: when it was published, or the database opened
+};
+
+// A retired layer whose file may still be there.
+struct GarbageLayer {
+  std::string file_name;
+  // While a version that a query holds has it, the file may be opened and must stay.
+  std::weak_ptr<const LayerFile> file;
 };
 
 // A memtable that takes no more samples and waits for its flush.
@@ -61,6 +74,13 @@ struct SealedMemtable {
   uint32_t timeline = 0;  // the database's
 };
 
+// What of a branch is in memory only: a memtable that holds samples.
+struct InMemory {
+  TimeRange range;
+  WriteOrder first;                  // its oldest record
+  std::optional<WriteOrder> sealed;  // where it ends; none: it takes samples still
+};
+
 inline DeleteMark MarkOf(const SealedMemtable& sealed) {
   return {{sealed.timeline, sealed.sealed}, Lsn{}};
 }
@@ -71,6 +91,7 @@ using Sources = std::vector<std::shared_ptr<const SampleSource>>;
 // gets.
 struct BranchView {
   Sources settled;  // layers, then sealed memtables: in write order, oldest first
+  std::shared_ptr<const RollupView> rollups;  // null: there are none
   std::shared_ptr<const Memtable> active;
 
   // All of them, the active memtable cut at `limit`, which its limit() returned. Any thread.
@@ -79,9 +100,10 @@ struct BranchView {
 
 // One branch of a tenant.
 struct BranchState {
-  catalog::BranchRecord record;   // record.sealed: the highest S published
-  std::vector<OpenLayer> layers;  // in write order, oldest first
-  uint64_t layer_edits = 0;       // rises whenever `layers`, or what is deleted in them, changes
+  catalog::BranchRecord record;  // record.sealed: the highest S published
+  // Those of samples in write order, oldest first; behind them those of rollups.
+  std::vector<OpenLayer> layers;
+  uint64_t layer_edits = 0;  // rises whenever `layers`, or what is deleted in them, changes
   std::deque<SealedMemtable> sealed;
   std::shared_ptr<Memtable> active;
   std::shared_ptr<const Tombstones> tombstones = std::make_shared<Tombstones>();
@@ -91,6 +113,7 @@ struct BranchState {
   uint32_t next_ordinal = 0;        // of the active memtable
   std::optional<Lsn> active_first;  // where the oldest record of the active memtable begins
   int64_t active_since_ns = 0;      // monotonic: when that record was applied
+  uint32_t carry_misses = 0;        // attempts to carry it that had to be put off
   // It is deleted; its records are replayed for those that were made from it (branches.h).
   bool stands_in = false;
 
@@ -99,8 +122,11 @@ struct BranchState {
     if (!sealed.empty()) return sealed.front().first;
     return active_first;
   }
-  // Puts `layers` in write order; those of equal order, which hold different samples, by key.
+  // Puts `layers` in their order; those of equal write order, which hold different samples, by key.
   void SortLayers();
+  // REQUIRES: they are in order. Valid until they change.
+  std::span<const OpenLayer> SampleLayers() const;
+  std::span<const OpenLayer> RollupLayers() const;
 };
 
 // Ids are given in rising order from one counter, so those of a tenant form few ranges.
@@ -122,6 +148,7 @@ struct TenantState {
   uint32_t branch_numbers_given = 0;  // to edits that may not be applied yet: all below it
   uint64_t series = 0;                // ids in `ids`
   TenantQuotas quotas;                // as the record's settings say
+  std::vector<RollupRule> rollups;    // the same; ascending by resolution
   RateMeter rate;                     // of samples_per_second
   uint64_t refused = 0;               // appends and new series since opening, for a quota
   std::shared_ptr<QueryBudget> query_budget;
@@ -134,9 +161,14 @@ struct TenantState {
   // The record's settings have changed.
   void TakeSettings() {
     quotas = QuotasOf(record.settings);
+    rollups = RollupsFromSettings(record.settings);
     query_budget->SetLimits(quotas);
   }
   void AddIds(SeriesIdRange added);
+  // Ids that are not there are fine. Costs a walk over the ranges. REQUIRES: ascending.
+  void RemoveIds(std::span<const uint64_t> removed);
+  // The range with an id; null if it is no series of this tenant. Valid until ids change.
+  const SeriesIdRange* RangeOf(uint64_t id) const;
   // How many of its ids are not below `first`.
   uint64_t SeriesFrom(SeriesId first) const;
   // True if every id in [lowest, highest] is a series of this tenant.
@@ -168,7 +200,9 @@ class PublishedState {
   std::shared_ptr<const catalog::DeltaView> Delta() const;
 
   // Loop.
-  void SetBranch(const TenantState& tenant, const BranchState& branch);
+  // `retention_clock_ns`: by which samples may have been dropped.
+  void SetBranch(const TenantState& tenant, const BranchState& branch,
+                 std::optional<int64_t> retention_clock_ns = std::nullopt);
   void RemoveBranch(const TenantState& tenant, const BranchState& branch);
   void SetDelta(std::shared_ptr<const catalog::DeltaView> delta);
 
@@ -190,8 +224,7 @@ class PublishedState {
 };
 
 struct DatabaseState {
-  DatabaseState(io::Environment* world, Options chosen)
-      : environment(world), options(std::move(chosen)), folder(options.directory) {}
+  DatabaseState(io::Environment* world, Options chosen);
 
   // Constant once the database is open.
   io::Environment* const environment;
@@ -203,7 +236,13 @@ struct DatabaseState {
   int64_t created_wall_ns = 0;
   uint64_t open_count = 0;
   std::unique_ptr<catalog::Catalog> catalog;  // reads: any thread; writes: the catalog lane
-  std::unique_ptr<layer::PageCache> pages;
+  const std::unique_ptr<layer::PageCache> pages;
+  // The layers' files, and of these the readers in memory. Any thread.
+  const std::unique_ptr<io::FileCache> files;
+  const std::unique_ptr<LayerReaders> layer_readers;
+
+  // Cursors over this database. Any thread.
+  const std::unique_ptr<QueryLeases> query_leases = std::make_unique<QueryLeases>();
 
   std::map<uint32_t, std::unique_ptr<TenantState>> tenants;  // by number
   // Those that were deleted and that the log may still name, with where in it that was; the
@@ -223,9 +262,19 @@ struct DatabaseState {
   catalog::Update pending_update;
   catalog::CatalogDelta delta;
   uint64_t next_series_id = 1;
+  // Rises when series are forgotten: ids that were looked up before are to be checked
+  // (known_series.h).
+  uint64_t series_generation = 1;
   uint64_t next_layer_sequence = 1;
   uint64_t layer_edits = 0;  // rises whenever that of a branch does
   RetentionClock retention_clock;
+  // Carries that were applied, and where the records begin that each stands for: needed until the
+  // catalog that is synced has the carry behind it.
+  struct AppliedCarry {
+    Lsn begin;
+    Lsn since;
+  };
+  std::deque<AppliedCarry> carries_unsynced;  // in log order
 
   // While a damaged log is replayed: series whose definition was in the damage cannot be kept; they
   // are passed over and counted instead of stopping the flush.
@@ -235,9 +284,9 @@ struct DatabaseState {
 
   // Replay wrote memtables to layers, and their publish edits are not applied yet.
   bool layers_unpublished = false;
-  // Retired layers whose files may still be there, with their names: no query that begins now
-  // reads them, and nothing may unlink them before the catalog that retires them is persistent.
-  std::map<catalog::LayerKey, std::string> garbage;
+  // Retired layers whose files may still be there: no query that begins now reads them, and nothing
+  // may unlink them before the catalog that retires them is persistent.
+  std::map<catalog::LayerKey, GarbageLayer> garbage;
   // Who reads files by their names (a scrub): garbage stays while there is one.
   int garbage_holders = 0;
 
@@ -251,6 +300,8 @@ struct DatabaseState {
   PublishedState published;
 
   BranchState* FindBranch(TenantId tenant, BranchId branch);
+  // Whether the branch was there once: numbers are given in rising order.
+  bool WasDeleted(TenantId tenant, BranchId branch) const;
   // Whether a layer waits in `pending_update` for the next commit.
   bool AddedSinceCommit(const catalog::LayerRecord& record) const;
   // True if the catalog or what is applied lists a live layer under this file name.
@@ -260,6 +311,8 @@ struct DatabaseState {
   std::set<std::string, std::less<>> LayerFiles(Garbage garbage_too) const;
   // True if each of these layers is live in some branch, or garbage.
   bool Lists(const std::vector<layer::LayerKey>& layers) const;
+  // The memtables of the branch that hold samples, the oldest first.
+  std::vector<InMemory> InMemoryOf(const BranchState& branch) const;
   // A branch with an empty memtable, published.
   BranchState* AddBranch(TenantState* tenant, const catalog::BranchRecord& record);
   // A branch that no query sees, for BranchReplay.

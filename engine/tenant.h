@@ -65,6 +65,7 @@ struct TenantInfo {
   uint64_t memory_bytes = 0;  // of samples that are in no layer yet
   uint64_t queries = 0;       // open now
   uint64_t refused = 0;       // appends, new series and queries since opening, for a quota
+  uint64_t tombstones = 0;    // deletes that compactions have yet to carry out, of each branch
 
   uint64_t bytes() const { return layer_bytes + memory_bytes; }
   bool operator==(const TenantInfo&) const = default;

@@ -39,8 +39,7 @@ io::Task<Status> DatabaseCore::DeleteTenant(std::string name) {
                                  name);
   }
   nexus::engine::DeleteTenant edit{found.tenant};
-  const Edit edits[] = {edit};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_.CommitEdit(edit);
 }
 
 io::Task<Status> DatabaseCore::SetTenant(std::string name, QuotaChanges changes) {
@@ -52,8 +51,7 @@ io::Task<Status> DatabaseCore::SetTenant(std::string name, QuotaChanges changes)
   NEXUS_CO_RETURN_IF_ERROR(CheckQuotaChanges(state_, tenant, changes));
   nexus::engine::SetTenant edit{found.tenant, SettingsOf(changes)};
   if (edit.settings.empty()) co_return InvalidArgument("no quota to change is named");
-  const Edit edits[] = {std::move(edit)};
-  co_return co_await committer_.CommitEdit(EncodeEdits(edits));
+  co_return co_await committer_.CommitEdit(edit);
 }
 
 io::Task<std::vector<TenantInfo>> DatabaseCore::DescribeTenants() {

@@ -21,7 +21,12 @@ Status Applier::ApplyEdit(const SetTenant& edit) {
                               tenant->record.name, settings.size(), catalog::kSettingsMax);
   }
   tenant->record.settings = std::move(settings);
+  const std::vector<RollupRule> rollups = std::exchange(tenant->rollups, {});
   tenant->TakeSettings();
+  if (tenant->rollups != rollups) {
+    for (auto& [number, branch] : tenant->branches) branch->layer_edits++;
+    state_->layer_edits++;
+  }
   state_->pending_update.tenants.push_back(tenant->record);
   return OkStatus();
 }

@@ -34,6 +34,8 @@ class Environment {
   virtual int64_t WallNanos() = 0;
   // Never goes back. Any thread.
   virtual int64_t MonotonicNanos() = 0;
+  // How many files, sockets too, this process may have open at once. Any thread.
+  virtual uint64_t open_files_max() const { return 1024; }
   // "io_uring", "posix", "simulation": for logs and stats.
   virtual const char* name() const = 0;
   // Why this is not the preferred backend of the machine: for logs and stats. Empty if it is.

@@ -92,13 +92,23 @@ bool IsOrdered(const Footer& footer, PageKind kind, uint64_t items, bool strictl
   return sum == items;
 }
 
+// Samples stand in one column; the places of all columns fit their type.
+bool HasColumns(const LayerSummary& summary) {
+  const LayerIdentity& identity = summary.identity;
+  constexpr uint64_t kOrdinals = std::numeric_limits<uint32_t>::max();
+  return identity.resolution_ns >= 0 && identity.columns >= 1 &&
+         identity.columns <= kLayerColumnsMax &&
+         (identity.resolution_ns > 0 || identity.columns == 1) &&
+         summary.series <= kOrdinals / identity.columns;
+}
+
 bool IsConsistent(const Footer& footer) {
   const LayerSummary& summary = footer.summary;
   constexpr uint64_t kOrdinals = std::numeric_limits<uint32_t>::max();
   return summary.series > 0 && summary.series <= kOrdinals && summary.chunks <= kOrdinals &&
          summary.identity.level <= kLayerLevelMax &&
          summary.identity.order_low <= summary.identity.order_high && !summary.range.empty() &&
-         IsCounted(footer, PageKind::kSeries, summary.series) &&
+         HasColumns(summary) && IsCounted(footer, PageKind::kSeries, summary.series) &&
          IsCounted(footer, PageKind::kTimestamps, footer.timestamp_columns) &&
          IsOrdered(footer, PageKind::kChunks, summary.chunks, false) &&
          IsOrdered(footer, PageKind::kIds, summary.series, true);
@@ -111,6 +121,8 @@ std::string EncodeFooter(const Footer& footer) {
   std::string out;
   ByteWriter writer(&out);
   writer.U32(summary.identity.level);
+  writer.I64(summary.identity.resolution_ns);
+  writer.U32(summary.identity.columns);
   WriteOrder(summary.identity.order_low, &writer);
   WriteOrder(summary.identity.order_high, &writer);
   writer.U64(summary.identity.deletes_applied.value);
@@ -142,6 +154,8 @@ StatusOr<Footer> ParseFooter(Bytes bytes, const FileHeader& header, const FileTa
   identity.sequence = header.key.sequence;
   ByteReader reader(bytes);
   identity.level = reader.U32();
+  identity.resolution_ns = reader.I64();
+  identity.columns = reader.U32();
   identity.order_low = ReadOrder(&reader);
   identity.order_high = ReadOrder(&reader);
   identity.deletes_applied.value = reader.U64();

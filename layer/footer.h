@@ -1,6 +1,7 @@
 // The footer: what the layer holds in sum, what it was made of, and where its pages are.
 //
-//   footer     level u32; order low: timeline u32, lsn u64; order high: the same;
+//   footer     level u32; resolution u64, columns u32; order low: timeline u32, lsn u64; order
+//   high: the same;
 //              deletes applied u64 (an LSN);
 //              first timestamp i64, last i64; series u64, samples u64, chunks u64,
 //              timestamp columns u64;

@@ -1,15 +1,17 @@
 // What names and describes a layer: its identity, its summary, its file name.
 //
 // A layer is one immutable file: the samples of one tenant and branch within a time range, with the
-// labels of their series. (open count, sequence) names it within its database for ever; everything
-// else in the file name only makes listings readable and sortable by time. Threading: values.
-// Format: docs/format/layer.md.
+// labels of their series. A layer of columns holds several values for each timestamp of a series,
+// as rollups need them (compaction/rollup_bucket.h). (open count, sequence) names it within its
+// database for ever; everything else in the file name only makes listings readable and sortable by
+// time. Threading: values. Format: docs/format/layer.md.
 
 #ifndef NEXUS_LAYER_LAYER_H_
 #define NEXUS_LAYER_LAYER_H_
 
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +43,12 @@ struct LayerIdentity {
   // of a compaction's output, whose inputs were filtered by them. A flush needs none, for it holds
   // what was left of everything below order_high.
   Lsn deletes_applied;
+  // 0: the layer holds samples. Else it holds rollups: of each series the buckets of so many
+  // nanoseconds, whose beginnings are the timestamps of all its columns.
+  int64_t resolution_ns = 0;
+  // Values that each series has for each of its timestamps, 1..kLayerColumnsMax; 1 where it holds
+  // samples.
+  uint32_t columns = 1;
   uint64_t open_count = 0;
   uint64_t sequence = 0;
 
@@ -49,15 +57,17 @@ struct LayerIdentity {
 };
 
 inline constexpr uint32_t kLayerLevelMax = 255;
+// Twice as many as rollups have.
+inline constexpr uint32_t kLayerColumnsMax = 32;
 // A compaction's output names what it was made of. 10,000 is the most a publish edit may name
 // (DESIGN section 4).
 inline constexpr uint64_t kLayerInputsMax = 10'000;
 
 struct LayerSummary {
   LayerIdentity identity;
-  TimeRange range;  // of the samples
+  TimeRange range;  // of the samples, or all of the buckets
   uint64_t series = 0;
-  uint64_t samples = 0;
+  uint64_t samples = 0;  // of all columns together
   uint64_t chunks = 0;
   uint64_t file_bytes = 0;
   // Covers the footer, which holds every page's checksum: two files of equal hash have equal
@@ -67,6 +77,15 @@ struct LayerSummary {
 
   bool operator==(const LayerSummary&) const = default;
 };
+
+// What a layer covers whose first and last timestamp are those of `stamps`: a rollup's last bucket
+// reaches to its end.
+inline TimeRange CoveredBy(const LayerIdentity& identity, TimeRange stamps) {
+  if (identity.resolution_ns == 0) return stamps;
+  const bool over = __builtin_add_overflow(stamps.last, identity.resolution_ns - 1, &stamps.last);
+  if (over) stamps.last = std::numeric_limits<int64_t>::max();
+  return stamps;
+}
 
 // "<first>-<last>-<level>-<open count>-<sequence>.layer", all in lower-case hex of fixed width,
 // timestamps as ts ^ 1<<63, so that byte order of names is order of time.

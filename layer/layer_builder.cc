@@ -56,6 +56,7 @@ class LayerBuilder::Impl {
   Impl(const LayerIdentity& identity, BuilderOptions options);
 
   Status BeginSeries(std::string_view labels, SeriesId id);
+  Status BeginColumn();
   // `last` says that the series ends here, so that nothing has to wait for more.
   Status AddSamples(std::span<const int64_t> ts, std::span<const double> values, bool last);
   Status AddOneChunk(std::span<const int64_t> ts, std::span<const double> values);
@@ -113,6 +114,8 @@ class LayerBuilder::Impl {
   // The series begun last.
   std::string labels_;
   bool series_open_ = false;
+  uint32_t column_ = 0;
+  // Of the column at hand.
   bool series_has_samples_ = false;
   int64_t last_ts_ = 0;
   // Its samples that do not fill a chunk yet.
@@ -139,6 +142,9 @@ LayerBuilder::Impl::Impl(const LayerIdentity& identity, BuilderOptions options)
   NEXUS_CHECK(options_.page_bytes <= kPageBytesDefault);
   NEXUS_CHECK(options_.inputs.size() <= kLayerInputsMax);
   NEXUS_CHECK(identity.level <= kLayerLevelMax);
+  NEXUS_CHECK(identity.resolution_ns >= 0);
+  NEXUS_CHECK(identity.columns >= 1 && identity.columns <= kLayerColumnsMax);
+  NEXUS_CHECK(identity.resolution_ns > 0 || identity.columns == 1);
   NEXUS_CHECK(identity.order_low <= identity.order_high);
   header_.database = identity.database;
   header_.tenant = identity.tenant;
@@ -158,12 +164,28 @@ Status LayerBuilder::Impl::BeginSeries(std::string_view labels, SeriesId id) {
   NEXUS_RETURN_IF_ERROR(CloseSeries());
   NEXUS_RETURN_IF_ERROR(CheckLabels(labels, labels_));
   if (id.value == 0) return InvalidArgument("series id 0 is never given out");
-  if (ids_.size() == kOrdinalMax) return ResourceExhausted("a layer holds 2^32 - 1 series at most");
+  const uint32_t columns = footer_.summary.identity.columns;
+  if (ids_.size() >= kOrdinalMax / columns) {
+    return ResourceExhausted("a layer holds {} series at most", kOrdinalMax / columns);
+  }
   if (series_page_.MustClose(options_.page_bytes)) NEXUS_RETURN_IF_ERROR(CloseSeriesPage());
   series_page_.Add(labels, id);
   ids_.push_back({id.value, static_cast<uint32_t>(ids_.size())});
   labels_.assign(labels);
   series_open_ = true;
+  column_ = 0;
+  series_has_samples_ = false;
+  return OkStatus();
+}
+
+Status LayerBuilder::Impl::BeginColumn() {
+  NEXUS_CHECK(!finished_);
+  const uint32_t columns = footer_.summary.identity.columns;
+  if (!series_open_ || !series_has_samples_ || column_ + 1 == columns) {
+    return InvalidArgument("a column begins behind one with values, of {} of a series", columns);
+  }
+  NEXUS_RETURN_IF_ERROR(CloseChunk());
+  ++column_;
   series_has_samples_ = false;
   return OkStatus();
 }
@@ -248,6 +270,10 @@ Status LayerBuilder::Impl::CloseSeries() {
   if (!series_open_) return OkStatus();
   series_open_ = false;
   if (!series_has_samples_) return InvalidArgument("a series has no samples");
+  if (column_ + 1 != footer_.summary.identity.columns) {
+    return InvalidArgument("a series has {} of {} columns", column_ + 1,
+                           footer_.summary.identity.columns);
+  }
   return CloseChunk();
 }
 
@@ -272,7 +298,7 @@ Status LayerBuilder::Impl::AddChunk(ChunkHeader header, std::string_view bytes, 
   if (summary.chunks == kOrdinalMax) {
     return ResourceExhausted("a layer holds 2^32 - 1 chunks at most");
   }
-  header.series = static_cast<uint32_t>(ids_.size() - 1);
+  header.series = static_cast<uint32_t>(ids_.size() - 1) * summary.identity.columns + column_;
   if (chunk_page_.MustClose(bytes.size(), options_.page_bytes)) {
     NEXUS_RETURN_IF_ERROR(CloseChunkPage());
   }
@@ -356,6 +382,7 @@ StatusOr<LayerSummary> LayerBuilder::Impl::Finish() {
   NEXUS_RETURN_IF_ERROR(CloseTimestampPage());
   NEXUS_RETURN_IF_ERROR(CloseSeriesPage());
   footer_.summary.series = ids_.size();
+  footer_.summary.range = CoveredBy(footer_.summary.identity, footer_.summary.range);
   NEXUS_RETURN_IF_ERROR(AddIds());
   finished_ = true;
 
@@ -387,6 +414,10 @@ Status LayerBuilder::AddSeries(std::string_view canonical_labels, SeriesId id,
 
 Status LayerBuilder::BeginSeries(std::string_view canonical_labels, SeriesId id) {
   return impl_->Latch([&] { return impl_->BeginSeries(canonical_labels, id); });
+}
+
+Status LayerBuilder::BeginColumn() {
+  return impl_->Latch([&] { return impl_->BeginColumn(); });
 }
 
 Status LayerBuilder::AddSamples(std::span<const int64_t> ts, std::span<const double> values) {

@@ -63,6 +63,10 @@ class LayerBuilder {
   // double bits. Any count, also none.
   Status AddSamples(std::span<const int64_t> ts, std::span<const double> values);
 
+  // Ends the column at hand of the series begun last, which has a value, and starts the next: each
+  // series of a layer of columns has all of them. InvalidArgument if there are no more.
+  Status BeginColumn();
+
   // Appends one chunk of exactly these samples, and ends the one that AddSamples has begun. Else as
   // AddSamples. REQUIRES: 1 <= ts.size() <= chunk_samples_max.
   Status AddChunk(std::span<const int64_t> ts, std::span<const double> values);

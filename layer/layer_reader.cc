@@ -106,7 +106,8 @@ LayerReader::~LayerReader() = default;
 
 StatusOr<std::shared_ptr<const LayerReader>> LayerReader::Open(std::unique_ptr<io::File> file,
                                                                PageCache* cache,
-                                                               const LayerExpectation& expected) {
+                                                               const LayerExpectation& expected,
+                                                               uint64_t owner) {
   const int64_t size = file->Size();
   if (size < 0) return ErrnoStatus(static_cast<int>(-size), "size of", file->path());
   const auto file_bytes = static_cast<uint64_t>(size);
@@ -123,7 +124,7 @@ StatusOr<std::shared_ptr<const LayerReader>> LayerReader::Open(std::unique_ptr<i
   Footer& footer = *read;
   NEXUS_RETURN_IF_ERROR(CheckExpected(footer.summary, expected, file->path()));
   auto impl =
-      std::make_unique<Impl>(std::move(file), cache, header->LayerSeed(), std::move(footer));
+      std::make_unique<Impl>(std::move(file), cache, owner, header->LayerSeed(), std::move(footer));
   return std::shared_ptr<const LayerReader>(new LayerReader(std::move(impl)));
 }
 
@@ -133,8 +134,10 @@ const std::string& LayerReader::path() const { return impl_->file().path(); }
 
 uint64_t LayerReader::resident_bytes() const {
   const Footer& footer = impl_->footer();
-  return sizeof(Impl) + footer.pages.size() * (sizeof(PageEntry) + sizeof(uint32_t)) +
-         footer.summary.inputs.size() * sizeof(LayerKey);
+  uint64_t numbers = 0;
+  for (const std::vector<uint32_t>& of_kind : footer.of_kind) numbers += of_kind.capacity();
+  return sizeof(LayerReader) + sizeof(Impl) + footer.pages.capacity() * sizeof(PageEntry) +
+         numbers * sizeof(uint32_t) + footer.summary.inputs.capacity() * sizeof(LayerKey);
 }
 
 StatusOr<std::optional<uint32_t>> LayerReader::FindSeries(SeriesId id, ReadContext* context) const {
@@ -149,17 +152,20 @@ StatusOr<std::optional<uint32_t>> LayerReader::FindSeries(SeriesId id, ReadConte
   return place;
 }
 
-Status LayerReader::Chunks(uint32_t series, TimeRange range, ReadContext* context,
-                           std::vector<ChunkInfo>* chunks) const {
+Status LayerReader::ColumnChunks(uint32_t series, uint32_t column_number, TimeRange range,
+                                 ReadContext* context, std::vector<ChunkInfo>* chunks) const {
   NEXUS_CHECK(series < summary().series);
+  const uint32_t columns = summary().identity.columns;
+  NEXUS_CHECK(column_number < columns);
+  const uint32_t place = series * columns + column_number;
   const Footer& footer = impl_->footer();
   const std::vector<uint32_t>& numbers = footer.OfKind(PageKind::kChunks);
   const size_t before = chunks->size();
-  for (size_t at = impl_->FirstChunkPageOf(series);
-       at < numbers.size() && footer.pages[numbers[at]].key <= series; ++at) {
+  for (size_t at = impl_->FirstChunkPageOf(place);
+       at < numbers.size() && footer.pages[numbers[at]].key <= place; ++at) {
     const uint32_t number = numbers[at];
     NEXUS_ASSIGN_OR_RETURN(const ChunkPage* page, impl_->Load(number, &context->pins_->chunks));
-    const auto [first, last] = page->Find(series);
+    const auto [first, last] = page->Find(place);
     for (uint32_t i = first; i < last; ++i) {
       const ChunkHeader& header = page->chunks()[i];
       NEXUS_ASSIGN_OR_RETURN(const Impl::TimestampColumn column,

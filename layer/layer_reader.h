@@ -2,7 +2,7 @@
 //
 // Immutable after Open; what it returns never changes. Every byte that takes part in an answer was
 // covered by a checksum that was verified when the byte came into memory, so damage is an error and
-// never a wrong answer. Resident memory is the footer: about 40 bytes a page of 64 KiB.
+// never a wrong answer. Resident memory is the footer: about 50 bytes a page of 64 KiB.
 // Failure: DataLoss names file, page and offset; FailedPrecondition where the file is sound but not
 // ours to read (other database, newer version, unknown incompatible feature); errors of reading as
 // io/file_util.h gives them. After an error the reader stays usable for undamaged pages.
@@ -70,14 +70,18 @@ class ReadContext {
 class LayerReader {
  public:
   // Checks header, tail and footer (three reads) and nothing else. `cache` may be null; else it
-  // must outlive the reader.
+  // must outlive the reader. Pages go there under `owner`, a number of PageCache::NewOwner that all
+  // readers of this one file may share: pages that one read serve the next, and who gave the number
+  // erases them. 0: under a number of the reader's own, which erases them in its end.
   static StatusOr<std::shared_ptr<const LayerReader>> Open(std::unique_ptr<io::File> file,
                                                            PageCache* cache,
-                                                           const LayerExpectation& expected = {});
+                                                           const LayerExpectation& expected = {},
+                                                           uint64_t owner = 0);
   ~LayerReader();
 
   const LayerSummary& summary() const;
   const std::string& path() const;
+  // Memory of what is held of the footer, in bytes.
   uint64_t resident_bytes() const;
 
   // The place of a series in label order, 0..summary().series - 1, or none if it is not in this
@@ -87,7 +91,12 @@ class LayerReader {
   // Appends the chunks of a series that overlap `range`, in ascending time. They do not overlap
   // each other. REQUIRES: series < summary().series.
   Status Chunks(uint32_t series, TimeRange range, ReadContext* context,
-                std::vector<ChunkInfo>* chunks) const;
+                std::vector<ChunkInfo>* chunks) const {
+    return ColumnChunks(series, 0, range, context, chunks);
+  }
+  // The same of one of the layer's columns. REQUIRES: column < summary().identity.columns.
+  Status ColumnChunks(uint32_t series, uint32_t column, TimeRange range, ReadContext* context,
+                      std::vector<ChunkInfo>* chunks) const;
 
   // Decodes the samples of a chunk that lie within `range` to the front of the two columns and
   // returns how many there are. REQUIRES: both columns have room for chunk.count.

@@ -64,19 +64,22 @@ class Scratch {
 
 class LayerReader::Impl {
  public:
-  Impl(std::unique_ptr<io::File> file, PageCache* cache, uint64_t layer_seed, Footer footer)
+  // `owner`: see LayerReader::Open.
+  Impl(std::unique_ptr<io::File> file, PageCache* cache, uint64_t owner, uint64_t layer_seed,
+       Footer footer)
       : file_(std::move(file)),
         cache_(cache),
-        owner_(PageCache::NewOwner()),
+        owns_pages_(owner == 0),
+        owner_(owns_pages_ ? PageCache::NewOwner() : owner),
         layer_seed_(layer_seed),
         footer_(std::move(footer)) {}
   ~Impl() {
-    if (cache_ != nullptr) cache_->Erase(owner_);
+    if (cache_ != nullptr && owns_pages_) cache_->Erase(owner_);
   }
 
   const io::File& file() const { return *file_; }
   const Footer& footer() const { return footer_; }
-  // Nobody else's in this process.
+  // No other file's in this process.
   uint64_t owner() const { return owner_; }
 
   // Reads, verifies and parses a page.
@@ -180,6 +183,7 @@ class LayerReader::Impl {
  private:
   const std::unique_ptr<io::File> file_;
   PageCache* const cache_;
+  const bool owns_pages_;
   const uint64_t owner_;
   const uint64_t layer_seed_;
   const Footer footer_;

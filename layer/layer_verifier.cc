@@ -170,11 +170,22 @@ void LayerVerifier::Impl::CheckOneSeries(const SeriesCursor& cursor) {
   } else if (*place != std::optional<uint32_t>(cursor.ordinal())) {
     ReportSeries(series, whole(), fmt::format("its id {} leads elsewhere", cursor.id().value));
   }
-  chunks_.clear();
-  const Status status = reader_->Chunks(cursor.ordinal(), TimeRange(), &context_, &chunks_);
-  if (!status.ok()) return ReportStatus(series, whole(), status);
-  if (chunks_.empty()) ReportSeries(series, whole(), "it has no chunks");
-  for (const ChunkInfo& chunk : chunks_) CheckChunk(chunk, series);
+  const uint32_t columns = reader_->summary().identity.columns;
+  uint64_t samples = 0;  // of its first column
+  for (uint32_t column = 0; column < columns; ++column) {
+    chunks_.clear();
+    const Status status =
+        reader_->ColumnChunks(cursor.ordinal(), column, TimeRange(), &context_, &chunks_);
+    if (!status.ok()) return ReportStatus(series, whole(), status);
+    if (chunks_.empty()) ReportSeries(series, whole(), "it has no chunks");
+    const uint64_t before = checked_.samples;
+    for (const ChunkInfo& chunk : chunks_) CheckChunk(chunk, series);
+    if (column == 0) samples = checked_.samples - before;
+    if (checked_.samples - before == samples) continue;
+    ReportSeries(series, whole(),
+                 fmt::format("its column {} has {} values, the first has {}", column,
+                             checked_.samples - before, samples));
+  }
 }
 
 void LayerVerifier::Impl::CheckChunk(const ChunkInfo& chunk, const std::string& series) {
@@ -204,6 +215,7 @@ void LayerVerifier::Impl::CheckChunk(const ChunkInfo& chunk, const std::string& 
 void LayerVerifier::Impl::CheckTotals() {
   if (checked_.damage_count != 0) return;  // then they cannot be right
   const LayerSummary& summary = reader_->summary();
+  range_ = CoveredBy(summary.identity, range_);
   if (checked_.series != summary.series || checked_.chunks != summary.chunks ||
       checked_.samples != summary.samples || range_ != summary.range) {
     Add({kNoPage, 0, "", whole(),

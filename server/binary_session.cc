@@ -3,21 +3,12 @@
 #include "server/binary_session.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/labels.h"
 #include "base/planted.h"
-#include "client/protocol/backup.h"
-#include "client/protocol/delete.h"
-#include "client/protocol/progress.h"
-#include "client/protocol/scrub.h"
-#include "engine/backup.h"
-#include "engine/scrub.h"
-#include "server/scrub_output.h"
 #include "server/stats_figures.h"
-#include "server/wire_backup.h"
-#include "server/wire_branches.h"
-#include "server/wire_retention.h"
 #include "wal/log.h"
 
 namespace nexus::server {
@@ -32,11 +23,6 @@ using protocol::Opcode;
 constexpr uint32_t kRequestsMax = 1024;
 // What a refused client should wait before it tries again.
 constexpr uint32_t kRetryAfterMs = 100;
-// What the counting of a delete may take at most, whatever the client asks: what follows on the
-// connection waits for it.
-constexpr uint32_t kDeleteDeadlineMsMax = 600'000;
-// Often enough for a progress bar, rare enough to cost nothing.
-constexpr int64_t kProgressPauseNs = 200'000'000;
 
 std::string_view RequestName(Opcode opcode) { return protocol::NameOf(opcode); }
 
@@ -82,6 +68,10 @@ class BinarySession::BatchRequest : public engine::CommitRequest {
   }
   void GiveBack() { service_->bodies()->Give(std::move(buffer)); }
   int64_t begun_ns() const { return begun_ns_; }
+  // Of the first copy: those without a series, and those that are too old.
+  uint64_t refused_samples() const {
+    return rejected_samples + (expired == nullptr ? 0 : expired->samples);
+  }
 
   const protocol::FrameHeader header;
   BodyBuffer buffer;
@@ -96,7 +86,7 @@ class BinarySession::BatchRequest : public engine::CommitRequest {
     metrics->CountRequest("write_batch",
                           self->service_->environment()->MonotonicNanos() - self->begun_ns_);
     if (status.ok() && !self->duplicate) {
-      metrics->samples_received += self->samples - self->rejected_samples;
+      metrics->samples_received += self->samples - self->refused_samples();
     }
     if (self->ticket_.alive()) self->session_->BatchDone(self, status);
   }
@@ -119,7 +109,7 @@ BinarySession::BinarySession(Service* service, Transport* transport)
 BinarySession::~BinarySession() {
   ticket_.Drop();
   for (auto& [id, job] : queries_) job->Drop();
-  CancelScrubs();
+  CancelLongRequests();
 }
 
 // ---- Input.
@@ -195,14 +185,14 @@ void BinarySession::OnWritable() {
 
 void BinarySession::OnEnd() {
   ended_ = true;
-  CancelScrubs();
+  CancelLongRequests();
   for (auto& [id, job] : queries_) job->EndCredit();
   CloseIfDone();
 }
 
 void BinarySession::OnStopping() {
   ended_ = true;
-  CancelScrubs();
+  CancelLongRequests();
   CloseIfDone();
 }
 
@@ -267,6 +257,8 @@ void BinarySession::Handle(const Frame& frame) {
       return HandleCardinality(frame);
     case Opcode::kRetention:
       return HandleRetention(frame);
+    case Opcode::kRollups:
+      return HandleRollups(frame);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:
@@ -403,8 +395,10 @@ io::Task<void> BinarySession::Register(BinarySession* session, Service* service,
     if (!canonical.empty()) good.push_back(canonical);
   }
   engine::Interner* interner = service->core()->interner();
+  const uint64_t generation = service->core()->state()->series_generation;
   auto interned = co_await interner->InternWithinQuota(tenant, std::move(good));
   if (!ticket.alive()) co_return;
+  target->series.LookedUpAt(generation);
   session->FinishRegister(request_id, target, canonicals, interned);
 }
 
@@ -460,9 +454,17 @@ void BinarySession::HandleBatch(const Frame& frame) {
   if (status.ok()) {
     request->tenant = (*target)->tenant_id;
     request->branch = (*target)->branch_id;
+    const engine::DatabaseState& state = *service_->core()->state();
+    (*target)->series.Refresh(*state.tenants.at(request->tenant.value), state.series_generation);
+    request->series_generation = state.series_generation;
     StatusOr<SeriesNumbers::Mapped> mapped =
         (*target)->series.MapInPlace(request->buffer.bytes(), request->tenant, request->branch);
     status = mapped.status();
+    if (absl::IsUnavailable(status)) {
+      // Numbers last as long as the connection; on the next one these series get others ids.
+      request->GiveBack();
+      return Fatal(status, "series_forgotten");
+    }
     if (mapped.ok() && mapped->rejected_samples == mapped->samples) {
       status = (*target)->refused_series;
       status.Update(InvalidArgument("WRITE_BATCH: none of its {} samples is of a registered series",
@@ -500,8 +502,9 @@ void BinarySession::BatchDone(BatchRequest* request, const Status& status) {
   protocol::WriteAck ack;
   ack.end = request->end;
   ack.duplicate = request->duplicate;
-  ack.rejected = request->rejected;
-  uint64_t rejected = request->rejected_samples;
+  ack.rejected = request->expired == nullptr ? request->rejected : request->expired->rejected;
+  if (request->expired != nullptr) ack.reason = FromAbsl(request->expired->reason.message());
+  uint64_t rejected = request->refused_samples();
   if (request->duplicate) {
     ack.rejected.clear();
     rejected = 0;
@@ -568,14 +571,9 @@ io::Task<void> BinarySession::OpenProducer(BinarySession* session, Service* serv
   StatusOr<ProducerState> state = co_await service->core()->OpenProducer(
       producer, open.epoch, std::move(tenant), std::move(branch));
   if (!ticket.alive()) co_return;
-  if (!state.ok()) {
-    session->FinishError(request_id, state.status());
-    co_return;
-  }
-  std::string body;
-  const protocol::Producer reply{state->epoch, state->last_sequence};
-  protocol::Encode(reply, &body);
-  session->Finish(Opcode::kProducer, request_id, body);
+  session->Answer(request_id, Opcode::kProducer, state, [](const ProducerState& known) {
+    return protocol::Producer{known.epoch, known.last_sequence};
+  });
 }
 
 // ---- Questions.
@@ -608,10 +606,7 @@ void BinarySession::HandleQuery(const Frame& frame) {
     service_->metrics()->CountRequest("query",
                                       service_->environment()->MonotonicNanos() - begun_ns);
     queries_.erase(id);
-    if (!end.ok()) return FinishError(id, end.status());
-    std::string body;
-    protocol::Encode(*end, &body);
-    Finish(Opcode::kResultEnd, id, body);
+    Answer(id, Opcode::kResultEnd, end, std::identity());
   };
   BeginRequest();
   auto job = std::make_shared<QueryJob>(service_, std::move(question), std::move(listener),
@@ -625,7 +620,7 @@ void BinarySession::HandleCancel(const Frame& frame) {
   if (!id.ok()) return SendError(frame.header.request_id, protocol::ToErrorReply(id.status()));
   // What has ended already needs no cancelling.
   if (auto found = queries_.find(*id); found != queries_.end()) found->second->Cancel();
-  if (auto found = scrubs_.find(*id); found != scrubs_.end()) found->second->store(true);
+  if (auto found = cancels_.find(*id); found != cancels_.end()) found->second->store(true);
   Reply(Opcode::kDone, frame.header.request_id, {});
 }
 
@@ -642,245 +637,13 @@ io::Task<void> BinarySession::GiveStats(BinarySession* session, Service* service
                                         uint64_t request_id) {
   StatusOr<Stats> stats = co_await service->GetStats();
   if (!ticket.alive()) co_return;
-  if (!stats.ok()) {
-    session->FinishError(request_id, stats.status());
-    co_return;
-  }
-  std::string body;
-  protocol::Encode(StatsFigures(*stats), &body);
-  session->Finish(Opcode::kStatsReply, request_id, body);
+  session->Answer(request_id, Opcode::kStatsReply, stats, StatsFigures);
 }
 
 io::Task<void> BinarySession::Flush(BinarySession* session, Service* service, Ticket ticket,
                                     uint64_t request_id) {
   Status status = co_await service->core()->Flush();
-  if (!ticket.alive()) co_return;
-  if (!status.ok()) {
-    session->FinishError(request_id, status);
-    co_return;
-  }
-  session->Finish(Opcode::kDone, request_id, {});
-}
-
-ProgressCallback BinarySession::ProgressOf(BinarySession* session, Service* service, Ticket ticket,
-                                           uint64_t request_id) {
-  auto told_ns = std::make_shared<int64_t>(service->environment()->MonotonicNanos());
-  return [session, service, ticket, request_id, told_ns](const Progress& at) {
-    const int64_t now_ns = service->environment()->MonotonicNanos();
-    if (!ticket.alive() || now_ns - *told_ns < kProgressPauseNs) return;
-    if (session->transport_->queued_bytes() >= kOutputBytesMax) return;
-    *told_ns = now_ns;
-    std::string body;
-    protocol::Encode(protocol::Progress{std::string(at.activity), at.done, at.total}, &body);
-    session->Reply(Opcode::kProgress, request_id, body);
-  };
-}
-
-void BinarySession::HandleBranches(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Branches> asked = protocol::DecodeBranches(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  BeginRequest();
-  if (asked->action == protocol::BranchAction::kList) {
-    return service_->Spawn(ListBranches(this, service_, ticket_, id, (*target)->tenant));
-  }
-  service_->Spawn(
-      ChangeBranches(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
-}
-
-io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* service, Ticket ticket,
-                                           uint64_t request_id, std::string tenant) {
-  StatusOr<std::vector<BranchInfo>> branches =
-      co_await service->core()->Branches(std::move(tenant));
-  if (!ticket.alive()) co_return;
-  if (!branches.ok()) {
-    session->FinishError(request_id, branches.status());
-    co_return;
-  }
-  std::string body;
-  protocol::Encode(WireBranches(*branches), &body);
-  session->Finish(Opcode::kBranchList, request_id, body);
-}
-
-io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
-                                             Ticket ticket, uint64_t request_id, std::string tenant,
-                                             protocol::Branches asked) {
-  const BranchKind kind = EngineKind(asked.kind);
-  Status status;
-  if (asked.action == protocol::BranchAction::kCreate) {
-    status = co_await service->core()->CreateBranch(asked.name, kind, asked.from, tenant);
-  } else {
-    status = co_await service->core()->DeleteBranch(asked.name, kind, tenant);
-  }
-  if (!ticket.alive()) co_return;
-  if (!status.ok()) {
-    session->FinishError(request_id, status);
-    co_return;
-  }
-  session->Finish(Opcode::kDone, request_id, {});
-}
-
-void BinarySession::HandleRetention(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Retention> asked = protocol::DecodeRetention(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  BeginRequest();
-  service_->Spawn(Retention(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
-}
-
-io::Task<void> BinarySession::Retention(BinarySession* session, Service* service, Ticket ticket,
-                                        uint64_t request_id, std::string tenant,
-                                        protocol::Retention asked) {
-  engine::DatabaseCore* core = service->core();
-  Status status;
-  if (asked.action == protocol::RetentionAction::kSet) {
-    status = co_await core->SetRetention(EngineRules(asked.rules), tenant);
-  } else if (asked.action == protocol::RetentionAction::kAcceptClock) {
-    status = co_await core->AcceptRetentionClock();
-  }
-  if (!ticket.alive()) co_return;
-  StatusOr<RetentionInfo> info = core->Retention(tenant);
-  if (status.ok()) status = info.status();
-  if (!status.ok()) {
-    session->FinishError(request_id, status);
-    co_return;
-  }
-  std::string body;
-  protocol::Encode(WireRetention(*info), &body);
-  session->Finish(Opcode::kRetentionList, request_id, body);
-}
-
-void BinarySession::HandleCompact(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::CompactAction> action = protocol::DecodeCompact(frame.body);
-  if (!action.ok()) return SendError(id, protocol::ToErrorReply(action.status()));
-  BeginRequest();
-  engine::DatabaseCore* core = service_->core();
-  switch (*action) {
-    case protocol::CompactAction::kPause:
-      core->PauseCompaction();
-      return Finish(Opcode::kDone, id, {});
-    case protocol::CompactAction::kResume:
-      core->ResumeCompaction();
-      return Finish(Opcode::kDone, id, {});
-    case protocol::CompactAction::kEverything:
-      return service_->Spawn(Compact(this, service_, ticket_, id));
-  }
-}
-
-io::Task<void> BinarySession::Compact(BinarySession* session, Service* service, Ticket ticket,
-                                      uint64_t request_id) {
-  Status status =
-      co_await service->core()->Compact(ProgressOf(session, service, ticket, request_id));
-  if (!ticket.alive()) co_return;
-  if (!status.ok()) {
-    session->FinishError(request_id, status);
-    co_return;
-  }
-  session->Finish(Opcode::kDone, request_id, {});
-}
-
-void BinarySession::HandleDelete(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  StatusOr<protocol::Delete> asked = protocol::DecodeDelete(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  DeleteRequest request;
-  request.selector = asked->selector;
-  request.range = asked->range;
-  request.tenant = (*target)->tenant;
-  request.branch = (*target)->branch;
-  request.dry_run = asked->dry_run;
-  request.everywhere = asked->everywhere;
-  if (asked->deadline_ms > 0) {
-    request.limits.deadline_ms = std::min(asked->deadline_ms, kDeleteDeadlineMsMax);
-  }
-  BeginRequest();
-  deleting_ = true;
-  service_->Spawn(Delete(this, service_, ticket_, id, std::move(request)));
-}
-
-io::Task<void> BinarySession::Delete(BinarySession* session, Service* service, Ticket ticket,
-                                     uint64_t request_id, DeleteRequest request) {
-  StatusOr<DeleteResult> result = co_await service->core()->Delete(std::move(request));
-  if (!ticket.alive()) co_return;
-  session->deleting_ = false;
-  if (result.ok()) {
-    std::string body;
-    const protocol::Count count{result->series, result->samples, result->series_with_samples};
-    protocol::Encode(count, &body);
-    session->Finish(Opcode::kCount, request_id, body);
-  } else {
-    session->FinishError(request_id, result.status());
-  }
-}
-
-void BinarySession::HandleScrub(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  auto cancel = std::make_shared<std::atomic<bool>>(false);
-  scrubs_[id] = cancel;
-  BeginRequest();
-  service_->Spawn(Scrub(this, service_, ticket_, id, std::move(cancel)));
-}
-
-// Who asked is gone: nobody wants to know.
-void BinarySession::CancelScrubs() {
-  for (auto& [id, cancel] : scrubs_) cancel->store(true);
-}
-
-void BinarySession::HandleBackup(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Backup> asked = protocol::DecodeBackup(frame.body);
-  Status allowed = asked.status();
-  if (asked.ok()) allowed = CheckDestination(service_->backup_policy(), asked->destination);
-  if (!allowed.ok()) return SendError(id, protocol::ToErrorReply(allowed));
-  auto cancel = std::make_shared<std::atomic<bool>>(false);
-  scrubs_[id] = cancel;
-  BeginRequest();
-  service_->Spawn(
-      Backup(this, service_, ticket_, id, std::move(asked->destination), std::move(cancel)));
-}
-
-io::Task<void> BinarySession::Backup(BinarySession* session, Service* service, Ticket ticket,
-                                     uint64_t request_id, std::string destination,
-                                     std::shared_ptr<std::atomic<bool>> cancel) {
-  BackupOptions options;
-  options.cancel = cancel.get();
-  options.progress = ProgressOf(session, service, ticket, request_id);
-  StatusOr<BackupResult> made =
-      co_await engine::Backup(service->core(), std::move(destination), options);
-  if (!ticket.alive()) co_return;
-  session->scrubs_.erase(request_id);
-  if (!made.ok()) {
-    session->FinishError(request_id, made.status());
-    co_return;
-  }
-  std::string body;
-  protocol::Encode(WireBackup(*made), &body);
-  session->Finish(Opcode::kBackupReply, request_id, body);
-}
-
-io::Task<void> BinarySession::Scrub(BinarySession* session, Service* service, Ticket ticket,
-                                    uint64_t request_id,
-                                    std::shared_ptr<std::atomic<bool>> cancel) {
-  ScrubOptions options;
-  options.cancel = cancel.get();
-  options.progress = ProgressOf(session, service, ticket, request_id);
-  StatusOr<ScrubReport> report = co_await engine::Scrub(service->core(), options);
-  if (!ticket.alive()) co_return;
-  session->scrubs_.erase(request_id);
-  if (!report.ok()) {
-    session->FinishError(request_id, report.status());
-    co_return;
-  }
-  std::string body;
-  protocol::Encode(ScrubReplyOf(*report), &body);
-  session->Finish(Opcode::kScrubReply, request_id, body);
+  if (ticket.alive()) session->AnswerDone(request_id, status);
 }
 
 // ---- Replies.

@@ -24,6 +24,7 @@
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
 #include "server/body_buffer.h"
@@ -70,10 +71,8 @@ class BinarySession : public Session {
   void HandleQuery(const protocol::Frame& frame);
   void HandleCancel(const protocol::Frame& frame);
   void HandleCredit(const protocol::Frame& frame);
-  void HandleScrub(const protocol::Frame& frame);
-  void HandleBackup(const protocol::Frame& frame);
-  void HandleDelete(const protocol::Frame& frame);
-  void CancelScrubs();
+  // Scrubs and backups: who asked is gone, nobody wants to know.
+  void CancelLongRequests();
 
   // The session is theirs to touch only while the ticket is alive; they start later, so also at
   // once.
@@ -87,22 +86,20 @@ class BinarySession : public Session {
                                   uint64_t request_id);
   static io::Task<void> Flush(BinarySession* session, Service* service, Ticket ticket,
                               uint64_t request_id);
+  // These: binary_admin.cc.
+  void HandleScrub(const protocol::Frame& frame);
+  void HandleBackup(const protocol::Frame& frame);
+  void HandleDelete(const protocol::Frame& frame);
   void HandleBranches(const protocol::Frame& frame);
   static io::Task<void> ChangeBranches(BinarySession* session, Service* service, Ticket ticket,
                                        uint64_t request_id, std::string tenant,
                                        protocol::Branches asked);
   static io::Task<void> ListBranches(BinarySession* session, Service* service, Ticket ticket,
                                      uint64_t request_id, std::string tenant);
-  // These: binary_tenants.cc.
-  void HandleTenants(const protocol::Frame& frame);
-  static io::Task<void> ListTenants(BinarySession* session, Service* service, Ticket ticket,
-                                    uint64_t request_id);
-  static io::Task<void> ChangeTenant(BinarySession* session, Service* service, Ticket ticket,
-                                     uint64_t request_id, protocol::Tenants asked);
-  void HandleCardinality(const protocol::Frame& frame);
-  static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
-                                    uint64_t request_id, std::string tenant, uint32_t top);
   void HandleRetention(const protocol::Frame& frame);
+  void HandleRollups(const protocol::Frame& frame);
+  static io::Task<void> Rollups(BinarySession* session, Service* service, Ticket ticket,
+                                uint64_t request_id, std::string tenant, protocol::Rollups asked);
   static io::Task<void> Retention(BinarySession* session, Service* service, Ticket ticket,
                                   uint64_t request_id, std::string tenant,
                                   protocol::Retention asked);
@@ -119,6 +116,16 @@ class BinarySession : public Session {
                                std::shared_ptr<std::atomic<bool>> cancel);
   static io::Task<void> Delete(BinarySession* session, Service* service, Ticket ticket,
                                uint64_t request_id, DeleteRequest request);
+  // These: binary_tenants.cc.
+  void HandleTenants(const protocol::Frame& frame);
+  static io::Task<void> ListTenants(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id);
+  static io::Task<void> ChangeTenant(BinarySession* session, Service* service, Ticket ticket,
+                                     uint64_t request_id, protocol::Tenants asked);
+  void HandleCardinality(const protocol::Frame& frame);
+  static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
+                                    uint64_t request_id, std::string tenant, uint32_t top);
+
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
                       const StatusOr<engine::Interner::WithinQuota>& interned);
@@ -135,6 +142,19 @@ class BinarySession : public Session {
   // The final reply of a request that was begun.
   void Finish(protocol::Opcode opcode, uint64_t request_id, std::string_view body);
   void FinishError(uint64_t request_id, const Status& status);
+  // The final reply of a request that was begun: its error, or what `wire` makes of the result.
+  template <typename Result, typename Wire>
+  void Answer(uint64_t request_id, protocol::Opcode opcode, const StatusOr<Result>& result,
+              Wire wire) {
+    if (!result.ok()) return FinishError(request_id, result.status());
+    std::string body;
+    Encode(wire(*result), &body);  // the protocol's
+    Finish(opcode, request_id, body);
+  }
+  void AnswerDone(uint64_t request_id, const Status& status) {
+    if (!status.ok()) return FinishError(request_id, status);
+    Finish(protocol::Opcode::kDone, request_id, {});
+  }
   void SendError(uint64_t request_id, const protocol::ErrorReply& error);
   // The connection ends.
   void Fatal(const Status& status, std::string_view reason);
@@ -158,7 +178,7 @@ class BinarySession : public Session {
   std::map<uint32_t, Target> targets_;
   std::map<uint64_t, std::shared_ptr<QueryJob>> queries_;  // by request id
   // What stops the scrubs and backups of this connection, by request id.
-  std::map<uint64_t, std::shared_ptr<std::atomic<bool>>> scrubs_;
+  std::map<uint64_t, std::shared_ptr<std::atomic<bool>>> cancels_;
   std::unique_ptr<BatchRequest> receiving_;  // its body is on the way
   uint64_t batch_bytes_ = 0;                 // in the database
   uint32_t requests_ = 0;                    // begun, without final reply

@@ -42,12 +42,7 @@ io::Task<void> BinarySession::ChangeTenant(BinarySession* session, Service* serv
   } else {
     status = co_await service->core()->SetTenant(asked.name, quotas);
   }
-  if (!ticket.alive()) co_return;
-  if (!status.ok()) {
-    session->FinishError(request_id, status);
-    co_return;
-  }
-  session->Finish(Opcode::kDone, request_id, {});
+  if (ticket.alive()) session->AnswerDone(request_id, status);
 }
 
 void BinarySession::HandleCardinality(const protocol::Frame& frame) {
@@ -65,13 +60,7 @@ io::Task<void> BinarySession::Cardinality(BinarySession* session, Service* servi
   StatusOr<CardinalityReport> report =
       co_await service->core()->Cardinality(std::move(tenant), top);
   if (!ticket.alive()) co_return;
-  if (!report.ok()) {
-    session->FinishError(request_id, report.status());
-    co_return;
-  }
-  std::string body;
-  protocol::Encode(WireCardinality(*report), &body);
-  session->Finish(Opcode::kCardinalityReply, request_id, body);
+  session->Answer(request_id, Opcode::kCardinalityReply, report, WireCardinality);
 }
 
 }  // namespace nexus::server

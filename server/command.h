@@ -71,6 +71,7 @@ void AddCompactCommand(CLI::App* app, Invocation* invocation);
 void AddBranchCommands(CLI::App* app, Invocation* invocation);
 void AddTenantCommand(CLI::App* app, Invocation* invocation);
 void AddRetentionCommand(CLI::App* app, Invocation* invocation);
+void AddRollupCommand(CLI::App* app, Invocation* invocation);
 void AddDeleteCommand(CLI::App* app, Invocation* invocation);
 // `nexus backup` and `nexus restore`.
 void AddBackupCommands(CLI::App* app, Invocation* invocation);

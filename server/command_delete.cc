@@ -47,12 +47,18 @@ StatusOr<DeleteRequest> RequestOf(const DeleteArguments& arguments) {
 }
 
 std::string Told(const DeleteArguments& arguments, const DeleteResult& result) {
-  if (!arguments.dry_run) {
-    return fmt::format("deleted in {} series\n", FormatCount(result.series));
+  std::string left;
+  if (result.frozen_left > 0) {
+    left = fmt::format(
+        "{} buckets of rollups are covered in part and stay as they are: their samples are gone\n",
+        FormatCount(result.frozen_left));
   }
-  return fmt::format("{} samples of {} series would be deleted; the selector chooses {} series\n",
+  if (!arguments.dry_run) {
+    return fmt::format("deleted in {} series\n{}", FormatCount(result.series), left);
+  }
+  return fmt::format("{} samples of {} series would be deleted; the selector chooses {} series\n{}",
                      FormatCount(result.samples), FormatCount(result.series_with_samples),
-                     FormatCount(result.series));
+                     FormatCount(result.series), left);
 }
 
 std::string NamesOf(const std::vector<BranchInfo>& branches) {

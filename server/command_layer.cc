@@ -9,6 +9,7 @@
 #include "layer/layer_reader.h"
 #include "layer/layer_verifier.h"
 #include "server/command.h"
+#include "server/query_output.h"
 
 namespace nexus::server {
 namespace {
@@ -31,6 +32,9 @@ void PrintSummary(const layer::LayerSummary& summary) {
       summary.identity.open_count, summary.identity.sequence, FormatTime(summary.range.first),
       FormatTime(summary.range.last), summary.series, summary.samples, summary.chunks,
       FormatBytes(summary.file_bytes), bytes_per_sample));
+  if (summary.identity.resolution_ns == 0) return;
+  WriteOutput(fmt::format("rollups of {} in {} columns, which hold the samples counted here\n",
+                          DurationText(summary.identity.resolution_ns), summary.identity.columns));
 }
 
 int RunVerify(const std::string& path) {
@@ -63,12 +67,18 @@ Status DumpSeries(const layer::LayerReader& reader, const layer::SeriesCursor& c
                                cursor.id().value))) {
     return OkStatus();
   }
+  const uint32_t columns = reader.summary().identity.columns;
   std::vector<layer::ChunkInfo> chunks;
-  NEXUS_RETURN_IF_ERROR(reader.Chunks(cursor.ordinal(), TimeRange{}, context, &chunks));
-  for (const layer::ChunkInfo& chunk : chunks) {
-    WriteOutput(fmt::format("  {} to {}  {} samples  min {} max {}\n",
-                            FormatTime(chunk.range.first), FormatTime(chunk.range.last),
-                            chunk.count, chunk.statistics.minimum, chunk.statistics.maximum));
+  for (uint32_t column = 0; column < columns; column++) {
+    chunks.clear();
+    NEXUS_RETURN_IF_ERROR(
+        reader.ColumnChunks(cursor.ordinal(), column, TimeRange{}, context, &chunks));
+    const std::string what = columns == 1 ? "samples" : fmt::format("of column {}", column);
+    for (const layer::ChunkInfo& chunk : chunks) {
+      WriteOutput(fmt::format("  {} to {}  {} {}  min {} max {}\n", FormatTime(chunk.range.first),
+                              FormatTime(chunk.range.last), chunk.count, what,
+                              chunk.statistics.minimum, chunk.statistics.maximum));
+    }
   }
   return OkStatus();
 }

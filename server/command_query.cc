@@ -11,6 +11,7 @@
 #include "server/command_target.h"
 #include "server/plot.h"
 #include "server/query_output.h"
+#include "server/terminal.h"
 
 namespace nexus::server {
 namespace {
@@ -27,6 +28,7 @@ struct QueryArguments {
   bool grouped = false;
   std::string format = "table";
   bool plot = false;
+  bool statistics = false;
 };
 
 // Bounds what --plot holds in memory: 16 bytes each.
@@ -99,6 +101,14 @@ Status PrintPlot(Cursor* cursor) {
   return OkStatus();
 }
 
+std::string StatisticsText(const QueryStatistics& done) {
+  return fmt::format(
+      "{} series, {} rows; {} layers and {} memtables; {} chunks decoded, {} by statistics; {} "
+      "buckets of {} layers of rollups",
+      done.series, done.samples, done.layers, done.memtables, done.chunks_decoded,
+      done.chunks_by_statistics, done.rollup_buckets, done.rollup_layers);
+}
+
 Status Show(const QueryArguments& arguments, const AggregateQuery& query, CommandTarget* target) {
   NEXUS_ASSIGN_OR_RETURN(std::unique_ptr<Cursor> cursor, arguments.aggregate.empty()
                                                              ? target->Select(query.select)
@@ -106,7 +116,9 @@ Status Show(const QueryArguments& arguments, const AggregateQuery& query, Comman
   OutputFormat format = arguments.format == "json"  ? OutputFormat::kJson
                         : arguments.format == "csv" ? OutputFormat::kCsv
                                                     : OutputFormat::kTable;
-  return arguments.plot ? PrintPlot(cursor.get()) : Print(cursor.get(), format);
+  NEXUS_RETURN_IF_ERROR(arguments.plot ? PrintPlot(cursor.get()) : Print(cursor.get(), format));
+  if (arguments.statistics) WriteError(StatisticsText(cursor->statistics()));
+  return OkStatus();
 }
 
 int Run(const QueryArguments& arguments) {
@@ -148,6 +160,8 @@ void AddQueryCommand(CLI::App* app, Invocation* invocation) {
       ->check(CLI::IsMember({"table", "json", "csv"}))
       ->capture_default_str();
   command->add_flag("--plot", arguments->plot, "draw a chart on the terminal");
+  command->add_flag("--statistics", arguments->statistics,
+                    "tell on stderr what was read for it, rollups among it");
   command->callback([invocation, arguments, by] {
     arguments->grouped = by->count() > 0;
     std::erase(arguments->by, "");

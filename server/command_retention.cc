@@ -22,24 +22,6 @@ struct RetentionArguments {
   std::string format = "table";
 };
 
-// In the largest unit that gives a whole number.
-std::string DurationText(int64_t duration_ns) {
-  struct Unit {
-    const char* name;
-    int64_t ns;
-  };
-  constexpr int64_t kSecond = 1'000'000'000;
-  constexpr Unit kUnits[] = {{"d", 86'400 * kSecond},
-                             {"h", 3'600 * kSecond},
-                             {"m", 60 * kSecond},
-                             {"s", kSecond},
-                             {"ms", kSecond / 1'000}};
-  for (const Unit& unit : kUnits) {
-    if (duration_ns % unit.ns == 0) return fmt::format("{}{}", duration_ns / unit.ns, unit.name);
-  }
-  return fmt::format("{}ns", duration_ns);
-}
-
 // The selector may have signs of equality, the duration has none.
 StatusOr<RetentionRule> RuleFrom(const std::string& text) {
   const size_t equals = text.rfind('=');

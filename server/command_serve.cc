@@ -60,6 +60,8 @@ Options EngineOptions(const Settings& settings) {
   options.compaction_cpu_percent = settings.compaction_cpu_percent;
   options.log_segment_bytes = settings.log_segment_bytes;
   options.page_cache_bytes = settings.page_cache_bytes;
+  options.layer_files_open_max = settings.layer_files_open_max;
+  options.layer_metadata_bytes = settings.layer_metadata_bytes;
   options.reserve_bytes = settings.reserve_bytes;
   options.catalog_bytes_max = settings.catalog_bytes_max;
   options.admission_timeout_ms = settings.admission_timeout_ms;

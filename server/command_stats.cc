@@ -20,6 +20,7 @@ std::string CompactionText(const Stats& stats) {
                         FormatBytes(stats.flushed_bytes), FormatBytes(stats.compacted_bytes),
                         stats.compactions, stats.write_amplification);
   }
+  if (stats.tombstones > 0) text += fmt::format("; {} deletes to carry out", stats.tombstones);
   if (stats.garbage_layers > 0) {
     text += fmt::format("; {} retired layers to delete", stats.garbage_layers);
   }
@@ -45,7 +46,13 @@ std::string StatsTable(const Stats& stats) {
   row("samples",
       fmt::format("{} ({} in layers, {} in memory)", FormatCount(stats.samples),
                   FormatCount(stats.layer_samples), FormatCount(stats.memtable_samples)));
-  row("layers", fmt::format("{} of {}", stats.layers, FormatBytes(stats.layer_bytes)));
+  row("layers", fmt::format("{} of {}; {} files open, {} of memory to know them", stats.layers,
+                            FormatBytes(stats.layer_bytes), stats.layer_files_open,
+                            FormatBytes(stats.layer_metadata_bytes)));
+  if (stats.rollup_layers > 0) {
+    row("rollups", fmt::format("{} of these layers, {}", stats.rollup_layers,
+                               FormatBytes(stats.rollup_bytes)));
+  }
   row("catalog", FormatBytes(stats.catalog_bytes));
   row("bytes per sample", stats.samples == 0
                               ? "-"

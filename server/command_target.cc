@@ -11,6 +11,7 @@
 #include "server/wire_cardinality.h"
 #include "server/wire_function.h"
 #include "server/wire_retention.h"
+#include "server/wire_rollups.h"
 #include "server/wire_tenants.h"
 
 namespace nexus::server {
@@ -84,6 +85,12 @@ class LocalTarget : public CommandTarget {
     return opened_.database->SetRetention(rules, tenant_);
   }
   Status AcceptRetentionClock() override { return opened_.database->AcceptRetentionClock(); }
+  StatusOr<std::vector<RollupRule>> Rollups() override {
+    return opened_.database->Rollups(tenant_);
+  }
+  Status SetRollups(const std::vector<RollupRule>& rules) override {
+    return opened_.database->SetRollups(rules, tenant_);
+  }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return opened_.database->Close(); }
   int exit_status() const override { return Finish(*opened_.database); }
@@ -104,8 +111,8 @@ class RemoteCursor : public Cursor {
     NEXUS_ASSIGN_OR_RETURN(bool more, cursor_->Next(&from));
     *chunk = {from.labels, from.metric, from.series_index, from.timestamps, from.values};
     const protocol::ResultEnd& end = cursor_->statistics();
-    statistics_ = {end.items,  end.samples,  end.chunks_decoded, end.chunks_by_statistics,
-                   end.layers, end.memtables};
+    statistics_ = {end.items,  end.samples,   end.chunks_decoded, end.chunks_by_statistics,
+                   end.layers, end.memtables, end.rollup_layers,  end.rollup_buckets};
     return more;
   }
   const QueryStatistics& statistics() const override { return statistics_; }
@@ -150,7 +157,7 @@ class RemoteTarget : public CommandTarget {
     NEXUS_ASSIGN_OR_RETURN(protocol::Count count,
                            client_->Delete({request.selector, request.range, scope_,
                                             request.dry_run, request.everywhere}));
-    return DeleteResult{count.series, count.samples, count.series_with_samples};
+    return DeleteResult{count.series, count.samples, count.series_with_samples, count.frozen_left};
   }
   Status Flush() override { return client_->Flush(scope_); }
   Status Compact(const ProgressCallback& progress) override {
@@ -213,6 +220,13 @@ class RemoteTarget : public CommandTarget {
     return client_->SetRetention(WireRules(rules), scope_);
   }
   Status AcceptRetentionClock() override { return client_->AcceptRetentionClock(scope_); }
+  StatusOr<std::vector<RollupRule>> Rollups() override {
+    NEXUS_ASSIGN_OR_RETURN(auto list, client_->Rollups(scope_));
+    return EngineRollups(list.rules);
+  }
+  Status SetRollups(const std::vector<RollupRule>& rules) override {
+    return client_->SetRollups(WireRollups(rules), scope_);
+  }
   SampleSink* sink() override { return &sink_; }
   Status Close() override { return OkStatus(); }
   int exit_status() const override { return kExitDone; }

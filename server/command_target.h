@@ -52,6 +52,8 @@ class CommandTarget {
   virtual StatusOr<RetentionInfo> Retention() = 0;
   virtual Status SetRetention(const std::vector<RetentionRule>& rules) = 0;
   virtual Status AcceptRetentionClock() = 0;
+  virtual StatusOr<std::vector<RollupRule>> Rollups() = 0;
+  virtual Status SetRollups(const std::vector<RollupRule>& rules) = 0;
   // For the tenant and branch of Where; lives as long as the target.
   virtual SampleSink* sink() = 0;
 

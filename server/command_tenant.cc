@@ -98,9 +98,9 @@ StatusOr<std::string> Delete(const TenantArguments& arguments, CommandTarget* ta
 std::string JsonOf(const TenantInfo& tenant) {
   std::string out = fmt::format(
       "{{\"name\":\"{}\",\"series\":{},\"samples\":{},\"layers\":{},\"layer_bytes\":{},"
-      "\"memory_bytes\":{},\"queries\":{},\"refused\":{}",
+      "\"memory_bytes\":{},\"queries\":{},\"refused\":{},\"tombstones\":{}",
       tenant.name, tenant.series, tenant.samples, tenant.layers, tenant.layer_bytes,
-      tenant.memory_bytes, tenant.queries, tenant.refused);
+      tenant.memory_bytes, tenant.queries, tenant.refused, tenant.tombstones);
   VisitQuotas(tenant.quotas, [&](std::string_view name, uint64_t quota) {
     if (quota != kNoQuota) out += fmt::format(",\"{}\":{}", name, quota);
   });

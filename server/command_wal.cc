@@ -7,6 +7,7 @@
 
 #include "base/time_text.h"
 #include "engine/batch.h"
+#include "engine/carry_record.h"
 #include "engine/folder.h"
 #include "engine/log_replay.h"
 #include "engine/record.h"
@@ -69,23 +70,36 @@ int RunVerify(const WalArguments& arguments) {
   return scan->status().ok() ? kExitDone : Fail(scan->status());
 }
 
-std::string DescribeBatch(Bytes body) {
-  StatusOr<engine::BatchView> batch = engine::BatchView::Parse(body);
-  if (!batch.ok()) return std::string(FromAbsl(batch.status().message()));
+std::string DescribeSamples(engine::RecordKind kind, const engine::BatchView& batch, Bytes body) {
   engine::RecordTotals totals;
-  Status counted = engine::CountRecord(engine::RecordKind::kBatch, body, &totals);
+  Status counted = engine::CountRecord(kind, body, &totals);
   if (!counted.ok()) return std::string(FromAbsl(counted.message()));
   std::string range = totals.range.empty()
                           ? ""
                           : fmt::format(", {} to {}", FormatTime(totals.range.first),
                                         FormatTime(totals.range.last));
-  return fmt::format("batch: tenant {} branch {}, {} samples of {} series{}", batch->tenant().value,
-                     batch->branch().value, totals.samples, totals.series.size(), range);
+  return fmt::format("tenant {} branch {}, {} samples of {} series{}", batch.tenant().value,
+                     batch.branch().value, totals.samples + totals.carried_samples,
+                     totals.series.size(), range);
+}
+
+std::string DescribeBatch(Bytes body) {
+  StatusOr<engine::BatchView> batch = engine::BatchView::Parse(body);
+  if (!batch.ok()) return std::string(FromAbsl(batch.status().message()));
+  return "batch: " + DescribeSamples(engine::RecordKind::kBatch, *batch, body);
+}
+
+std::string DescribeCarry(Bytes body) {
+  StatusOr<engine::CarryView> carry = engine::CarryView::Parse(body);
+  if (!carry.ok()) return std::string(FromAbsl(carry.status().message()));
+  return fmt::format("carry of LSN {} to {}: {}", carry->since.value, carry->until.value,
+                     DescribeSamples(engine::RecordKind::kCarry, carry->batch, body));
 }
 
 std::string Describe(const wal::RecordView& record) {
   auto kind = static_cast<engine::RecordKind>(record.kind);
   if (kind == engine::RecordKind::kBatch) return DescribeBatch(record.body);
+  if (kind == engine::RecordKind::kCarry) return DescribeCarry(record.body);
   if (kind == engine::RecordKind::kDefinitions) {
     auto definitions = engine::DecodeDefinitions(record.body);
     if (!definitions.ok()) return std::string(FromAbsl(definitions.status().message()));
@@ -133,6 +147,9 @@ std::string Totals(std::string_view what, const engine::RecordTotals& totals) {
   if (!totals.range.empty()) {
     out += fmt::format(", {} to {}", FormatTime(totals.range.first), FormatTime(totals.range.last));
   }
+  if (totals.carries > 0) {
+    out += fmt::format("; {} carries of {} samples", totals.carries, totals.carried_samples);
+  }
   for (const auto& [name, count] : totals.edits) out += fmt::format("; {} {}", count, name);
   return out + "\n";
 }
@@ -160,7 +177,7 @@ int RunReplay(const WalArguments& arguments) {
   progress.Finish();
   if (!report.ok()) return Fail(report.status());
   WriteOutput(Totals(arguments.dry_run ? "would keep" : "kept", report->kept));
-  if (report->lost.batches > 0 || !report->lost.edits.empty())
+  if (report->lost.batches > 0 || report->lost.carries > 0 || !report->lost.edits.empty())
     WriteOutput(Totals("lost behind --to", report->lost));
   for (const auto& damage : report->damage) {
     WriteOutput(fmt::format("lost: {} from offset {}, LSN {} to {}: {}\n", damage.segment,

@@ -4,6 +4,7 @@
 
 #include "base/mutex.h"
 #include "batch/batch_encoder.h"
+#include "engine/nexus.h"
 
 namespace nexus::server {
 namespace {
@@ -25,10 +26,18 @@ struct Scrape : engine::CommitRequest {
 
 StatusOr<size_t> HostMetrics::Record() {
   NEXUS_ASSIGN_OR_RETURN(const HostReadings* readings, sampler_.Sample());
-  if (ids_.size() < readings->series.size()) {
+  StatusOr<size_t> recorded = Append(*readings);
+  if (!IsUnknownSeries(recorded.status())) return recorded;
+  // Some were not present for so long that they were forgotten.
+  ids_.clear();
+  return Append(*readings);
+}
+
+StatusOr<size_t> HostMetrics::Append(const HostReadings& readings) {
+  if (ids_.size() < readings.series.size()) {
     std::vector<std::string> added;
-    for (size_t i = ids_.size(); i < readings->series.size(); i++) {
-      added.push_back(readings->series[i].Canonical());
+    for (size_t i = ids_.size(); i < readings.series.size(); i++) {
+      added.push_back(readings.series[i].Canonical());
     }
     NEXUS_ASSIGN_OR_RETURN(
         std::vector<SeriesId> made,
@@ -36,9 +45,9 @@ StatusOr<size_t> HostMetrics::Record() {
     ids_.insert(ids_.end(), made.begin(), made.end());
   }
   std::vector<SeriesId> row;
-  for (uint32_t place : readings->present) row.push_back(ids_[place]);
+  for (uint32_t place : readings.present) row.push_back(ids_[place]);
   Scrape scrape;
-  scrape.encoder.AddRow(environment_->WallNanos(), row, readings->values);
+  scrape.encoder.AddRow(environment_->WallNanos(), row, readings.values);
   scrape.body = scrape.encoder.Finish();
   scrape.deadline_ns =
       environment_->MonotonicNanos() + core_->state()->options.admission_timeout_ms * 1'000'000;

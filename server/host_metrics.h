@@ -27,6 +27,8 @@ class HostMetrics {
   StatusOr<size_t> Record();
 
  private:
+  StatusOr<size_t> Append(const HostReadings& readings);
+
   io::RealEnvironment* const environment_;
   engine::DatabaseCore* const core_;
   HostSampler sampler_;

@@ -270,9 +270,13 @@ HttpResponse HttpWrite::BadLinesAnswer() const {
   }
   // A quota is no mistake of the lines: they may come again when there is room.
   const Status& refused = ingest_.refused_series();
-  const std::string why = refused.ok()
-                              ? std::string("could not be read")
-                              : fmt::format("were refused ({})", FromAbsl(refused.message()));
+  std::string why = fmt::format("were refused ({})", FromAbsl(refused.message()));
+  if (refused.ok()) {
+    const uint64_t expired = ingest_.expired_lines();
+    why = expired == 0          ? "could not be read"
+          : expired == rejected ? "are expired"
+                                : "could not be read, or are expired";
+  }
   return ErrorResponse(refused.ok() ? 400 : 429,
                        fmt::format("{} of {} lines {}; the others were stored", rejected,
                                    rejected + ingest_.accepted_lines(), why),

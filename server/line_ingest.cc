@@ -42,7 +42,7 @@ class LineIngest::Request : public engine::CommitRequest {
 
   LineIngest* ingest = nullptr;
   std::optional<Ticket> ticket;
-  uint64_t lines = 0;
+  std::vector<Line> lines;  // what its samples came from, in order
   uint64_t samples = 0;
   Status outcome;
 
@@ -60,9 +60,16 @@ class LineIngest::Request : public engine::CommitRequest {
 
 LineIngest::LineIngest(Service* service, SeriesCache* cache, Owner* owner,
                        LineIngestOptions options)
-    : service_(service), cache_(cache), owner_(owner), options_(std::move(options)) {}
+    : service_(service),
+      interner_(service->core()->interner()),
+      cache_(cache),
+      owner_(owner),
+      options_(std::move(options)) {
+  interner_->AddHolder(this);
+}
 
 LineIngest::~LineIngest() {
+  interner_->RemoveHolder(this);
   ticket_.Drop();
   // What has no id yet is named by places that go with this ingest.
   if (!new_keys_.empty()) cache_->Clear();
@@ -178,6 +185,7 @@ bool LineIngest::ReadTimestamp(int64_t* timestamp_ns) {
 
 // The ids of the line's fields, or placeholders, into line_series_.
 bool LineIngest::NameSeries() {
+  cache_->Refresh(service_->core()->state()->series_generation);
   const Hash128 series = HashSeries(line_.series, cache_->seed());
   line_series_.clear();
   new_fields_.clear();
@@ -204,8 +212,8 @@ Status LineIngest::NameNewSeries() {
     std::string metric = MetricOf(measurement_, Unescape(line_.fields[field.place].name));
     NEXUS_ASSIGN_OR_RETURN(Labels labels, Labels::Make(std::move(metric), tags_));
     field.canonical = labels.Canonical();
-    field.id = service_->core()->interner()->Find(options_.target.tenant,
-                                                  options_.target.identity_seed, field.canonical);
+    field.id =
+        interner_->Find(options_.target.tenant, options_.target.identity_seed, field.canonical);
   }
   for (NewField& field : new_fields_) {
     // A field that the line has twice was put there by the first one.
@@ -243,7 +251,13 @@ void LineIngest::Proceed() {
   if (!samples_.empty() && (ended_ || in_flight_ == 0)) Commit();
 }
 
+void LineIngest::KeepHeld(engine::IdleSeries* idle) const {
+  for (const batch::SeriesSample& sample : samples_) idle->Keep(sample.series);
+  for (const SeriesId id : line_series_) idle->Keep(id);
+}
+
 void LineIngest::Commit() {
+  series_generation_ = service_->core()->state()->series_generation;
   if (new_series_.empty()) return Submit();
   interning_ = true;
   service_->Spawn(
@@ -329,11 +343,13 @@ void LineIngest::Submit() {
   request->once = options_.once;
   request->tenant = options_.target.tenant;
   request->branch = options_.target.branch;
+  // Those in samples_ were held; those that were given ids since Commit may have been forgotten.
+  request->series_generation = series_generation_;
   request->deadline_ns = service_->AdmissionDeadline();
   request->duplicate = false;
   request->ingest = this;
   request->ticket = ticket_;
-  request->lines = lines_.size();
+  std::swap(request->lines, lines_);
   lines_.clear();
   request->samples = samples_.size();
   samples_.clear();
@@ -345,16 +361,52 @@ void LineIngest::Submit() {
 void LineIngest::OnReleased(std::unique_ptr<Request> request) {
   in_flight_--;
   in_flight_bytes_ -= request->body.size();
-  if (request->outcome.ok()) {
-    accepted_lines_ += request->lines;
+  if (request->outcome.ok() || IsExpired(request->outcome)) {
+    accepted_lines_ += request->lines.size();
     if (!request->duplicate) service_->metrics()->samples_received += request->samples;
+    RejectExpired(*request);
     end_ = std::max(end_, request->end);
+  } else if (IsUnknownSeries(request->outcome)) {
+    Refuse(Unavailable("a series was forgotten while its lines waited; send them again"));
   } else {
     Refuse(request->outcome);
   }
   if (free_requests_.size() < kFreeRequestsMax) free_requests_.push_back(std::move(request));
   Proceed();
   owner_->OnIngestChange();
+}
+
+// Those of its lines that were too old. What comes again is answered as the first copy was.
+void LineIngest::RejectExpired(const Request& request) {
+  std::vector<batch::RejectedRange> rejected;
+  std::string why = "expired: it was older than the tenant keeps when it was sent first";
+  if (request.expired != nullptr) {
+    rejected = request.expired->rejected;
+    why = FromAbsl(request.expired->reason.message());
+    service_->metrics()->samples_received -= request.expired->samples;
+  }
+  engine::BranchState* branch =
+      request.duplicate
+          ? service_->core()->state()->FindBranch(options_.target.tenant, options_.target.branch)
+          : nullptr;
+  if (branch != nullptr) {
+    for (const auto& range : branch->producers.RejectedOf(*request.once)) {
+      rejected.push_back({range.first, range.count});
+    }
+  }
+  // A line has one timestamp, so what is true of its first sample is true of all.
+  uint64_t first = 0;
+  auto range = rejected.begin();
+  for (const Line& line : request.lines) {
+    while (range != rejected.end() && uint64_t{range->first} + range->count <= first) ++range;
+    if (range == rejected.end()) return;
+    if (range->first <= first) {
+      accepted_lines_--;
+      expired_lines_++;
+      Reject("expired", line.number, why);
+    }
+    first += line.samples;
+  }
 }
 
 void LineIngest::Refuse(Status status) {

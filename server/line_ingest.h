@@ -32,6 +32,7 @@
 #include "base/types.h"
 #include "batch/batch.h"
 #include "batch/batch_encoder.h"
+#include "engine/idle_series.h"
 #include "server/line_protocol.h"
 #include "server/service.h"
 #include "server/session.h"
@@ -62,9 +63,15 @@ class SeriesCache {
   void Insert(const Hash128& key, SeriesId id);
   void Erase(const Hash128& key) { ids_.erase(key); }
   void Clear() { ids_.clear(); }
+  // Empties itself if series were forgotten since the last call: their ids are not to be named.
+  void Refresh(uint64_t generation) {
+    if (generation_ != generation) Clear();
+    generation_ = generation;
+  }
 
  private:
   const uint64_t seed_;
+  uint64_t generation_ = 1;  // DatabaseState::series_generation, which begins so
   absl::flat_hash_map<Hash128, SeriesId> ids_;
 };
 
@@ -83,7 +90,7 @@ struct BadLine {
   std::string reason;
 };
 
-class LineIngest {
+class LineIngest : private engine::SeriesHolder {
  public:
   class Owner {
    public:
@@ -95,7 +102,7 @@ class LineIngest {
 
   // All three outlive the ingest.
   LineIngest(Service* service, SeriesCache* cache, Owner* owner, LineIngestOptions options);
-  ~LineIngest();
+  ~LineIngest() override;
   LineIngest(const LineIngest&) = delete;
   LineIngest& operator=(const LineIngest&) = delete;
 
@@ -116,9 +123,11 @@ class LineIngest {
   const Status& status() const { return status_; }
   // Lines whose samples are stored; blank lines, comments and lines of strings alone are none.
   uint64_t accepted_lines() const { return accepted_lines_; }
-  // Lines that could not be read, or name series beyond the tenant's quota.
+  // Lines that could not be read, are older than the tenant keeps, or name series beyond its quota.
   uint64_t rejected_lines() const { return rejected_lines_; }
-  // Why the latter were rejected; OK if there are none.
+  // Those that are too old.
+  uint64_t expired_lines() const { return expired_lines_; }
+  // Why those beyond the quota were rejected; OK if there are none.
   const Status& refused_series() const { return refused_series_; }
   // The first of them.
   const std::vector<BadLine>& bad_lines() const { return bad_lines_; }
@@ -136,6 +145,9 @@ class LineIngest {
   // Takes lines out again whose series are beyond the tenant's quota.
   void DropRefused(const Status& refused);
   void OnReleased(std::unique_ptr<Request> request);
+  void RejectExpired(const Request& request);
+  // Of lines that are read and not yet submitted.
+  void KeepHeld(engine::IdleSeries* idle) const override;
 
   size_t AddRestOfLine(std::string_view text);
   void TakeLine(std::string_view text);
@@ -155,10 +167,12 @@ class LineIngest {
   void Refuse(Status status);
 
   Service* const service_;
+  engine::Interner* const interner_;
   SeriesCache* const cache_;
   Owner* const owner_;
   const LineIngestOptions options_;
   Ticket ticket_;
+  uint64_t series_generation_ = 0;  // when the batch's new series were asked for
 
   // Text.
   std::string partial_;    // a line without its end
@@ -199,6 +213,7 @@ class LineIngest {
   Status refused_series_;
   uint64_t accepted_lines_ = 0;
   uint64_t rejected_lines_ = 0;
+  uint64_t expired_lines_ = 0;
   std::vector<BadLine> bad_lines_;
   Lsn end_;
 };

@@ -77,6 +77,7 @@ int Main(int argc, char** argv) {
   AddBranchCommands(&app, &invocation);
   AddTenantCommand(&app, &invocation);
   AddRetentionCommand(&app, &invocation);
+  AddRollupCommand(&app, &invocation);
   AddDeleteCommand(&app, &invocation);
   AddBackupCommands(&app, &invocation);
   AddScrubCommand(&app, &invocation);

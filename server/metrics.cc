@@ -96,6 +96,7 @@ void AddProcess(const Stats& stats, const ProcessFigures& process, Page* page) {
   page->Family("nexus_memory_usage_bytes", "gauge", "Memory by its use; resident is all of it.");
   page->Sample(LabelText("type", "memtable"), stats.memtable_bytes);
   page->Sample(LabelText("type", "page_cache"), process.page_cache_bytes);
+  page->Sample(LabelText("type", "layer_metadata"), stats.layer_metadata_bytes);
   page->Sample(LabelText("type", "series_index"), process.series_index_bytes);
   page->Sample(LabelText("type", "resident"), process.resident_bytes);
   page->Gauge("nexus_cpu_usage_ratio", "CPU time over wall time since the start; 1 is one core.",
@@ -129,11 +130,22 @@ void AddStorage(const Stats& stats, Page* page) {
   page->Gauge("nexus_memtable_samples", "Samples that are in no layer yet.",
               stats.memtable_samples);
   page->Counter("nexus_flushes_total", "Memtables written to layers.", stats.flushes);
+  page->Counter("nexus_carries_total", "Small memtables written to the log again.", stats.carries);
+  page->Counter("nexus_carried_bytes_total", "Bytes of the log that carries took.",
+                stats.carried_bytes);
   page->Gauge("nexus_layers", "Live layer files.", stats.layers);
+  page->Gauge("nexus_layer_files_open", "Files of layers that are open.", stats.layer_files_open);
   page->Gauge("nexus_layer_bytes", "Bytes of live layer files.", stats.layer_bytes);
   page->Gauge("nexus_layer_samples", "Samples in layers.", stats.layer_samples);
+  page->Gauge("nexus_tombstones", "Deletes that compactions have yet to carry out.",
+              stats.tombstones);
+  page->Counter("nexus_series_forgotten_total",
+                "Series forgotten since the start, for want of samples.", stats.series_forgotten);
   page->Counter("nexus_layers_expired_total", "Layers dropped whole by retention since the start.",
                 stats.layers_expired);
+  page->Counter("nexus_samples_expired_total",
+                "Samples rejected since the start, because no retention keeps what is so old.",
+                stats.samples_expired);
   page->Gauge(
       "nexus_retention_waits_seconds",
       "How far the wall clock is ahead of the retention clock, if that waits to be accepted.",
@@ -160,6 +172,7 @@ void KeepLargest(size_t most, std::vector<TenantInfo>* tenants) {
     others.memory_bytes += tenant->memory_bytes;
     others.queries += tenant->queries;
     others.refused += tenant->refused;
+    others.tombstones += tenant->tombstones;
   }
   tenants->resize(most);
   tenants->push_back(std::move(others));
@@ -182,6 +195,9 @@ void AddTenants(std::vector<TenantInfo> tenants, Page* page) {
          [](const TenantInfo& tenant) { return tenant.bytes(); });
   family("nexus_tenant_queries", "gauge", "Queries of the tenant that are open.",
          [](const TenantInfo& tenant) { return tenant.queries; });
+  family("nexus_tenant_tombstones", "gauge",
+         "Deletes of the tenant that compactions have yet to carry out.",
+         [](const TenantInfo& tenant) { return tenant.tombstones; });
   family("nexus_tenant_refused_total", "counter",
          "Appends, new series and queries of the tenant refused for a quota.",
          [](const TenantInfo& tenant) { return tenant.refused; });

@@ -21,8 +21,9 @@ std::optional<double> Number(std::string_view text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  // The kernel writes no "inf" or "nan", which from_chars knows.
-  if (!std::isfinite(value)) return std::nullopt;
+  // The kernel writes no "inf" or "nan", which from_chars knows, and nothing above 64 bits, so that
+  // a number in another unit is finite, too.
+  if (!(std::abs(value) <= 0x1p64)) return std::nullopt;
   return value;
 }
 

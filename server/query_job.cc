@@ -16,6 +16,13 @@ constexpr size_t kPartBytes = protocol::kResultBytesMax / 2;
 
 // What a query may take at most, whatever the client asks.
 constexpr uint32_t kDeadlineMsMax = 600'000;
+constexpr int64_t kNanosPerMilli = 1'000'000;
+
+int64_t DeadlineMsOf(const Question& question) {
+  const auto* query = std::get_if<protocol::Query>(&question.query);
+  if (query == nullptr || query->deadline_ms == 0) return QueryLimits().deadline_ms;
+  return std::min(query->deadline_ms, kDeadlineMsMax);
+}
 
 std::string CanonicalOf(const SeriesChunk& chunk) {
   std::string canonical(chunk.metric);
@@ -27,6 +34,32 @@ std::string CanonicalOf(const SeriesChunk& chunk) {
 }
 
 }  // namespace
+
+class QueryJob::Alarm : public io::Timer {
+ public:
+  explicit Alarm(QueryJob* job)
+      : Timer(&Ring), job_(job), executor_(job->service_->environment()->executor()) {
+    executor_->StartTimer(this, job->deadline_ns_);
+  }
+  ~Alarm() {
+    if (armed) executor_->CancelTimer(this);
+  }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+ private:
+  static void Ring(io::RunNode* node) { static_cast<Alarm*>(node)->job_->wake_.Pulse(); }
+  QueryJob* const job_;
+  io::Executor* const executor_;
+};
+
+QueryJob::QueryJob(Service* service, Question question, Listener listener, uint32_t credit)
+    : service_(service),
+      question_(std::move(question)),
+      listener_(std::move(listener)),
+      deadline_ms_(DeadlineMsOf(question_)),
+      deadline_ns_(service->environment()->MonotonicNanos() + deadline_ms_ * kNanosPerMilli),
+      credit_(credit) {}
 
 io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
   io::Executor* executor = job->service_->environment()->executor();
@@ -44,7 +77,14 @@ io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
     }
     last = part->last;
     if (part->body.empty()) continue;
-    co_await job->WaitForRoom();
+    Status waited = co_await job->WaitForRoom();
+    if (!waited.ok()) {
+      // Layers and memtables are let go before anybody is told.
+      job->cursor_.reset();
+      job->strings_ = {};
+      if (!job->dropped_) job->listener_.on_end(waited);
+      co_return;
+    }
     if (job->dropped_) co_return;
     job->credit_--;
     job->listener_.on_part(part->body,
@@ -53,17 +93,29 @@ io::Task<void> QueryJob::Run(std::shared_ptr<QueryJob> job) {
   if (!job->dropped_) job->listener_.on_end(job->end_);
 }
 
-io::Task<void> QueryJob::WaitForRoom() {
+Status QueryJob::LateStatus() const {
+  return DeadlineExceeded(
+      "query passed its deadline of {} ms while nobody read its answer; read it faster, or ask for "
+      "a longer deadline",
+      deadline_ms_);
+}
+
+io::Task<Status> QueryJob::WaitForRoom() {
+  io::Environment* const environment = service_->environment();
   while (!cancel_.load(std::memory_order_relaxed)) {
-    if (credit_ > 0 && listener_.has_room()) co_return;
+    if (credit_ > 0 && listener_.has_room()) co_return OkStatus();
     if (credit_ == 0 && credit_ends_) {
       Stop();
+    } else if (environment->MonotonicNanos() >= deadline_ns_) {
+      co_return LateStatus();
     } else {
+      Alarm alarm(this);
       co_await wake_.Wait();
     }
   }
   // Its end is told by the next part.
   credit_ = std::max<uint64_t>(credit_, 1);
+  co_return OkStatus();
 }
 
 StatusOr<QueryJob::Part> QueryJob::NextPart() {
@@ -101,8 +153,7 @@ Status QueryJob::Open() {
   select.range = query.range;
   select.tenant = question_.tenant;
   select.branch = question_.branch;
-  if (query.deadline_ms > 0)
-    select.limits.deadline_ms = std::min(query.deadline_ms, kDeadlineMsMax);
+  select.limits.deadline_ms = deadline_ms_;
   select.limits.cancel = &cancel_;
   StatusOr<std::unique_ptr<Cursor>> cursor;
   switch (query.kind) {
@@ -135,7 +186,8 @@ StatusOr<QueryJob::Part> QueryJob::NextSamples() {
       const QueryStatistics& statistics = cursor_->statistics();
       end_ = {statistics.series,         statistics.samples,
               statistics.chunks_decoded, statistics.chunks_by_statistics,
-              statistics.layers,         statistics.memtables};
+              statistics.layers,         statistics.memtables,
+              statistics.rollup_layers,  statistics.rollup_buckets};
       part.last = true;
       break;
     }

@@ -2,8 +2,10 @@
 //
 // A worker makes a frame's worth of the answer at a time, tenants taking turns (fair_turns.h); the
 // loop sends it when the reader has credit and the connection has room, so that a slow reader holds
-// one frame and a cursor. Cancelled, dropped with its connection, or past its deadline, it ends at
-// the next chunk. Threading: loop; the cursor is used by one worker at a time.
+// one frame and a cursor - and through that the layers and memtables of its version, until its
+// deadline: then they are freed, whether or not the reader comes back. Cancelled, dropped with its
+// connection, or past its deadline, a query that is being worked on ends at the next chunk.
+// Threading: loop; the cursor is used by one worker at a time.
 
 #ifndef NEXUS_SERVER_QUERY_JOB_H_
 #define NEXUS_SERVER_QUERY_JOB_H_
@@ -41,11 +43,8 @@ class QueryJob {
     std::function<bool()> has_room;
   };
 
-  QueryJob(Service* service, Question question, Listener listener, uint32_t credit)
-      : service_(service),
-        question_(std::move(question)),
-        listener_(std::move(listener)),
-        credit_(credit) {}
+  // The deadline counts from here.
+  QueryJob(Service* service, Question question, Listener listener, uint32_t credit);
 
   // Runs to the end. `job` keeps itself alive.
   static io::Task<void> Run(std::shared_ptr<QueryJob> job);
@@ -68,6 +67,8 @@ class QueryJob {
   void Wake() { wake_.Pulse(); }
 
  private:
+  // Wakes the job at its deadline while it waits for its reader.
+  class Alarm;
   struct Part {
     std::string body;
     bool last = false;
@@ -82,11 +83,15 @@ class QueryJob {
   Status Open();
   StatusOr<Part> NextSamples();
   StatusOr<Part> NextStrings();
-  io::Task<void> WaitForRoom();
+  // DeadlineExceeded if the reader comes too late.
+  io::Task<Status> WaitForRoom();
+  Status LateStatus() const;
 
   Service* const service_;
   const Question question_;
   const Listener listener_;
+  const int64_t deadline_ms_;
+  const int64_t deadline_ns_;  // monotonic
   uint64_t credit_;
   bool credit_ends_ = false;
   std::atomic<bool> cancel_ = false;

@@ -110,4 +110,21 @@ bool QueryWriter::Finish() {
   return true;
 }
 
+std::string DurationText(int64_t duration_ns) {
+  struct Unit {
+    const char* name;
+    int64_t ns;
+  };
+  constexpr int64_t kSecond = 1'000'000'000;
+  constexpr Unit kUnits[] = {{"d", 86'400 * kSecond},
+                             {"h", 3'600 * kSecond},
+                             {"m", 60 * kSecond},
+                             {"s", kSecond},
+                             {"ms", kSecond / 1'000}};
+  for (const Unit& unit : kUnits) {
+    if (duration_ns % unit.ns == 0) return fmt::format("{}{}", duration_ns / unit.ns, unit.name);
+  }
+  return fmt::format("{}ns", duration_ns);
+}
+
 }  // namespace nexus::server

@@ -43,6 +43,9 @@ class QueryWriter {
   bool series_is_empty_ = true;  // no sample of it has been written yet
 };
 
+// In the largest unit that gives a whole number: 7d, 90m.
+std::string DurationText(int64_t duration_ns);
+
 }  // namespace nexus::server
 
 #endif  // NEXUS_SERVER_QUERY_OUTPUT_H_

@@ -34,11 +34,16 @@ void DatabaseSink::AppendAsync(std::span<const SeriesSample> samples, SinkCallba
   AppendOptions options;
   options.tenant = tenant_;
   options.branch = branch_;
-  database_->AppendAsync(BatchOf<WriteBatch>(samples), options,
-                         [done = std::move(done)](const StatusOr<AppendOutcome>& outcome) {
-                           if (!outcome.ok()) return done(outcome.status());
-                           done(SinkOutcome{});
-                         });
+  database_->AppendAsync(
+      BatchOf<WriteBatch>(samples), options,
+      [done = std::move(done), count = samples.size()](const StatusOr<AppendOutcome>& outcome) {
+        if (outcome.ok()) {
+          return done(SinkOutcome{outcome->expired, outcome->reason});
+        }
+        if (!IsExpired(outcome.status())) return done(outcome.status());
+        const std::string why(FromAbsl(outcome.status().message()));
+        done(SinkOutcome{count, why});
+      });
 }
 
 ClientSink::ClientSink(client::Client* client, client::Scope scope)

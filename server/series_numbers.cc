@@ -32,13 +32,36 @@ void SetBase(const SectionView& section, uint64_t base) {
   StoreUnaligned(header + offsetof(SectionHeader, id_base), base);
 }
 
+Status Forgotten(uint64_t number) {
+  return Unavailable(
+      "series number {} was forgotten because it had no samples for a while; connect again and "
+      "register it anew",
+      number);
+}
+
 }  // namespace
+
+void SeriesNumbers::Refresh(const engine::TenantState& tenant, uint64_t generation) {
+  if (generation_ == generation) return;
+  engine::SeriesIdRange known{1, 0};
+  for (uint64_t& id : ids_) {
+    if (!IsSeries(id) || (known.first <= id && id <= known.last)) continue;
+    const engine::SeriesIdRange* range = tenant.RangeOf(id);
+    if (range == nullptr) {
+      id = kForgotten;
+    } else {
+      known = *range;
+    }
+  }
+  generation_ = generation;
+}
 
 Status SeriesNumbers::MapSection(const SectionView& section,
                                  std::vector<RejectedRange>* rejected) const {
   std::byte* column = ColumnOf(section);
   if (section.ids.coding() == IdCoding::kOne) {
     const uint64_t id = IdOf(section.ids.base());
+    if (id == kForgotten) return Forgotten(section.ids.base());
     SetBase(section, id);
     if (id == 0) rejected->push_back({section.first_sample, section.sample_count});
     return OkStatus();
@@ -46,8 +69,11 @@ Status SeriesNumbers::MapSection(const SectionView& section,
   if (section.ids.coding() == IdCoding::kIds64) {
     for (uint32_t i = 0; i < section.sample_count; i++) {
       const uint64_t id = IdOf(section.ids[i].value);
+      if (!IsSeries(id)) {
+        if (id == kForgotten) return Forgotten(section.ids[i].value);
+        Reject(section.first_sample + i, rejected);
+      }
       StoreUnaligned(column + 8 * size_t{i}, id);
-      if (id == 0) Reject(section.first_sample + i, rejected);
     }
     return OkStatus();
   }
@@ -57,7 +83,8 @@ Status SeriesNumbers::MapSection(const SectionView& section,
   std::optional<uint64_t> base;
   for (uint32_t i = 0; i < section.sample_count; i++) {
     const uint64_t id = IdOf(section.ids[i].value);
-    if (id == 0) {
+    if (!IsSeries(id)) {
+      if (id == kForgotten) return Forgotten(section.ids[i].value);
       Reject(section.first_sample + i, rejected);
     } else if (!base.has_value()) {
       base = id & kHighHalf;

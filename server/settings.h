@@ -46,6 +46,8 @@ struct Settings {
   int64_t flush_interval_ms = Options().flush_interval_ms;
   uint64_t log_segment_bytes = Options().log_segment_bytes;
   uint64_t page_cache_bytes = Options().page_cache_bytes;
+  uint32_t layer_files_open_max = Options().layer_files_open_max;
+  uint64_t layer_metadata_bytes = Options().layer_metadata_bytes;
   uint64_t reserve_bytes = Options().reserve_bytes;
   uint64_t catalog_bytes_max = Options().catalog_bytes_max;
   int64_t admission_timeout_ms = Options().admission_timeout_ms;

@@ -17,6 +17,8 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("layers", stats.layers);
   visit("layer_bytes", stats.layer_bytes);
   visit("layer_samples", stats.layer_samples);
+  visit("layer_files_open", stats.layer_files_open);
+  visit("layer_metadata_bytes", stats.layer_metadata_bytes);
   visit("memtable_samples", stats.memtable_samples);
   visit("memtable_bytes", stats.memtable_bytes);
   visit("wal_bytes", stats.wal_bytes);
@@ -31,11 +33,18 @@ void VisitFigures(AnyStats& stats, Visit&& visit) {
   visit("log_rounds", stats.log_rounds);
   visit("flushes", stats.flushes);
   visit("flushed_bytes", stats.flushed_bytes);
+  visit("carries", stats.carries);
+  visit("carried_bytes", stats.carried_bytes);
   visit("compactions", stats.compactions);
   visit("compacted_bytes", stats.compacted_bytes);
   visit("write_amplification", stats.write_amplification);
   visit("garbage_layers", stats.garbage_layers);
+  visit("tombstones", stats.tombstones);
+  visit("series_forgotten", stats.series_forgotten);
   visit("layers_expired", stats.layers_expired);
+  visit("samples_expired", stats.samples_expired);
+  visit("rollup_layers", stats.rollup_layers);
+  visit("rollup_bytes", stats.rollup_bytes);
   visit("retention_clock", stats.retention_clock);
   visit("retention_waits_seconds", stats.retention_waits_seconds);
   visit("compaction_state", stats.compaction_state);

@@ -44,7 +44,7 @@ inline std::vector<protocol::TenantEntry> WireTenantList(const std::vector<Tenan
                                 tenant.series,       tenant.samples,
                                 tenant.layers,       tenant.layer_bytes,
                                 tenant.memory_bytes, tenant.queries,
-                                tenant.refused};
+                                tenant.refused,      tenant.tombstones};
     size_t next = 0;
     VisitQuotas(tenant.quotas,
                 [&](std::string_view, uint64_t quota) { entry.quotas[next++] = quota; });
@@ -68,6 +68,7 @@ inline std::vector<TenantInfo> EngineTenants(const std::vector<protocol::TenantE
     tenant.memory_bytes = entry.memory_bytes;
     tenant.queries = entry.queries;
     tenant.refused = entry.refused;
+    tenant.tombstones = entry.tombstones;
     tenants.push_back(std::move(tenant));
   }
   return tenants;

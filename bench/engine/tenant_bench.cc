@@ -11,16 +11,17 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
 #include "bench/embedded.h"
+#include "bench/readings.h"
 #include "engine/nexus.h"
 #include "io/real.h"
 
@@ -32,36 +33,6 @@ struct Arguments {
   uint64_t series = 1'000'000;
   uint64_t seconds = 5;
 };
-
-Arguments Parse(int argc, char** argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; i++) {
-    const std::string word = argv[i];
-    auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
-    if (word == "--series") {
-      arguments.series = number();
-    } else if (word == "--seconds") {
-      arguments.seconds = number();
-    } else {
-      arguments.directory = word;
-    }
-  }
-  NEXUS_CHECK(!arguments.directory.empty());
-  return arguments;
-}
-
-double MillisSince(int64_t begun_ns) {
-  return static_cast<double>(io::RealMonotonicNanos() - begun_ns) * 1e-6;
-}
-
-void Print(const char* name, std::vector<double> taken_ms) {
-  std::sort(taken_ms.begin(), taken_ms.end());
-  auto quantile = [&](double q) {
-    return taken_ms[static_cast<size_t>(q * static_cast<double>(taken_ms.size() - 1))];
-  };
-  fmt::print("{:<24} p50 {:7.3f} ms  p99 {:7.3f} ms  max {:8.3f} ms  ({} appends)\n", name,
-             quantile(0.5), quantile(0.99), taken_ms.back(), taken_ms.size());
-}
 
 class Writer {
  public:
@@ -127,7 +98,7 @@ void Run(const Arguments& arguments) {
   Writer writer(db.get());
   const int64_t end_ns =
       io::RealMonotonicNanos() + static_cast<int64_t>(arguments.seconds) * 1'000'000'000;
-  Print("alone", writer.Run([&] { return io::RealMonotonicNanos() >= end_ns; }));
+  PrintTimes("alone", writer.Run([&] { return io::RealMonotonicNanos() >= end_ns; }), "appends");
   std::atomic<bool> ended = false;
   int64_t begun = io::RealMonotonicNanos();
   std::thread storm([&] {
@@ -137,7 +108,7 @@ void Run(const Arguments& arguments) {
   std::vector<double> beside = writer.Run([&] { return ended.load(); });
   storm.join();
   fmt::print("{} new series in {:.0f} ms\n", arguments.series, MillisSince(begun));
-  Print("beside the storm", std::move(beside));
+  PrintTimes("beside the storm", std::move(beside), "appends");
   begun = io::RealMonotonicNanos();
   const CardinalityReport report = *db->Cardinality("storm", 10);
   fmt::print("cardinality of {} series, {} label=value: {:.0f} ms\n", report.series, report.pairs,
@@ -156,6 +127,13 @@ void Run(const Arguments& arguments) {
 }  // namespace nexus::bench
 
 int main(int argc, char** argv) {
-  nexus::bench::Run(nexus::bench::Parse(argc, argv));
+  CLI::App app("Measures what a tenant's storm of series does to another's appends.");
+  nexus::bench::Arguments arguments;
+  app.add_option("DIR", arguments.directory, "scratch folder")->required();
+  app.add_option("--series", arguments.series, "of the storm")->capture_default_str();
+  app.add_option("--seconds", arguments.seconds, "of appends before the storm")
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  nexus::bench::Run(arguments);
   return 0;
 }

@@ -45,6 +45,7 @@ void Encode(const Count& count, std::string* out) {
   writer.U64(count.series);
   writer.U64(count.samples);
   writer.U64(count.series_with_samples);
+  writer.U64(count.frozen_left);
 }
 
 StatusOr<Count> DecodeCount(Bytes body) {
@@ -53,6 +54,7 @@ StatusOr<Count> DecodeCount(Bytes body) {
   count.series = reader.U64("series");
   count.samples = reader.U64("samples");
   count.series_with_samples = reader.U64("series with samples");
+  count.frozen_left = reader.U64("frozen buckets left");
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return count;
 }

@@ -36,6 +36,7 @@ struct Count {
   // Of a dry run: what would go, and of how many series.
   uint64_t samples = 0;
   uint64_t series_with_samples = 0;
+  uint64_t frozen_left = 0;  // buckets of rollups that are covered in part, and stay
 
   bool operator==(const Count&) const = default;
 };

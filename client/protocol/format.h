@@ -74,6 +74,7 @@ enum class Opcode : uint8_t {
   kRetention = 19,      // RETENTION_LIST
   kBackup = 20,         // PROGRESS*, BACKUP_REPLY
   kCardinality = 21,    // CARDINALITY_REPLY
+  kRollups = 22,        // ROLLUP_LIST
 
   kWelcome = 64,
   kDone = 65,
@@ -91,6 +92,7 @@ enum class Opcode : uint8_t {
   kTenantList = 78,
   kBackupReply = 79,
   kCardinalityReply = 80,
+  kRollupList = 81,
   kError = 127,
 };
 

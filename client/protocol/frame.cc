@@ -47,6 +47,9 @@ uint32_t BodyBytesMax(Opcode opcode) {
     case Opcode::kCount:
     case Opcode::kBackupReply:
       return 256;
+    case Opcode::kRollups:
+    case Opcode::kRollupList:
+      return 512;
     case Opcode::kRegisterSeries:
       return kRegistrationBytesMax;
     case Opcode::kWriteBatch:
@@ -122,6 +125,8 @@ const char* NameOf(Opcode opcode) {
       return "CARDINALITY";
     case Opcode::kRetention:
       return "RETENTION";
+    case Opcode::kRollups:
+      return "ROLLUPS";
     default:
       return NameOfReply(opcode);
   }
@@ -163,6 +168,8 @@ const char* NameOfReply(Opcode opcode) {
       return "CARDINALITY_REPLY";
     case Opcode::kRetentionList:
       return "RETENTION_LIST";
+    case Opcode::kRollupList:
+      return "ROLLUP_LIST";
     case Opcode::kError:
       return "ERROR";
     default:

@@ -133,7 +133,7 @@ StatusOr<Credit> DecodeCredit(Bytes body) {
 void Encode(const ResultEnd& end, std::string* out) {
   ByteWriter writer(out);
   for (uint64_t figure : {end.items, end.samples, end.chunks_decoded, end.chunks_by_statistics,
-                          end.layers, end.memtables}) {
+                          end.layers, end.memtables, end.rollup_layers, end.rollup_buckets}) {
     writer.U64(figure);
   }
 }
@@ -147,6 +147,8 @@ StatusOr<ResultEnd> DecodeResultEnd(Bytes body) {
   end.chunks_by_statistics = reader.U64("chunks by statistics");
   end.layers = reader.U64("layers");
   end.memtables = reader.U64("memtables");
+  end.rollup_layers = reader.U64("rollup layers");
+  end.rollup_buckets = reader.U64("rollup buckets");
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return end;
 }

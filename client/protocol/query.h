@@ -84,6 +84,8 @@ struct ResultEnd {
   uint64_t chunks_by_statistics = 0;
   uint64_t layers = 0;
   uint64_t memtables = 0;
+  uint64_t rollup_layers = 0;   // whose buckets were used in place of samples
+  uint64_t rollup_buckets = 0;  // so used
   bool operator==(const ResultEnd&) const = default;
 };
 

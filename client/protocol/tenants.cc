@@ -22,6 +22,7 @@ TenantEntry ReadEntry(FieldReader* reader) {
   entry.memory_bytes = reader->U64("bytes in memory");
   entry.queries = reader->U64("queries");
   entry.refused = reader->U64("refused");
+  entry.tombstones = reader->U64("tombstones");
   return entry;
 }
 
@@ -76,6 +77,7 @@ void Encode(std::span<const TenantEntry> entries, std::string* out) {
     writer.U64(entry.memory_bytes);
     writer.U64(entry.queries);
     writer.U64(entry.refused);
+    writer.U64(entry.tombstones);
   }
 }
 

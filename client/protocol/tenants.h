@@ -52,9 +52,10 @@ struct TenantEntry {
   uint64_t memory_bytes = 0;
   uint64_t queries = 0;
   uint64_t refused = 0;
+  uint64_t tombstones = 0;
   bool operator==(const TenantEntry&) const = default;
 };
-// As many as a database may have (engine/core.h): at most 161 bytes each, 10.6 MB of a frame's 16
+// As many as a database may have (engine/core.h): at most 169 bytes each, 11.1 MB of a frame's 16
 // MiB.
 inline constexpr size_t kTenantEntriesMax = 65'536;
 

@@ -13,6 +13,7 @@ namespace nexus::protocol {
 namespace {
 
 constexpr uint32_t kAckDuplicate = 1u << 0;
+constexpr uint32_t kAckReason = 1u << 1;
 constexpr uint64_t kOrdinalMax = std::numeric_limits<uint32_t>::max();
 
 // Each as its distance from the end of the one before, and its length.
@@ -51,8 +52,11 @@ void Encode(const WriteAck& ack, std::string* out) {
   ByteWriter writer(out);
   writer.U64(ack.end.value);
   writer.U32(ack.accepted);
-  writer.U32(ack.duplicate ? kAckDuplicate : 0);
+  writer.U32((ack.duplicate ? kAckDuplicate : 0) | (ack.reason.empty() ? 0 : kAckReason));
   Append(ack.rejected, &writer);
+  if (!ack.reason.empty()) {
+    writer.LengthPrefixed(std::string_view(ack.reason).substr(0, kMessageBytesMax));
+  }
 }
 
 StatusOr<WriteAck> DecodeWriteAck(Bytes body) {
@@ -61,9 +65,16 @@ StatusOr<WriteAck> DecodeWriteAck(Bytes body) {
   ack.end.value = reader.U64("log position");
   ack.accepted = reader.U32("accepted samples");
   uint32_t flags = reader.U32("flags");
-  if ((flags & ~kAckDuplicate) != 0) reader.Fail("flags", 12, "has an unknown bit");
+  if ((flags & ~(kAckDuplicate | kAckReason)) != 0) {
+    reader.Fail("flags", 12, "has an unknown bit");
+  }
   ack.duplicate = (flags & kAckDuplicate) != 0;
   ack.rejected = ReadRanges(&reader);
+  if ((flags & kAckReason) != 0) {
+    const size_t at = reader.position();
+    ack.reason = reader.Text("reason", kMessageBytesMax);
+    if (ack.reason.empty()) reader.Fail("reason", at, "is empty");
+  }
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return ack;
 }

@@ -32,6 +32,7 @@ struct WriteAck {
   bool duplicate = false;
   uint32_t accepted = 0;  // samples
   Ranges rejected;        // the others
+  std::string reason;     // why some were rejected, if it is not told elsewhere; or empty
   bool operator==(const WriteAck&) const = default;
 };
 

@@ -19,6 +19,7 @@
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
@@ -119,6 +120,10 @@ void FuzzLifeOfLayers(Opcode opcode, Bytes body) {
       return Fuzz(DecodeRetention, body);
     case Opcode::kRetentionList:
       return Fuzz(DecodeRetentionList, body);
+    case Opcode::kRollups:
+      return Fuzz(DecodeRollups, body);
+    case Opcode::kRollupList:
+      return Fuzz(DecodeRollupList, body);
     case Opcode::kDelete:
       return Fuzz(DecodeDelete, body);
     case Opcode::kCount:
@@ -173,6 +178,8 @@ void FuzzMessage(Opcode opcode, Bytes body) {
     case Opcode::kCardinalityReply:
     case Opcode::kRetention:
     case Opcode::kRetentionList:
+    case Opcode::kRollups:
+    case Opcode::kRollupList:
     case Opcode::kDelete:
     case Opcode::kCount:
       return FuzzLifeOfLayers(opcode, body);

@@ -6,6 +6,7 @@
 #include "io/posix/posix_disk.h"
 #include "io/posix/posix_loop.h"
 #include "io/posix/posix_network.h"
+#include "io/real/names.h"
 #include "io/real/random.h"
 
 namespace nexus::io {
@@ -31,6 +32,7 @@ class PosixEnvironment : public RealEnvironment {
   Random* random() override { return &random_; }
   int64_t WallNanos() override { return RealWallNanos(); }
   int64_t MonotonicNanos() override { return RealMonotonicNanos(); }
+  uint64_t open_files_max() const override { return OpenFilesMax(); }
   const char* name() const override { return "posix"; }
 
  private:

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -112,6 +113,13 @@ SpaceResult SpaceFreeAt(const std::string& path) {
     result.available_bytes = uint64_t{space.f_bavail} * space.f_frsize;
   }
   return result;
+}
+
+uint64_t OpenFilesMax() {
+  rlimit limit;
+  // It cannot fail for a limit that exists.
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 0;
+  return limit.rlim_cur;
 }
 
 }  // namespace nexus::io

@@ -34,6 +34,9 @@ TakenLock TakeLock(const std::string& path);
 
 SpaceResult SpaceFreeAt(const std::string& path);
 
+// RLIMIT_NOFILE, the soft limit.
+uint64_t OpenFilesMax();
+
 }  // namespace nexus::io
 
 #endif  // NEXUS_IO_REAL_NAMES_H_

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "io/real/names.h"
 #include "io/real/random.h"
 #include "io/uring/uring_disk.h"
 #include "io/uring/uring_network.h"
@@ -22,6 +23,7 @@ class UringEnvironment : public RealEnvironment {
   Random* random() override { return &random_; }
   int64_t WallNanos() override { return RealWallNanos(); }
   int64_t MonotonicNanos() override { return RealMonotonicNanos(); }
+  uint64_t open_files_max() const override { return OpenFilesMax(); }
   const char* name() const override { return "io_uring"; }
 
  private:

@@ -227,6 +227,72 @@ TEST_F(CatalogTest, SeriesAreUnlayeredUntilALayerIsKnownToHoldThem) {
       << "there is no series 99";
 }
 
+TEST_F(CatalogTest, ForgottenSeriesTakeAllTheirTracesWithThem) {
+  Create();
+  const std::vector<SeriesDefinition> stays = {Series(1, "cpu", {{"host", "a"}}),
+                                               Series(3, "mem", {{"host", "a"}, {"peer", "b"}}),
+                                               Series(5, "last", {{"host", "z"}})};
+  Define({Series(2, "cpu", {{"host", "b"}, {"only", "here"}}), Series(4, "gone", {{"cpu", "b"}})});
+  Define(stays);
+  const CatalogStats before = *Read().Stats();
+  Update update;
+  update.series_forgotten.push_back({kTenant, {}});
+  update.series_forgotten[0].ids.AddSorted(std::vector<uint64_t>{2, 4, 77});
+  Commit(update);
+  Commit(update);
+  EXPECT_EQ(*Read().Unlayered(), stays);
+  EXPECT_EQ(Read().Canonical(kTenant, SeriesId{2}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Postings("__name__", "cpu"), std::vector<uint64_t>{1});
+  EXPECT_EQ(Postings("host", "b"), std::vector<uint64_t>{});
+  EXPECT_EQ(Postings("peer", "b"), std::vector<uint64_t>{3});
+  EXPECT_EQ(LabelsOf(3), stays[1].canonical);
+  const CatalogStats after = *Read().Stats();
+  EXPECT_EQ(after.series, 3u);
+  // "only", "here" and "gone" go; "cpu" is a metric, "b" a value of another label.
+  EXPECT_EQ(after.symbols, before.symbols - 3);
+  EXPECT_EQ(after.posting_blocks, before.posting_blocks - 4);
+  // The same labels under another id, and strings that had gone.
+  Define({Series(9, "cpu", {{"host", "b"}, {"only", "here"}})});
+  EXPECT_EQ(LabelsOf(9), Canonical("cpu", {{"host", "b"}, {"only", "here"}}));
+  EXPECT_EQ(Postings("only", "here"), std::vector<uint64_t>{9});
+  EXPECT_TRUE(CheckSeries(*catalog_).ok());
+}
+
+TEST_F(CatalogTest, StringsGoOnceNothingNamesThemAsNameOrValue) {
+  Create();
+  constexpr uint64_t kValues = 1'000;  // ids of series whose values differ
+  constexpr uint64_t kNames = 2'000;   // and whose names do, of the same strings
+  std::vector<SeriesDefinition> series;
+  for (uint64_t i = 0; i < 300; i++) {
+    const std::string varies = "s" + std::to_string(i);
+    series.push_back(Series(kValues + i, "m", {{"same", varies}}));
+    series.push_back(Series(kNames + i, "m", {{varies, "same"}}));
+  }
+  Define(series);
+  const uint64_t all = Read().Stats()->symbols;
+  // Strings that went; the one with the highest number stays so that it is not used again.
+  auto forget = [&](uint64_t first, auto&& chosen) {
+    Update update;
+    update.series_forgotten.push_back({kTenant, {}});
+    for (uint64_t i = 0; i < 300; i++) {
+      if (chosen(i)) update.series_forgotten[0].ids.Add(SeriesId{first + i});
+    }
+    Commit(update);
+    EXPECT_TRUE(CheckSeries(*catalog_).ok());
+    return all - Read().Stats()->symbols;
+  };
+  EXPECT_EQ(forget(kNames, [](uint64_t i) { return i >= 2; }), 0u) << "they are values";
+  // Few strings under few names are looked for, many are found by one walk.
+  const uint64_t looked = forget(kValues, [](uint64_t i) { return i % 30 == 7; });
+  EXPECT_GE(looked, 9u);
+  EXPECT_LE(looked, 10u);
+  const uint64_t walked = forget(kValues, [](uint64_t) { return true; });
+  EXPECT_GE(walked, 297u);
+  EXPECT_LE(walked, 298u) << "two are names";
+  EXPECT_EQ(Postings("__name__", "m"), (std::vector<uint64_t>{kNames, kNames + 1}));
+  EXPECT_EQ(Postings("s1", "same"), std::vector<uint64_t>{kNames + 1});
+}
+
 TEST_F(CatalogTest, TenantsDoNotSeeEachOther) {
   Create();
   Update update;

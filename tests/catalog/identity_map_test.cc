@@ -122,6 +122,64 @@ RC_GTEST_PROP(IdentityMapTest, IsAMapFromIdentitiesToIds, ()) {
   }
 }
 
+RC_GTEST_PROP(IdentityMapTest, RemovedSeriesAreGoneAndOthersStay, ()) {
+  std::mt19937_64 random(*rc::gen::arbitrary<uint64_t>());
+  IdentityMap map;
+  std::map<uint64_t, uint64_t> model;
+  uint64_t next_id = (uint64_t{1} << 32) - 300;  // crosses it
+  for (int i = 0; i < 4'000; i++) {
+    const uint64_t n = random() % 900;
+    const auto known = model.find(n);
+    if (random() % 2 == 0) {
+      const auto inserted = map.Insert(kTenant, Identity(n), SeriesId{next_id});
+      RC_ASSERT(inserted.ok());
+      RC_ASSERT(inserted->value == model.try_emplace(n, next_id).first->second);
+      next_id++;
+    } else if (known != model.end()) {
+      map.Remove(kTenant, Identity(n), SeriesId{known->second + 1});
+      RC_ASSERT(map.Find(kTenant, Identity(n)).value == known->second);
+      map.Remove(kTenant, Identity(n), SeriesId{known->second});
+      model.erase(known);
+    }
+  }
+  RC_ASSERT(map.size() == model.size());
+  for (uint64_t n = 0; n < 900; n++) {
+    const auto known = model.find(n);
+    const uint64_t expected = known == model.end() ? 0 : known->second;
+    RC_ASSERT(map.Find(kTenant, Identity(n)).value == expected);
+  }
+}
+
+TEST(IdentityMapTest, PlacesOfRemovedSeriesServeLaterOnes) {
+  IdentityMap map;
+  constexpr uint64_t kCount = 10'000;
+  uint64_t id = 1;
+  uint64_t memory = 0;
+  for (int round = 0; round < 20; round++) {
+    const uint64_t first = id;
+    for (; id < first + kCount; id++) ASSERT_TRUE(map.Insert(kTenant, Identity(id), {id}).ok());
+    for (uint64_t gone = first; gone < id; gone++) map.Remove(kTenant, Identity(gone), {gone});
+    if (round == 1) memory = map.memory_bytes();
+  }
+  EXPECT_EQ(map.size(), 0u);
+  EXPECT_LE(map.memory_bytes(), memory);
+}
+
+TEST(IdentityMapTest, WhoGetsAnIdTouchesIt) {
+  IdentityMap map;
+  EXPECT_TRUE(map.WasTouched(kTenant, Identity(1))) << "unknown";
+  ASSERT_TRUE(map.Insert(kTenant, Identity(1), SeriesId{7}).ok());
+  EXPECT_TRUE(map.WasTouched(kTenant, Identity(1)));
+  map.Untouch(kTenant, Identity(1));
+  EXPECT_EQ(map.Find(kTenant, Identity(1)), SeriesId{7});
+  EXPECT_FALSE(map.WasTouched(kTenant, Identity(1)));
+  EXPECT_EQ(map.FindAndTouch(kTenant, Identity(1)), SeriesId{7});
+  EXPECT_TRUE(map.WasTouched(kTenant, Identity(1)));
+  map.Untouch(kTenant, Identity(1));
+  EXPECT_EQ(*map.Insert(kTenant, Identity(1), SeriesId{9}), SeriesId{7});
+  EXPECT_TRUE(map.WasTouched(kTenant, Identity(1)));
+}
+
 TEST(IdentityMapTest, ReadersSeeWhatWasInsertedBeforeWhileItGrows) {
   IdentityMap map;
   constexpr uint64_t kCount = 5'000;

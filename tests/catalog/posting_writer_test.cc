@@ -141,6 +141,42 @@ TEST_F(PostingWriterTest, AnyOrderGivesTheSameSet) {
   EXPECT_EQ(All(), std::vector<uint64_t>(model.begin(), model.end()));
 }
 
+TEST_F(PostingWriterTest, RemovedIdsAreGoneAndOthersStay) {
+  std::mt19937_64 random(7);
+  constexpr LabelSymbols kNext{5, 10};
+  Add({1, 2, 3}, kNext);
+  std::set<uint64_t> model;
+  for (int round = 0; round < 60; round++) {
+    std::vector<uint64_t> added = Range(1 + random() % 20'000, 1 + random() % 400);
+    Add(added);
+    model.insert(added.begin(), added.end());
+    std::set<uint64_t> removed;
+    for (int i = 0; i < 150; i++) removed.insert(random() % 20'500);
+    // Whole blocks go, too.
+    if (round % 10 == 9) {
+      for (uint64_t id : Range(1 + random() % 10'000, 5'000)) removed.insert(id);
+    }
+    auto txn = LmdbTxn::Begin(env_, LmdbTxn::Kind::kWrite);
+    ASSERT_TRUE(txn.ok());
+    const std::vector<uint64_t> ids(removed.begin(), removed.end());
+    const Status status = PostingWriter(*txn, kTenant).Remove(kLabel, ids);
+    ASSERT_TRUE(status.ok()) << status;
+    ASSERT_EQ(txn->Commit(), 0);
+    for (uint64_t id : removed) model.erase(id);
+    ASSERT_EQ(All(), std::vector<uint64_t>(model.begin(), model.end()));
+  }
+  auto txn = LmdbTxn::Begin(env_, LmdbTxn::Kind::kWrite);
+  ASSERT_TRUE(txn.ok());
+  PostingWriter writer(*txn, kTenant);
+  EXPECT_TRUE(*writer.HasIds(kLabel));
+  ASSERT_TRUE(writer.Remove(kLabel, std::vector<uint64_t>(model.begin(), model.end())).ok());
+  EXPECT_FALSE(*writer.HasIds(kLabel));
+  EXPECT_TRUE(*writer.HasIds(kNext));
+  ASSERT_EQ(txn->Commit(), 0);
+  EXPECT_EQ(All(), std::vector<uint64_t>());
+  EXPECT_EQ(All(kNext), (std::vector<uint64_t>{1, 2, 3}));
+}
+
 TEST_F(PostingWriterTest, DamagedBlockIsReportedNotMergedInto) {
   Add(Range(1, 10));
   {

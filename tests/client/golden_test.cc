@@ -29,6 +29,7 @@
 #include "client/protocol/query.h"
 #include "client/protocol/registration.h"
 #include "client/protocol/retention.h"
+#include "client/protocol/rollups.h"
 #include "client/protocol/scrub.h"
 #include "client/protocol/tenants.h"
 #include "client/protocol/write.h"
@@ -202,8 +203,8 @@ Vector ListedBranches() {
 Vector ListedTenants() {
   Vector made = Empty(Side::kServer, Opcode::kTenantList);
   const std::vector<TenantEntry> entries = {
-      {"default", {kNoQuota, kNoQuota, kNoQuota, kNoQuota, kNoQuota}, 1, 2, 3, 4, 5, 6, 7},
-      {"acme", {1000, 50, 1 << 20, kNoQuota, 8}, 9, 10, 11, 12, 13, 14, 15}};
+      {"default", {kNoQuota, kNoQuota, kNoQuota, kNoQuota, kNoQuota}, 1, 2, 3, 4, 5, 6, 7, 16},
+      {"acme", {1000, 50, 1 << 20, kNoQuota, 8}, 9, 10, 11, 12, 13, 14, 15, 17}};
   Encode(entries, &made.body);
   made.reads_back = [entries](Bytes body) {
     auto read = DecodeTenantList(body);
@@ -264,12 +265,17 @@ std::map<std::string, Vector> VectorsOfLayers() {
        Of(kServer, Opcode::kRetentionList,
           RetentionList{true, false, 1'700'000'000'000'000'000, -1, 3, {{"{}", 5}}},
           DecodeRetentionList)},
+      {"rollups", Of(kClient, Opcode::kRollups,
+                     Rollups{RollupAction::kSet, {{60'000'000'000, 7}, {3'600'000'000'000, 0}}},
+                     DecodeRollups)},
+      {"rollup_list",
+       Of(kServer, Opcode::kRollupList, RollupList{{{60'000'000'000, 0}}}, DecodeRollupList)},
       {"delete", Of(kClient, Opcode::kDelete, Delete{true, true, 5000, {-1, 99}, "up{job=\"n\"}"},
                     DecodeDelete)},
       {"backup", Of(kClient, Opcode::kBackup, Backup{"/srv/backup"}, DecodeBackup)},
       {"backup_reply", Of(kServer, Opcode::kBackupReply,
                           BackupReply{Lsn{1}, 2, 3, 4, 5, 6, 7, 8, 9}, DecodeBackupReply)},
-      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3}, DecodeCount)},
+      {"count", Of(kServer, Opcode::kCount, Count{1, 2, 3, 4}, DecodeCount)},
   };
 }
 
@@ -306,8 +312,8 @@ std::map<std::string, Vector> Vectors() {
        Of(kClient, Opcode::kOpenTarget, OpenTarget{"acme", "main"}, DecodeOpenTarget)},
       {"register_series", RegisterSeries()},
       {"write_batch", WriteBatch()},
-      {"write_ack", Of(kServer, Opcode::kWriteAck, WriteAck{{4096}, true, 7, {{2, 1}, {200, 300}}},
-                       DecodeWriteAck)},
+      {"write_ack", Of(kServer, Opcode::kWriteAck,
+                       WriteAck{{4096}, true, 7, {{2, 1}, {200, 300}}, {}}, DecodeWriteAck)},
       {"open_producer",
        Of(kClient, Opcode::kOpenProducer, OpenProducer{1, 2, 3}, DecodeOpenProducer)},
       {"producer", Of(kServer, Opcode::kProducer, Producer{3, 4}, DecodeProducer)},
@@ -318,7 +324,8 @@ std::map<std::string, Vector> Vectors() {
       {"credit", Of(kClient, Opcode::kCredit, Credit{77, 4}, DecodeCredit)},
       {"result", Result()},
       {"strings", Strings()},
-      {"result_end", Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6}, DecodeResultEnd)},
+      {"result_end",
+       Of(kServer, Opcode::kResultEnd, ResultEnd{1, 2, 3, 4, 5, 6, 7, 8}, DecodeResultEnd)},
       {"stats_reply", Statistics()},
       {"progress", Of(kServer, Opcode::kProgress, Progress{"checking", 5, 10}, DecodeProgress)},
       {"scrub_reply", Scrubbed()},

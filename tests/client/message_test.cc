@@ -54,7 +54,9 @@ TEST(Messages, OnlyWholeOnesAreTaken) {
   ExpectOnlyWhole(Encoded(OpenTarget{"a", "b"}), "OPEN_TARGET", DecodeOpenTarget);
   ExpectOnlyWhole(Encoded(OpenProducer{1, 2, 3}), "OPEN_PRODUCER", DecodeOpenProducer);
   ExpectOnlyWhole(Encoded(Producer{1, 2}), "PRODUCER", DecodeProducer);
-  ExpectOnlyWhole(Encoded(WriteAck{{9}, true, 8, {{1, 2}, {1000, 5}}}), "WRITE_ACK",
+  ExpectOnlyWhole(Encoded(WriteAck{{9}, true, 8, {{1, 2}, {1000, 5}}, {}}), "WRITE_ACK",
+                  DecodeWriteAck);
+  ExpectOnlyWhole(Encoded(WriteAck{{9}, false, 8, {{1, 2}}, "too old"}), "WRITE_ACK",
                   DecodeWriteAck);
   ExpectOnlyWhole(Encoded(Query{QueryKind::kAggregate,
                                 Function::kPercentile,
@@ -98,7 +100,7 @@ TEST(Messages, EachBadFieldIsNamed) {
   EXPECT_EQ(Error(DecodeOpenProducer(AsBytes(Encoded(OpenProducer{0, 0, 1})))),
             "OPEN_PRODUCER: producer at byte 0 of the body is zero");
   std::string ack = Encoded(WriteAck{});
-  EXPECT_EQ(Error(DecodeWriteAck(AsBytes(With(ack, 12, uint32_t{2})))),
+  EXPECT_EQ(Error(DecodeWriteAck(AsBytes(With(ack, 12, uint32_t{4})))),
             "WRITE_ACK: flags at byte 12 of the body has an unknown bit");
   ErrorReply reply;
   std::string error = Encoded(reply);
@@ -116,14 +118,14 @@ TEST(Messages, EachBadFieldIsNamed) {
 }
 
 TEST(Messages, RangesThatAreNoneAreRefused) {
-  std::string ack = Encoded(WriteAck{{9}, true, 8, {{1, 2}}});
+  std::string ack = Encoded(WriteAck{{9}, true, 8, {{1, 2}}, {}});
   // count, distance, length
   ASSERT_EQ(ack.size(), 19u);
   EXPECT_EQ(Error(DecodeWriteAck(AsBytes(With(ack, 18, uint8_t{0})))),
             "WRITE_ACK: rejected range at byte 17 of the body is empty");
   EXPECT_EQ(Error(DecodeWriteAck(AsBytes(With(ack, 16, uint8_t{2})))),
             "WRITE_ACK: count of rejected ranges at byte 16 of the body is 2, above 1");
-  std::string far = Encoded(WriteAck{{9}, true, 8, {{UINT32_MAX - 1, 1}}});
+  std::string far = Encoded(WriteAck{{9}, true, 8, {{UINT32_MAX - 1, 1}}, {}});
   EXPECT_TRUE(DecodeWriteAck(AsBytes(far)).ok());
   far.back() = 2;
   EXPECT_EQ(Error(DecodeWriteAck(AsBytes(far))),

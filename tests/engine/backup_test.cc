@@ -223,6 +223,23 @@ TEST_F(BackupTest, ARestoredDeleteDoesNotTakeLaterWrites) {
   ExpectPutWins(2);
 }
 
+// Memory is ordered behind the layers of its timeline, so it keeps none of them from going.
+TEST_F(BackupTest, WhatIsExpiredInARestoredDatabaseGoesThoughMemoryHoldsLaterWrites) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MakeBackup().ok());
+  Die(sim::CrashKind::kProcessKill);
+  ASSERT_TRUE(RestoreAndMove("/restored").ok());
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Write("default", {"a"}, 0, 100).status.ok());
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Write("default", {"a"}, 50, 10).status.ok());
+  constexpr int64_t kYearNs = 365ll * 24 * 3600 * 1'000'000'000;
+  ASSERT_TRUE(world_.RunTask(core_->SetRetention({{"{}", kYearNs}}, "default")).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().layers, 0u);
+  EXPECT_EQ(GetStats().memtable_samples, 10u);
+}
+
 TEST_F(BackupTest, ABatchIsInABackupIfAndOnlyIfItsNumberIs) {
   Fill();
   std::optional<StatusOr<BackupResult>> made;

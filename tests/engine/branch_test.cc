@@ -100,13 +100,13 @@ TEST_F(BranchTest, AFlushIsWrittenOnceAndGoesToAllWhoHaveIt) {
   EXPECT_EQ(FilesOf("b"), files);
   EXPECT_EQ(FilesOf("c"), files);
   // One open file, one count.
-  EXPECT_EQ(State("a")->layers[0].reader, State("main")->layers[0].reader);
+  EXPECT_EQ(State("a")->layers[0].file, State("main")->layers[0].file);
   EXPECT_EQ(GetStats().layers, 1u);
   EXPECT_EQ(GetStats().layer_samples, 20u);
   EXPECT_EQ(Info("a").layers, 1u);
   EXPECT_EQ(Info("a").own_bytes, 0u);
   Restart(CrashKind::kPowerCut);
-  EXPECT_EQ(State("b")->layers[0].reader, State("main")->layers[0].reader);
+  EXPECT_EQ(State("b")->layers[0].file, State("main")->layers[0].file);
   EXPECT_EQ(GetStats().layers, 1u);
 }
 

@@ -274,6 +274,7 @@ class DeleteCrashTest : public testing::Test {
     ExpectOk(db_.Open());
     db_.ExpectRight();
   }
+  Stats GetStats() { return db_.world().RunTask(db_.core()->LoopStats()); }
   const BranchState& branch() { return *db_.core()->state()->FindBranch(TenantId{}, BranchId{}); }
 
   SmallDatabase db_;
@@ -357,11 +358,14 @@ TEST_F(DeleteCrashTest, IsCarriedOutByTheNextCompaction) {
   Append(Places(0, 30, 5));
   ExpectOk(db_.Flush());
   ASSERT_EQ(branch().tombstones->size(), 1u);
+  EXPECT_EQ(GetStats().tombstones, 1u);
+  EXPECT_EQ(db_.world().RunTask(db_.core()->DescribeTenants())[0].tombstones, 1u);
   ExpectOk(db_.Compact());
   uint64_t samples = 0;
   for (const OpenLayer& open : branch().layers) samples += open.record.samples;
   EXPECT_EQ(samples, 15u + 5u + 15u);
   EXPECT_EQ(branch().tombstones->size(), 0u) << "nothing needs it";
+  EXPECT_EQ(GetStats().tombstones, 0u);
   db_.ExpectRight();
   CrashAndReopen(CrashKind::kPowerCut);
   EXPECT_EQ(branch().tombstones->size(), 0u);

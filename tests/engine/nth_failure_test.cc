@@ -50,7 +50,7 @@ const std::vector<Failure>& Failures() {
       {"ShortWrite", {Op::kWrite}, 0, io::kSectorBytes},
       {"SyncError", {Op::kSync}, -EIO},
       {"DirectorySyncError", {Op::kSyncDirectory}, -EIO},
-      {"OpenError", {Op::kOpen, Op::kCreate}, -EMFILE},
+      {"OpenError", {Op::kOpen, Op::kCreate}, -EMFILE, 0, true},
       {"NameError", {Op::kRename, Op::kUnlink, Op::kMakeDirectory, Op::kTruncate}, -EIO},
       {"CreateWithoutSpace", {Op::kCreate, Op::kAllocate, Op::kMakeDirectory}, -ENOSPC},
       {"ListError", {Op::kList}, -EIO},
@@ -276,7 +276,7 @@ const std::vector<Scenario>& RetentionScenarios() {
          calls->KeepYoung();
          calls->Compact();
          calls->Settle();
-         calls->Append(Places(0, 7, 10));
+         calls->Append(Places(0, SmallDatabase::kYoung, 10));
        }},
   };
   return kScenarios;

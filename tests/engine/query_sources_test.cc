@@ -13,7 +13,7 @@
 #include "catalog/delta.h"
 #include "engine/batch.h"
 #include "engine/catalog_index.h"
-#include "engine/layer_source.h"
+#include "engine/layer_readers.h"
 #include "engine/memtable_source.h"
 #include "engine/resolve.h"
 #include "layer/layer_builder.h"
@@ -53,6 +53,24 @@ StatusOr<std::shared_ptr<const layer::LayerReader>> MakeLayer(const Database& db
   return layer::LayerReader::Open(std::move(file), /*cache=*/nullptr);
 }
 
+// A layer file of its own, whose reader no cache keeps.
+struct OwnedLayer {
+  explicit OwnedLayer(LayerReaderPtr reader)
+      : readers(0, nullptr, [reader](const LayerFile&) { return reader; }) {
+    catalog::LayerRecord record;
+    record.range = reader->summary().range;
+    file = readers.Make(record);
+  }
+  LayerReaders readers;
+  std::shared_ptr<LayerFile> file;
+};
+
+SharedSource SourceOf(LayerReaderPtr reader) {
+  auto layer = std::make_shared<OwnedLayer>(std::move(reader));
+  const SampleSource* const source = layer->file.get();
+  return SharedSource(std::move(layer), source);
+}
+
 StatusOr<SharedSource> MakeMemtable(const FakeSource::Chunks& chunks) {
   auto memtable = std::make_shared<Memtable>(std::make_shared<MemtablePool>());
   for (const auto& [id, list] : chunks) {
@@ -76,8 +94,7 @@ ReadView RealView(const Database& db, RandomSamples* random) {
       view.sources.push_back(*MakeMemtable(db.sources[i]));
     } else if (!db.sources[i].empty()) {
       auto chunk_samples_max = static_cast<uint32_t>(1 + random->Below(60));
-      view.sources.push_back(
-          std::make_shared<LayerSource>(*MakeLayer(db, db.sources[i], chunk_samples_max)));
+      view.sources.push_back(SourceOf(*MakeLayer(db, db.sources[i], chunk_samples_max)));
     }
   }
   return view;
@@ -138,7 +155,7 @@ TEST(QuerySources, AnAggregateOfWholeChunksDecodesNothing) {
   db.sources[0][SeriesId{1}] = {chunk};
   ReadView view;
   view.index = std::make_unique<FakeIndex>(db.canonical);
-  view.sources = {std::make_shared<LayerSource>(*MakeLayer(db, db.sources[0], 100))};
+  view.sources = {SourceOf(*MakeLayer(db, db.sources[0], 100))};
   AggregateQuery query;
   query.select.selector = "m";
   query.step_ns = 500;

@@ -61,7 +61,8 @@ std::vector<Edit> SomeEdits() {
           TombstonesForgotten{TenantId{1}, BranchId{2}, {{0, Lsn{77}}, {1, Lsn{99}}}},
           SetRetention{TenantId{1}, -9, {{"{job=\"dev\"}", 7}, {"{}", 400}}},
           SetRetention{TenantId{1}, 9, {}},
-          AcceptClock{-5}};
+          AcceptClock{-5},
+          ForgetSeries{TenantId{1}, {{SeriesId{7}, Hash128{8, 9}}, {SeriesId{10}, Hash128{1, 2}}}}};
 }
 
 TEST(DefinitionsRecord, RoundTrips) {
@@ -118,6 +119,22 @@ TEST(EditRecord, RoundTrips) {
   EXPECT_EQ(*decoded, SomeEdits());
 }
 
+TEST(EditRecord, SeriesToForgetAscendAndAreBounded) {
+  ForgetSeries edit{TenantId{1}, {{SeriesId{7}, {}}, {SeriesId{8}, {}}}};
+  const std::string good = EncodeEdits(std::vector<Edit>{edit});
+  ASSERT_TRUE(DecodeEdits(AsBytes(good)).ok());
+  constexpr size_t kFirstId = 4 + kEditHeaderBytes + 4 + 4;
+  for (const char id : {'\0', '\x08', '\x09'}) {
+    std::string bad = good;
+    bad[kFirstId] = id;
+    EXPECT_TRUE(absl::IsDataLoss(DecodeEdits(AsBytes(bad)).status())) << int{id};
+  }
+  edit.series.clear();
+  for (uint64_t id = 1; id <= kForgottenSeriesMax; id++) edit.series.push_back({SeriesId{id}, {}});
+  const std::string most = EncodeEdits(std::vector<Edit>{edit});
+  EXPECT_TRUE(DecodeEdits(AsBytes(most)).ok());
+}
+
 // The worked example of docs/format/record.md.
 TEST(EditRecord, BytesAreAsDocumented) {
   std::vector<Edit> edits = {CreateTenant{TenantId{8}, "acme", 0x0123456789abcdefull}};
@@ -133,8 +150,8 @@ TEST(EditRecord, BytesAreAsDocumented) {
 
 TEST(EditRecord, PublishBytesDoNotChangeByAccident) {
   std::string body = EncodeEdits(SomeEdits());
-  EXPECT_EQ(body.size(), 886u);
-  EXPECT_EQ(XxHash64(AsBytes(body)), 16293674748122317771u);
+  EXPECT_EQ(body.size(), 966u);
+  EXPECT_EQ(XxHash64(AsBytes(body)), 17685115439587824669u);
 }
 
 TEST(EditRecord, EveryPrefixIsRefused) {

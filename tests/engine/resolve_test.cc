@@ -122,6 +122,19 @@ TEST(Resolve, StopsWhenCancelledOrLate) {
             absl::StatusCode::kDeadlineExceeded);
 }
 
+TEST(Resolve, OfSeriesWithTheSameLabelsTheHighestIdStays) {
+  SeriesList series;
+  series.Add(SeriesId{4}, "b");
+  series.Add(SeriesId{5}, "a");
+  series.Add(SeriesId{9}, "b");
+  series.Add(SeriesId{7}, "b");
+  series.Sort();
+  ASSERT_EQ(series.size(), 2u);
+  EXPECT_EQ(series.id(0), SeriesId{5});
+  EXPECT_EQ(series.id(1), SeriesId{9});
+  EXPECT_EQ(series.canonical(1), "b");
+}
+
 // Postings that name a series which the catalog does not have.
 class TornIndex : public FakeIndex {
  public:

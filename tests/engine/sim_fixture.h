@@ -71,8 +71,9 @@ class SimDatabaseTest : public testing::Test {
     return status;
   }
 
-  // Appends `count` samples from `first` on, each with its timestamp as value, and waits.
-  Status Append(int64_t first, int count) {
+  // Appends the batch that `fill` makes with an encoder, and waits.
+  template <typename Fill>
+  Status AppendBatch(Fill fill) {
     struct Request : CommitRequest {
       Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
       static void Done(CommitRequest* request, const Status& status) {
@@ -85,19 +86,28 @@ class SimDatabaseTest : public testing::Test {
       bool finished = false;
     };
     Request request;
-    std::vector<int64_t> timestamps;
-    std::vector<double> values;
-    for (int i = 0; i < count; i++) {
-      timestamps.push_back(first + i);
-      values.push_back(static_cast<double>(first + i));
-    }
-    request.encoder.AddSeries(series_, timestamps, values);
+    fill(&request.encoder);
     request.body = request.encoder.Finish();
     request.deadline_ns =
         world_.environment()->MonotonicNanos() + options_.admission_timeout_ms * 1'000'000;
     world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
     world_.RunUntil([&] { return request.finished; });
     return request.status;
+  }
+  // `count` samples from `first` on, each with its timestamp as value.
+  Status Append(int64_t first, int count) {
+    std::vector<int64_t> timestamps;
+    std::vector<double> values;
+    for (int i = 0; i < count; i++) {
+      timestamps.push_back(first + i);
+      values.push_back(static_cast<double>(first + i));
+    }
+    return Append(timestamps, values);
+  }
+  // Any samples.
+  Status Append(const std::vector<int64_t>& timestamps, const std::vector<double>& values) {
+    return AppendBatch(
+        [&](BatchEncoder* encoder) { encoder->AddSeries(series_, timestamps, values); });
   }
   Status Flush() { return world_.RunTask(core_->Flush()); }
 

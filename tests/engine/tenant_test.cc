@@ -236,7 +236,8 @@ TEST_F(TenantTest, TheFirstOneStays) {
 
 TEST_F(TenantTest, WhatWasOnItsWayToItEndsNotFound) {
   Fill("acme");
-  const PublishedState::Found found = *core_->state()->published.Find("acme", "main");
+  PublishedState::Found found = *core_->state()->published.Find("acme", "main");
+  found.view.reset();  // it must not outlive the database
   // Series that have an id and no place in the log yet: their definitions come behind the deletion.
   std::vector<SeriesId> ids = *Intern("acme", 40);
   Request batch;

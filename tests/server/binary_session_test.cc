@@ -163,13 +163,14 @@ class BinarySessionTest : public engine::SimDatabaseTest {
     return std::string(AsText(encoder.Finish()));
   }
   // Greets and asks, as request `id`, for kManySamples.
-  void QueryForMoreThanTheCredit(uint64_t id) {
+  void QueryForMoreThanTheCredit(uint64_t id, uint32_t deadline_ms = 0) {
     Greet();
     for (size_t at = 0; at < kManySamples; at += 2'000) {
       ASSERT_TRUE(Append(static_cast<int64_t>(at), 2'000).ok());
     }
     protocol::Query query;
     query.selector = "metric";
+    query.deadline_ms = deadline_ms;
     std::string body;
     protocol::Encode(query, &body);
     Feed(FrameOf(Opcode::kQuery, id, body));
@@ -218,6 +219,48 @@ TEST_F(BinarySessionTest, WritesOfRegisteredSeriesAreAcknowledgedAndFound) {
   Reply end = Next();
   ASSERT_EQ(end.header.opcode, Opcode::kResultEnd);
   EXPECT_EQ(protocol::DecodeResultEnd(AsBytes(end.body))->samples, 1u);
+}
+
+class ForgettingSessionTest : public BinarySessionTest {
+ protected:
+  ForgettingSessionTest() { options_.series_grace_ms = 2'000; }
+
+  // What is deleted leaves the layers, and after some graces its series are forgotten.
+  void Forget(const std::string& selector) {
+    DeleteRequest request;
+    request.selector = selector;
+    ASSERT_TRUE(world_.RunTask(core_->Delete(std::move(request))).ok());
+    ASSERT_TRUE(Flush().ok());
+    ASSERT_TRUE(world_.RunTask(core_->Compact(nullptr)).ok());
+    world_.RunFor(12'000'000'000);
+    ASSERT_GT(core_->forgotten_series(), 0u);
+  }
+  static std::string SampleBody(uint64_t number) {
+    batch::BatchEncoder encoder({}, {});
+    const batch::SeriesSample samples[] = {{SeriesId{number}, 5, 6.0}};
+    encoder.Add(samples);
+    return std::string(AsText(encoder.Finish()));
+  }
+};
+
+TEST_F(ForgettingSessionTest, ABatchOfAForgottenSeriesEndsTheConnectionAndPassesOnTheNext) {
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 3, RowBody(1000, 2)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  EXPECT_EQ(NextAck().accepted, 2u);
+  Forget("cpu{host=\"a\"}");
+  Feed(FrameOf(Opcode::kWriteBatch, 4, SampleBody(2)));
+  EXPECT_EQ(NextAck().accepted, 1u) << "the other number is as good as before";
+  Feed(FrameOf(Opcode::kWriteBatch, 5, SampleBody(1)));
+  const protocol::ErrorReply error = NextError();
+  EXPECT_EQ(error.error_class, protocol::ErrorClass::kFatal);
+  EXPECT_NE(error.message.find("forgotten"), std::string::npos) << error.message;
+  EXPECT_TRUE(transport_->closed);
+  Begin();
+  Greet();
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kWriteBatch, 5, SampleBody(1)));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  EXPECT_EQ(NextAck().accepted, 1u);
 }
 
 TEST_F(BinarySessionTest, AnySegmentationGivesTheSame) {
@@ -280,6 +323,46 @@ TEST_F(BinarySessionTest, BatchWithoutAnyKnownSeriesIsRefusedAndTheConnectionLiv
   EXPECT_NE(error.message.find("registered"), std::string::npos) << error.message;
   EXPECT_EQ(Next().header.opcode, Opcode::kDone);
   EXPECT_FALSE(transport_->closed);
+}
+
+TEST_F(BinarySessionTest, ExpiredSamplesAreRejectedAndTheReasonIsTold) {
+  constexpr int64_t kDay = 86'400'000'000'000;
+  const int64_t duration = world_.environment()->WallNanos() - kDay;
+  ASSERT_TRUE(world_.RunTask(core_->SetRetention({{"{}", duration}}, "default")).ok());
+  Greet();
+  std::string open;
+  protocol::Encode(protocol::OpenProducer{1, 2, 0}, &open);
+  Feed(RegisterFrame(2, 1, {"a", "b"}) + FrameOf(Opcode::kOpenProducer, 3, open));
+  EXPECT_EQ(Next().header.opcode, Opcode::kDone);
+  ASSERT_EQ(Next().header.opcode, Opcode::kProducer);
+  // The third series of each row is not registered, and the second row too old.
+  batch::BatchEncoder encoder({}, {});
+  const std::vector<SeriesId> numbers = {{1}, {2}, {3}};
+  const std::vector<double> values = {1, 2, 3};
+  encoder.AddRow(2 * kDay, numbers, values);
+  encoder.AddRow(5, numbers, values);
+  encoder.SetExactlyOnce({1, 2, 1, 1});
+  const std::string body(AsText(encoder.Finish()));
+  const protocol::Ranges rejected = {{2, 1}, {3, 2}, {5, 1}};
+  for (uint64_t id = 4; id < 6; id++) {
+    Feed(FrameOf(Opcode::kWriteBatch, id, body));
+    const protocol::WriteAck ack = NextAck();
+    EXPECT_EQ(ack.duplicate, id == 5);
+    EXPECT_EQ(ack.accepted, 2u);
+    EXPECT_EQ(ack.rejected, rejected);
+    if (id == 4) {
+      EXPECT_NE(ack.reason.find("tenant \"default\""), std::string::npos) << ack.reason;
+    } else {
+      EXPECT_EQ(ack.reason, "");
+    }
+  }
+  EXPECT_EQ(service_->metrics()->samples_received, 2u);
+  Feed(FrameOf(Opcode::kWriteBatch, 6, RowBody(5, 2, batch::ExactlyOnce{1, 2, 1, 2})));
+  EXPECT_EQ(NextAck().accepted, 0u) << "it takes its number";
+  Feed(FrameOf(Opcode::kWriteBatch, 7, RowBody(5, 2)));
+  const protocol::ErrorReply error = NextError();
+  EXPECT_EQ(error.code, absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(error.error_class, protocol::ErrorClass::kFix);
 }
 
 TEST_F(BinarySessionTest, RepeatedBatchIsAnsweredAsTheFirstAlsoWhatItRejected) {
@@ -406,6 +489,35 @@ TEST_F(BinarySessionTest, PeerThatEndsItsDirectionGetsWhatItsCreditIsForAndTheEn
     results++;
   }
   EXPECT_GE(results, protocol::kInitialCredit);
+}
+
+TEST_F(BinarySessionTest, QueryWhoseReaderStopsEndsAtItsDeadlineAndFreesItsVersion) {
+  QueryForMoreThanTheCredit(7, 5'000);
+  for (uint32_t i = 0; i < protocol::kInitialCredit; i++) {
+    EXPECT_EQ(Next().header.opcode, Opcode::kResult);
+  }
+  EXPECT_EQ(read_, transport_->output.size());
+  EXPECT_EQ(core_->state()->query_leases->open(), 1u);
+  world_.RunFor(3'000'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 1u) << "it may still be read on";
+  world_.RunFor(1'500'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 0u);
+  const protocol::ErrorReply late = NextError();
+  EXPECT_EQ(late.code, absl::StatusCode::kDeadlineExceeded);
+  EXPECT_NE(late.message.find("5000 ms"), std::string::npos) << late.message;
+  // A peer whose connection takes no more is no different.
+  transport_->queued = kOutputBytesMax;
+  protocol::Query query;
+  query.selector = "metric";
+  query.deadline_ms = 2'000;
+  std::string body;
+  protocol::Encode(query, &body);
+  Feed(FrameOf(Opcode::kQuery, 9, body));
+  world_.RunFor(1'000'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 1u);
+  world_.RunFor(1'500'000'000);
+  EXPECT_EQ(core_->state()->query_leases->open(), 0u);
+  EXPECT_EQ(NextError().code, absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(BinarySessionTest, CancelledQueryEndsWithItsOwnReply) {

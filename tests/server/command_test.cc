@@ -72,6 +72,10 @@ TEST_F(NexusCommand, HelpExplainsEveryCommand) {
                                                           {"retention", "list"},
                                                           {"retention", "set"},
                                                           {"retention", "accept-clock"},
+                                                          {"rollup"},
+                                                          {"rollup", "list"},
+                                                          {"rollup", "set"},
+                                                          {"rollup", "off"},
                                                           {"snapshot"},
                                                           {"snapshot", "create"},
                                                           {"snapshot", "list"},
@@ -526,6 +530,31 @@ TEST_F(NexusCommand, RetentionIsSetToldAndCarriedOut) {
   EXPECT_THAT(Done({"retention", "set", "--none", "--data", data_}),
               StartsWith("no rules: everything is kept\nthe retention clock stands at 20"));
   EXPECT_THAT(Done({"retention", "accept-clock", "--data", data_}), StartsWith("no rules"));
+}
+
+TEST_F(NexusCommand, RollupsAreSetUsedAndGo) {
+  ImportCpu();
+  EXPECT_EQ(Done({"rollup", "list", "--data", data_}), "no rollups\n");
+  EXPECT_EQ(Done({"rollup", "set", "1m=90d", "1h", "--data", data_}),
+            "RESOLUTION  KEPT FOR\n1m          90d\n1h          ever\n");
+  const std::vector<std::string> query = {"query",  "--data", data_,         "cpu_usage", "--agg",
+                                          "avg",    "--step", "1h",          "--format",  "json",
+                                          "--from", "0",      "--statistics"};
+  const Result samples = Nexus(query);
+  EXPECT_THAT(samples.error, HasSubstr(" 0 buckets of 0 layers of rollups"));
+  Done({"flush", "--data", data_});
+  Done({"compact", "--data", data_});
+  const Result rollups = Nexus(query);
+  EXPECT_EQ(rollups.out, samples.out);
+  EXPECT_THAT(rollups.error, HasSubstr(" buckets of 1 layers of rollups"));
+  EXPECT_THAT(rollups.error, HasSubstr(" 0 chunks decoded"));
+  EXPECT_EQ(Done({"rollup", "list", "--data", data_, "--format", "json"}),
+            "{\"rollups\":[{\"resolution_ns\":60000000000,\"keep_ns\":7776000000000000},"
+            "{\"resolution_ns\":3600000000000,\"keep_ns\":0}]}\n");
+  for (const char* rule : {"7s", "1m=1s", "1h=0s", "soon", "2d"}) {
+    EXPECT_NE(Nexus({"rollup", "set", rule, "--data", data_}).exit, kDone) << rule;
+  }
+  EXPECT_EQ(Done({"rollup", "off", "--data", data_}), "no rollups\n");
 }
 
 TEST_F(NexusCommand, RetentionRefusesWhatCannotBe) {

@@ -74,6 +74,28 @@ TEST_F(HttpWriteTest, GoodLinesAreKeptAndBadOnesNamed) {
   EXPECT_EQ(Stored("m_v")["m_v"].size(), 2u);
 }
 
+TEST_F(HttpWriteTest, ExpiredLinesAreNamedAndTheOthersAreStored) {
+  constexpr int64_t kDay = 86'400'000'000'000;
+  const int64_t duration = world_.environment()->WallNanos() - kDay;
+  ASSERT_TRUE(world_.RunTask(core_->SetRetention({{"{}", duration}}, "default")).ok());
+  Response response = AskOne(Post(fmt::format("m v=1,w=2 1\nm v=2 {}\nm v=3 2\nbad\n", 2 * kDay)));
+  EXPECT_EQ(response.status, 400);
+  EXPECT_THAT(response.body, HasSubstr("3 of 4 lines could not be read, or are expired; the others "
+                                       "were stored\",\"accepted\":1,\"rejected\":3"));
+  EXPECT_THAT(response.body, HasSubstr("{\"line\":1,\"reason\":\"expired: 3 of 4 samples"));
+  EXPECT_THAT(response.body, HasSubstr("{\"line\":3,\"reason\":\"expired"));
+  EXPECT_THAT(AskOne(Post("m v=1 1\n")).body,
+              HasSubstr("1 of 1 lines are expired; the others were stored"));
+  const std::string body = fmt::format("m v=1 1\nm v=4 {}\n", 3 * kDay);
+  for (int copy = 0; copy < 2; copy++) {
+    response = Numbered(body, "7/1/1");
+    EXPECT_EQ(response.status, 400) << response.body;
+    EXPECT_THAT(response.body, HasSubstr("\"accepted\":1,\"rejected\":1,\"lines\":[{\"line\":1,"));
+  }
+  EXPECT_EQ(Numbered(fmt::format("m v=5 {}\n", 4 * kDay), "7/1/2").status, 204);
+  EXPECT_EQ(Stored("m_v")["m_v"].size(), 3u);
+}
+
 TEST_F(HttpWriteTest, ManyBadLinesMakeAShortAnswer) {
   std::string body;
   for (int i = 0; i < 10'000; i++) body += "bad\n";

@@ -154,6 +154,54 @@ TEST_F(LineIngestTest, SeriesThatTheDatabaseKnowsNeedNoWaiting) {
   EXPECT_EQ(Stored("m_v")["m_v{host=\"a\"}"].size(), 2u);
 }
 
+class LineIngestOfForgottenTest : public LineIngestTest {
+ protected:
+  LineIngestOfForgottenTest() { options_.series_grace_ms = 2'000; }
+
+  // Everything is deleted, and after some graces its series are forgotten but for those held.
+  void ForgetAll() {
+    DeleteRequest request;
+    request.selector = "{}";
+    ASSERT_TRUE(world_.RunTask(core_->Delete(std::move(request))).ok());
+    ASSERT_TRUE(Flush().ok());
+    ASSERT_TRUE(world_.RunTask(core_->Compact(nullptr)).ok());
+    world_.RunFor(12'000'000'000);
+  }
+};
+
+TEST_F(LineIngestOfForgottenTest, ACachedSeriesThatWasForgottenIsMadeAnew) {
+  Make();
+  Add("m,host=a v=1 1\n");
+  world_.RunUntil([&] { return ingest_->idle(); });
+  const uint64_t before = core_->state()->next_series_id;
+  ForgetAll();
+  ASSERT_GT(core_->forgotten_series(), 0u);
+  Add("m,host=a v=2 2\n");
+  End();
+  EXPECT_TRUE(ingest_->status().ok()) << ingest_->status();
+  EXPECT_EQ(ingest_->accepted_lines(), 2u);
+  EXPECT_EQ(core_->state()->next_series_id, before + 1);
+  EXPECT_EQ(Stored("m_v")["m_v{host=\"a\"}"], (std::map<int64_t, double>{{2, 2.0}}));
+}
+
+TEST_F(LineIngestOfForgottenTest, LinesThatWaitHoldTheirSeries) {
+  Make();
+  Add("m,host=a v=1 1\n");
+  End();
+  ASSERT_TRUE(world_.RunTask(core_->OpenProducer(ProducerId{1, 2}, 0, "default", "main")).ok());
+  // A body under a number is appended when all of it came.
+  LineIngestOptions options;
+  options.once = batch::ExactlyOnce{1, 2, 1, 1};
+  Make(std::move(options));
+  Add("m,host=a v=2 2\n");
+  const uint64_t before = core_->state()->next_series_id;
+  ForgetAll();
+  End();
+  EXPECT_TRUE(ingest_->status().ok()) << ingest_->status();
+  EXPECT_EQ(core_->state()->next_series_id, before);
+  EXPECT_EQ(Stored("m_v")["m_v{host=\"a\"}"], (std::map<int64_t, double>{{2, 2.0}}));
+}
+
 TEST_F(LineIngestTest, TheCacheIsBoundedAndForgettingCostsNothingElse) {
   for (uint64_t i = 0; i < kIngestCachedSeriesMax; i++) cache_.Insert({1, i}, SeriesId{i + 1});
   ASSERT_NE(cache_.Find({1, 0}), nullptr);

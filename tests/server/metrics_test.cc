@@ -51,8 +51,8 @@ TEST(Metrics, EverySampleBelongsToAFamilyWithHelpAndType) {
        {"nexus_connections_active", "nexus_metrics_received_total",
         "nexus_request_duration_seconds", "nexus_parse_errors_total", "nexus_memory_usage_bytes",
         "nexus_cpu_usage_ratio", "nexus_wal_bytes", "nexus_wal_rounds_total", "nexus_flushes_total",
-        "nexus_layers", "nexus_layer_bytes", "nexus_catalog_bytes", "nexus_series", "nexus_samples",
-        "nexus_durable_lsn"}) {
+        "nexus_layers", "nexus_layer_files_open", "nexus_layer_bytes", "nexus_catalog_bytes",
+        "nexus_series", "nexus_samples", "nexus_durable_lsn"}) {
     EXPECT_TRUE(families.contains(name)) << name;
   }
 }
@@ -65,12 +65,20 @@ TEST(Metrics, FiguresComeOutExactly) {
   stats.durable_lsn = Lsn{1ull << 60};
   stats.bytes_per_sample = 0.375;
   stats.memtable_bytes = 4096;
+  stats.tombstones = 7;
+  stats.samples_expired = 8;
   stats.write_state = "ok";
   ProcessFigures process;
   process.resident_bytes = 1 << 20;
   process.cpu_seconds = 5;
   process.uptime_seconds = 20;
-  const std::string page = RenderMetrics(metrics, stats, process);
+  TenantInfo tenant;
+  tenant.name = "acme";
+  tenant.tombstones = 5;
+  const std::string page = RenderMetrics(metrics, stats, process, {tenant});
+  EXPECT_EQ(ValueOf(page, "nexus_tombstones"), "7");
+  EXPECT_EQ(ValueOf(page, "nexus_tenant_tombstones{tenant=\"acme\"}"), "5");
+  EXPECT_EQ(ValueOf(page, "nexus_samples_expired_total"), "8");
   EXPECT_EQ(ValueOf(page, "nexus_connections_active"), "3");
   EXPECT_EQ(ValueOf(page, "nexus_metrics_received_total"), "12345678901234567890");
   EXPECT_EQ(ValueOf(page, "nexus_durable_lsn"), "1152921504606846976");

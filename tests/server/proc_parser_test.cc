@@ -200,6 +200,7 @@ TEST(ProcParsers, FileThatIsMissingGivesNoReading) {
 TEST(ProcParsers, WhatIsNoNumberIsLeftOut) {
   EXPECT_THAT(Read(&ParseProcStat, "ctxt many\nbtime 0x10\nprocesses nan\nprocs_running inf\n"),
               IsEmpty());
+  EXPECT_THAT(Read(&ParseProcStat, "processes 1e308\n"), IsEmpty());
   EXPECT_THAT(Read(&ParseProcLoadavg, "0.20 - 12.5 1/80 11206\n"),
               ElementsAre(Pair("node_load1", 0.2), Pair("node_load15", 12.5)));
   EXPECT_THAT(Read(&ParseCpuOnline, "3-1\n"), IsEmpty());

@@ -83,12 +83,20 @@ void Clients::OnOutcome(uint64_t number, size_t samples,
                              FromAbsl(outcome.status().message()));
     return;
   }
+  uint64_t rejected = 0;
+  for (const batch::RejectedRange& range : outcome->rejected) {
+    oracle_->Rejected(number, range.first, range.count);
+    rejected += range.count;
+    for (uint32_t i = 0; i < range.count; i++) {
+      rejected_.push_back(oracle_->PlaceOf(number, range.first + i).timestamp);
+    }
+  }
   oracle_->Acknowledged(number);
   acknowledged_++;
   if (outcome->duplicate) duplicates_++;
-  if (outcome->accepted != samples || !outcome->rejected.empty()) {
-    violation_ = fmt::format("batch {} of a client: {} of {} samples accepted", number,
-                             outcome->accepted, samples);
+  if (outcome->accepted + rejected != samples) {
+    violation_ = fmt::format("batch {} of a client: {} of {} samples accepted, {} rejected", number,
+                             outcome->accepted, samples, rejected);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/link.h"
@@ -39,6 +40,8 @@ class Clients {
   uint64_t acknowledged() const { return acknowledged_; }
   // Acknowledgements that said that the server had the batch already.
   uint64_t duplicates() const { return duplicates_; }
+  // Timestamps of samples that servers rejected for their age, since the last call.
+  std::vector<int64_t> TakeRejected() { return std::exchange(rejected_, {}); }
   std::optional<std::string> violation() const;
 
  private:
@@ -56,6 +59,7 @@ class Clients {
   uint64_t waiting_ = 0;
   uint64_t acknowledged_ = 0;
   uint64_t duplicates_ = 0;
+  std::vector<int64_t> rejected_;
   std::optional<std::string> violation_;
 };
 

@@ -66,19 +66,21 @@ void Life::Serve() {
 }
 
 std::optional<Status> Life::Intern(const std::vector<uint32_t>& series) {
-  std::vector<uint32_t> wanted;
-  std::vector<std::string> labels;
-  for (uint32_t number : series) {
-    if (ids_.contains(number)) continue;
-    wanted.push_back(number);
-    labels.push_back(CanonicalOf(number));
+  // All ids may be forgotten while some are asked for.
+  while (true) {
+    std::vector<uint32_t> wanted;
+    std::vector<std::string> labels;
+    for (uint32_t number : series) {
+      if (ids_.contains(number)) continue;
+      wanted.push_back(number);
+      labels.push_back(CanonicalOf(number));
+    }
+    if (wanted.empty()) return OkStatus();
+    auto ids = world_->TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
+    if (!ids.has_value()) return std::nullopt;
+    if (!ids->ok()) return ids->status();
+    for (size_t i = 0; i < wanted.size(); i++) ids_[wanted[i]] = (**ids)[i];
   }
-  if (wanted.empty()) return OkStatus();
-  auto ids = world_->TryRunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
-  if (!ids.has_value()) return std::nullopt;
-  if (!ids->ok()) return ids->status();
-  for (size_t i = 0; i < wanted.size(); i++) ids_[wanted[i]] = (**ids)[i];
-  return OkStatus();
 }
 
 void Life::FlushInBackground() {
@@ -102,6 +104,8 @@ Status Life::Close() {
   Status closed = world_->RunTask(core_->Close());
   appended_before_close_ = core_->appended_batches();
   compactions_before_close_ = core_->compactions();
+  carries_before_close_ = core_->flusher()->carrier().carries();
+  forgotten_before_close_ = core_->forgotten_series();
   world_->RunOnLoop([this] { core_.reset(); });
   return closed;
 }
@@ -112,6 +116,14 @@ uint64_t Life::appended_batches() const {
 
 uint64_t Life::compactions() const {
   return core_ == nullptr ? compactions_before_close_ : core_->compactions();
+}
+
+uint64_t Life::carries() const {
+  return core_ == nullptr ? carries_before_close_ : core_->flusher()->carrier().carries();
+}
+
+uint64_t Life::forgotten_series() const {
+  return core_ == nullptr ? forgotten_before_close_ : core_->forgotten_series();
 }
 
 bool Life::log_failed() const { return absl::IsUnavailable(core_->committer()->write_status()); }

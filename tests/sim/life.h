@@ -36,6 +36,8 @@ class Life {
   std::optional<Status> Intern(const std::vector<uint32_t>& series);
   // REQUIRES: interned.
   SeriesId IdOf(uint32_t series) const { return ids_.at(series); }
+  // Some of them are no ids any more: asks for all anew.
+  void ForgetIds() { ids_.clear(); }
   void FlushInBackground();
   void SyncInBackground();
   void CompactInBackground();
@@ -47,6 +49,10 @@ class Life {
   uint64_t appended_batches() const;
   // Jobs of the compactor in this life, likewise.
   uint64_t compactions() const;
+  // Memtables that this life carried, likewise.
+  uint64_t carries() const;
+  // Series that it forgot for want of samples, likewise.
+  uint64_t forgotten_series() const;
   // The log has failed and the database must be opened again.
   bool log_failed() const;
 
@@ -61,6 +67,8 @@ class Life {
   std::map<uint32_t, SeriesId> ids_;
   uint64_t appended_before_close_ = 0;
   uint64_t compactions_before_close_ = 0;
+  uint64_t carries_before_close_ = 0;
+  uint64_t forgotten_before_close_ = 0;
 };
 
 }  // namespace nexus::sim_test

@@ -72,14 +72,26 @@ void Oracle::ExpireAs(const Oracle& other) {
   for (const auto& [series, before] : other.expired_) Expire(series, before);
 }
 
+void Oracle::Rejected(uint64_t batch, uint32_t first, uint32_t count) {
+  for (uint32_t i = first; i < first + count; i++) batches_[batch].rejected.insert(i);
+}
+
+int64_t Oracle::NewestOf(uint64_t batch) const {
+  int64_t newest = INT64_MIN;
+  for (const Place& place : batches_[batch].places) newest = std::max(newest, place.timestamp);
+  return newest;
+}
+
 void Oracle::Acknowledged(uint64_t batch) {
   batches_[batch].fate = Fate::kAcknowledged;
+  batches_[batch].answered = true;
   batches_[batch].acknowledged_at = ++acknowledgements_;
 }
 
 void Oracle::Buffered(uint64_t batch, int64_t now_ns) {
   if (batches_[batch].fate == Fate::kInFlight) batches_[batch].fate = Fate::kBuffered;
   batches_[batch].buffered_ns = now_ns;
+  batches_[batch].answered = true;
 }
 
 void Oracle::Refused(uint64_t batch) {
@@ -163,6 +175,7 @@ void Oracle::WeighDeletes(const Place& place, uint64_t shown,
 void Oracle::WeighNothing(const Place& place, const std::vector<Write>& writes, const Query& query,
                           std::map<uint64_t, Evidence>* evidence) {
   for (const Write& write : writes) {
+    if (WasRejected(write)) continue;
     // Those behind the write that may have taken it.
     std::vector<uint64_t> deletes;
     bool surely_deleted = false;
@@ -208,6 +221,10 @@ std::optional<std::string> Oracle::Check(const Query& query,
       }
       shown = known->second;
       found.erase(hit);
+      if (WasRejected(*shown)) {
+        return fmt::format("rule 6: {} shows what was rejected of batch {}", Shown(place),
+                           shown->batch);
+      }
     }
     if (!shown.has_value()) {
       if (!IsExpired(place)) WeighNothing(place, writes, query, &evidence);
@@ -217,6 +234,8 @@ std::optional<std::string> Oracle::Check(const Query& query,
     for (const Write& write : writes) {
       if (write.batch < shown->batch) continue;  // overwritten: says nothing
       bool is_shown = write.batch == shown->batch;
+      const bool is_silent = !batches_[write.batch].answered && IsExpired(place);
+      if (!is_shown && (WasRejected(write) || is_silent)) continue;
       (is_shown ? evidence[write.batch].present : evidence[write.batch].absent) = place;
     }
   }

@@ -10,7 +10,10 @@
 // tells that a delete behind it is there, and a place that shows a batch tells that no delete
 // behind it is. So the rules hold for deletes as for batches.
 //
-// A place whose retention is over may show nothing at any time; it never shows an older write.
+// A place whose retention is over may show nothing at any time; it never shows an older write. What
+// is written to it anew may be rejected: then it is as if it had not been submitted. Of a batch
+// whose answer never came nobody knows whether that was so, and it may show an older write for
+// that.
 //
 // Rules (TESTING section 4): (1) an acknowledged batch is there; (2) nothing is there that was not
 // submitted; (3) a batch is there whole or not at all; (4) the first observation that decides about
@@ -27,6 +30,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -80,6 +84,13 @@ class Oracle {
   // It has its place in the log, not more, at this time.
   void Buffered(uint64_t batch, int64_t now_ns);
   void Refused(uint64_t batch);  // definitely not written
+  // Of a batch that is acknowledged next, these samples of it, by their number, are not written.
+  void Rejected(uint64_t batch, uint32_t first, uint32_t count);
+  const Place& PlaceOf(uint64_t batch, uint32_t index) const {
+    return batches_[batch].places[index];
+  }
+  // Its newest timestamp.
+  int64_t NewestOf(uint64_t batch) const;
   // The outcome is unknown (the process died, or the log failed). What was buffered before
   // `durable_before_ns` must have become durable.
   void InDoubt(uint64_t batch, int64_t durable_before_ns = INT64_MIN);
@@ -137,6 +148,8 @@ class Oracle {
     uint64_t life = 0;  // 0: not ordered
     int64_t buffered_ns = 0;
     uint64_t acknowledged_at = 0;  // place in the order of acknowledgements, from 1
+    bool answered = false;         // so `rejected` is all there is
+    std::set<uint32_t> rejected;
   };
   struct Write {
     uint64_t batch;
@@ -151,6 +164,9 @@ class Oracle {
   bool IsExpired(const Place& place) const {
     auto found = expired_.find(place.series);
     return found != expired_.end() && place.timestamp < found->second;
+  }
+  bool WasRejected(const Write& write) const {
+    return batches_[write.batch].rejected.contains(write.index);
   }
   bool MustBePresent(const Batch& batch, const Query& query) const;
   bool MayBePresent(const Batch& batch) const {

@@ -138,6 +138,31 @@ TEST_F(OracleTest, RefusedAfterItWasSeenIsFound) {
   EXPECT_NE(Check(Both(kNow, batch)), std::nullopt);
 }
 
+TEST_F(OracleTest, WhatWasRejectedOfABatchMustNotAppear) {
+  const uint64_t older = Submit(kNow);
+  oracle_.Acknowledged(older);
+  const uint64_t newer = Submit(kNow);
+  oracle_.Expire(1, kNow + 1);
+  oracle_.Rejected(newer, 1, 1);
+  oracle_.Acknowledged(newer);
+  EXPECT_EQ(Check({Seen(0, kNow, newer)}), std::nullopt);
+  EXPECT_EQ(Check({Seen(0, kNow, newer), Seen(1, kNow, older)}), std::nullopt);
+  EXPECT_NE(Check({Seen(1, kNow, older)}), std::nullopt) << "the rest of it must be there";
+  EXPECT_NE(Check(Both(kNow, newer)), std::nullopt);
+}
+
+TEST_F(OracleTest, OnlyABatchWithoutAnAnswerMayShowAnOlderWriteOfAnExpiredPlace) {
+  const uint64_t older = Submit(kNow);
+  oracle_.Acknowledged(older);
+  const uint64_t newer = Submit(kNow);
+  oracle_.Expire(1, kNow + 1);
+  oracle_.InDoubt(newer);
+  EXPECT_EQ(Check({Seen(0, kNow, newer), Seen(1, kNow, older)}), std::nullopt);
+  const uint64_t newest = Submit(kNow);
+  oracle_.Acknowledged(newest);
+  EXPECT_NE(Check({Seen(0, kNow, newest), Seen(1, kNow, older)}), std::nullopt);
+}
+
 TEST_F(OracleTest, AForkHasWhatWasThereAndIsJudgedApart) {
   const uint64_t before = Submit(kNow);
   oracle_.Acknowledged(before);

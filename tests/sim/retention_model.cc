@@ -47,7 +47,8 @@ ModelRules MakeRules(int64_t form, const Region& region, int64_t some_ns, int64_
 
 void RetentionModel::Setting(ModelRules rules) { possible_.push_back(std::move(rules)); }
 
-void RetentionModel::Set(bool done) {
+void RetentionModel::Set(bool done, int64_t now_ns) {
+  RememberRejections(now_ns);
   if (done) {
     possible_ = {possible_.back()};
   } else {
@@ -58,6 +59,7 @@ void RetentionModel::Set(bool done) {
 std::optional<std::string> RetentionModel::Observe(const RetentionInfo& info,
                                                    std::optional<int64_t> applied_ns,
                                                    int64_t now_ns, Since since, bool wall_jumps) {
+  RememberRejections(now_ns);
   auto is_told = [&](const ModelRules& rules) { return RulesOf(rules) == info.rules; };
   if (std::none_of(possible_.begin(), possible_.end(), is_told)) {
     return std::string("rule 11: the retention is none that was set");
@@ -106,6 +108,23 @@ void RetentionModel::Expire(Oracle* oracle, int64_t now_ns) const {
   for (int64_t client = 0; client < kClientsMax; client++) {
     expire(kFirstClientSeries + client * kClientStride, kClientSeries);
   }
+}
+
+int64_t RetentionModel::RejectsBelow(int64_t now_ns) const {
+  int64_t below = rejected_below_;
+  if (!clock_runs_) return below;
+  for (const ModelRules& rules : possible_) {
+    // The one for every series is the last.
+    if (rules.empty() || rules.back().series_last != UINT32_MAX) continue;
+    int64_t longest_ns = 0;
+    for (const ModelRule& rule : rules) longest_ns = std::max(longest_ns, rule.rule.duration_ns);
+    below = std::max(below, ClockAt(now_ns) - longest_ns);
+  }
+  return below;
+}
+
+bool RetentionModel::MayReject(int64_t timestamp, int64_t now_ns) const {
+  return timestamp < RejectsBelow(now_ns);
 }
 
 std::optional<int64_t> RetentionModel::GoneBelow(uint32_t series, int64_t clock_ns) const {

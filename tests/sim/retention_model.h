@@ -11,6 +11,7 @@
 #define NEXUS_TESTS_SIM_RETENTION_MODEL_H_
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,7 +38,7 @@ class RetentionModel {
   // ---- What happens. A Setting without a Set leaves it in doubt.
 
   void Setting(ModelRules rules);
-  void Set(bool done);
+  void Set(bool done, int64_t now_ns);
   // What the database tells of itself at `now_ns`. What is wrong with it, or nothing. `opened`: it
   // has been opened since the last call; `accepted`: the clock was accepted, or began to run.
   // `wall_jumps`: the wall clock may have jumped since the opening.
@@ -51,16 +52,26 @@ class RetentionModel {
   // samples of the series that are older. Nothing while rules are in doubt.
   std::optional<int64_t> GoneBelow(uint32_t series, int64_t clock_ns) const;
 
+  // Whether a sample may have been rejected at `now_ns` or before, for being too old to be kept
+  // whatever its series is. What the database did since the last Observe is not known yet.
+  bool MayReject(int64_t timestamp, int64_t now_ns) const;
+
   bool clock_runs() const { return clock_runs_; }
 
  private:
   int64_t ClockAt(int64_t now_ns) const { return clock_ns_ + (now_ns - observed_ns_); }
 
+  // Below what time samples may be rejected at `now_ns`.
+  int64_t RejectsBelow(int64_t now_ns) const;
+  // Before rules or clock change.
+  void RememberRejections(int64_t now_ns) { rejected_below_ = RejectsBelow(now_ns); }
+
   std::vector<ModelRules> possible_ = {{}};
   bool clock_runs_ = false;
-  int64_t clock_ns_ = 0;     // as observed
-  int64_t observed_ns_ = 0;  // at this time
-  int64_t applied_ns_ = 0;   // the furthest that was durable
+  int64_t clock_ns_ = 0;                                          // as observed
+  int64_t observed_ns_ = 0;                                       // at this time
+  int64_t applied_ns_ = 0;                                        // the furthest that was durable
+  int64_t rejected_below_ = std::numeric_limits<int64_t>::min();  // the furthest ever
 };
 
 }  // namespace nexus::sim_test

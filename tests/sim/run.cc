@@ -11,6 +11,7 @@
 
 #include "engine/scrub.h"
 #include "tests/engine/simulated_rebuild.h"
+#include "tests/sim/listings.h"
 #include "tests/sim/run_state.h"
 
 namespace nexus::sim_test {
@@ -52,8 +53,12 @@ constexpr const char* kBuckets[] = {"operations",
                                     "flushes",
                                     "compactions by hand",
                                     "compactions",
+                                    "carries",
                                     "tenants created",
                                     "tenants deleted",
+                                    "series forgotten",
+                                    "appends refused for forgotten series",
+                                    "samples rejected as expired",
                                     "branches made",
                                     "snapshots made",
                                     "retentions set",
@@ -69,8 +74,11 @@ constexpr const char* kBuckets[] = {"operations",
                                     "crashes within a rebuild",
                                     "scrubs",
                                     "backups",
+                                    "rollups set",
+                                    "buckets of rollups used",
                                     "databases restored",
                                     "openings that faults spoilt",
+                                    "queries that faults spoilt",
                                     "reopenings after the log failed",
                                     "full disks",
                                     "damaged files",
@@ -133,6 +141,15 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
     }
     return;
   }
+  if (status.ok() && request->expired != nullptr) {
+    for (const batch::RejectedRange& range : request->expired->rejected) {
+      self->batch_.first->Rejected(self->batch_.second, range.first, range.count);
+      for (uint32_t i = 0; i < range.count; i++) {
+        run->rejected_.push_back(
+            self->batch_.first->PlaceOf(self->batch_.second, range.first + i).timestamp);
+      }
+    }
+  }
   if (status.ok() && request->buffered) {
     self->batch_.first->Buffered(self->batch_.second, run->world_.now_ns());
     run->buffered_.push_back(self->batch_);
@@ -147,6 +164,12 @@ void Run::Append::Done(CommitRequest* request, const Status& status) {
   } else {
     self->batch_.first->Refused(self->batch_.second);
     run->Count("appends refused");
+    if (IsExpired(status))
+      run->rejected_.push_back(self->batch_.first->NewestOf(self->batch_.second));
+    if (IsUnknownSeries(status)) {
+      run->Count("appends refused for forgotten series");
+      run->life_->ForgetIds();
+    }
   }
 }
 
@@ -232,6 +255,8 @@ void Run::EndLife() {
   if (world_.alive()) world_.Crash(sim::CrashKind::kProcessKill);
   oracle_.Applied(life_->appended_batches());
   Count("compactions", life_->compactions());
+  Count("carries", life_->carries());
+  Count("series forgotten", life_->forgotten_series());
   life_.reset();
   const bool timely = !log_failed_ && !Has(Fault::kSlowOperation);
   const int64_t durable_before = timely ? world_.now_ns() - kBufferedNs : INT64_MIN;
@@ -365,39 +390,84 @@ void Run::DoClientAppend(const Op& op) {
 }
 
 void Run::CheckRange(Oracle::Query query, int64_t pause, bool damaged, const std::string& branch) {
+  const Status status = TryRange(query, pause, branch);
+  if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
+  if (damaged) return Judge(status, nullptr);
+  Judge(status, [&] { return TryRange(query, 0, branch); });
+  if (failed()) return;
+  auto rollups = [&] {
+    return TryRollups(branch, SelectorOf(query.series_first, query.series_last),
+                      {query.first, query.last});
+  };
+  Judge(rollups(), rollups);
+}
+
+// Opening a file may fail where faults hit; without them the same query must succeed.
+void Run::Judge(const Status& status, const std::function<Status()>& again) {
+  if (status.ok()) return;
+  const bool by_fault = Has(Fault::kMetadataError) && IsByFault(FromAbsl(status.message()));
+  if (again == nullptr || !by_fault) {
+    return Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
+  }
+  Count("queries that faults spoilt");
+  const sim::FaultMask mask = world_.options()->mask;
+  SetFaults(false);
+  const Status second = again();
+  world_.options()->mask = mask;
+  if (!second.ok()) Fail(fmt::format("query failed again: {}", FromAbsl(second.message())));
+}
+
+// A query that rests at this chunk does so until what it reads may have been compacted away.
+constexpr int64_t kLongPause = 4;
+
+Status Run::TryRange(Oracle::Query query, int64_t pause, const std::string& branch) {
   const std::shared_ptr<Oracle> oracle = branches_.Find(branch);
   ExpireInOracles();
   query.acknowledged_at_start = oracle->acknowledgements();
-  auto failure = [&](const Status& status) {
-    if (damaged && absl::IsDataLoss(status)) return Count("queries that met damage");
-    Fail(fmt::format("query failed: {}", FromAbsl(status.message())));
-  };
   auto view = life_->core()->View("default", branch);
-  if (!view.ok()) return failure(view.status());
+  NEXUS_RETURN_IF_ERROR(view.status());
   SelectQuery select;
   select.selector = SelectorOf(query.series_first, query.series_last);
   select.range = {query.first, query.last};
   select.limits.deadline_ms = 0;
   auto cursor = engine::MakeSelectCursor(std::move(*view), select);
-  if (!cursor.ok()) return failure(cursor.status());
+  NEXUS_RETURN_IF_ERROR(cursor.status());
   std::vector<Observed> observed;
   SeriesChunk chunk;
   for (int64_t chunks = 1;; chunks++) {
     StatusOr<bool> more = (*cursor)->Next(&chunk);
-    if (!more.ok()) return failure(more.status());
+    NEXUS_RETURN_IF_ERROR(more.status());
     if (!*more) break;
     const auto series = static_cast<uint32_t>(std::stoul(chunk.labels->front().value));
     for (size_t i = 0; i < chunk.timestamps.size(); i++) {
       observed.push_back({{series, chunk.timestamps[i]}, std::bit_cast<uint64_t>(chunk.values[i])});
     }
     // What others do meanwhile must not show in this cursor.
-    if (pause > 0 && chunks % pause == 0) world_.RunFor(pause * 300'000);
+    if (pause > 0 && chunks % pause == 0) {
+      world_.RunFor(chunks == kLongPause ? 2 * kSecondNs : pause * 300'000);
+    }
   }
   Count("queries");
   if (!observed.empty()) Count("queries with data");
   const QueryStatistics& statistics = (*cursor)->statistics();
   if (statistics.layers > 0 && statistics.memtables > 0) Count("queries over memtable and layers");
   if (auto wrong = oracle->Check(query, observed)) Fail(std::move(*wrong));
+  if (failed() || query.series_last != UINT32_MAX) return OkStatus();
+  if (auto wrong = CheckListings(life_->core(), observed)) Fail(std::move(*wrong));
+  return OkStatus();
+}
+
+// Rule 15: nothing is rejected for its age that some rule keeps. What is known of rules and clock
+// must be up to date.
+void Run::CheckRejected() {
+  for (const std::vector<int64_t>& some :
+       {std::exchange(rejected_, {}), clients_->TakeRejected()}) {
+    Count("samples rejected as expired", some.size());
+    for (int64_t timestamp : some) {
+      if (retention_.MayReject(timestamp, world_.now_ns())) continue;
+      Fail(fmt::format("rule 15: a sample at {} was rejected as expired, and is kept", timestamp));
+    }
+  }
 }
 
 void Run::DoQuery(const Op& op) {
@@ -418,6 +488,7 @@ void Run::CheckAll(std::string_view when) {
   CheckBranches();
   CheckRange({0, UINT32_MAX, INT64_MIN, INT64_MAX, 0}, 0);
   if (auto wrong = oracle_.CheckApplied()) Fail(std::move(*wrong));
+  Judge(TryFrozen(), [this] { return TryFrozen(); });
   if (failed()) result_.violation = fmt::format("{}: {}", when, *result_.violation);
 }
 
@@ -460,6 +531,7 @@ void Run::Restart(const Op& op) {
 
 // Rebuilt from the newest image, layers and log, the catalog gives the same answers.
 void Run::LoseCatalog(const Op& op) {
+  frozen_.Forget();
   Crash(op.arguments[0] == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
   SetFaults(false);
   world_.disk().SetCapacity(sim::Options().capacity_bytes);
@@ -535,6 +607,8 @@ void Run::Operate(const Op& op) {
       return DoRetention(op);
     case OpKind::kAcceptClock:
       return DoAcceptClock();
+    case OpKind::kRollups:
+      return DoRollups(op);
     case OpKind::kScrub:
       SetFaults(false);
       CheckFiles("scrub");
@@ -633,10 +707,12 @@ RunResult Run::Execute() {
     }
     ReopenIfLogFailed();
     if (!failed()) Operate(op);
+    CheckRejected();
     result_.operations++;
     if (auto wrong = clients_->violation()) Fail(std::move(*wrong));
   }
   if (whole && !failed()) Calm();
+  CheckRejected();
   if (whole && !failed()) JudgeBackups();
   if (whole && !failed() && scenario_.seed % 4 == 0) Damage();
   if (auto wrong = clients_->violation()) Fail(std::move(*wrong));

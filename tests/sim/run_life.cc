@@ -175,7 +175,9 @@ void Run::DoRetention(const Op& op) {
   const bool starts = !info->clock_runs;
   auto set = world_.TryRunTask(life_->core()->SetRetention(std::move(asked), "default"));
   NEXUS_CHECK(set.has_value());
-  if (!absl::IsUnavailable(*set)) retention_.Set(set->ok());
+  // What was too old for the rules that were in force up to now may have been rejected meanwhile.
+  ExpireInOracles();
+  if (!absl::IsUnavailable(*set)) retention_.Set(set->ok(), world_.now_ns());
   if (set->ok()) Count("retentions set");
   ObserveRetention(starts ? RetentionModel::Since::kAccepted : RetentionModel::Since::kRunning);
 }
@@ -185,6 +187,36 @@ void Run::DoAcceptClock() {
   auto accepted = world_.TryRunTask(life_->core()->AcceptRetentionClock());
   NEXUS_CHECK(accepted.has_value());
   ObserveRetention(RetentionModel::Since::kAccepted);
+}
+
+// What it may fail with is the disk's doing; then either may be kept.
+void Run::DoRollups(const Op& op) {
+  std::vector<RollupRule> rules;
+  if (op.arguments[0] > 0) rules.push_back({2 * kSecondNs, 0});
+  if (op.arguments[0] > 1) rules.push_back({10 * kSecondNs, 0});
+  // The clock by which they are kept begins to run with retention, which has a model.
+  StatusOr<RetentionInfo> info = life_->core()->Retention("default");
+  const bool for_a_while = op.arguments[0] > 2 && info.ok() && info->clock_runs;
+  if (for_a_while) rules[0].keep_ns = info->clock_ns - kTimestamps / 2 * kSecondNs;
+  auto set = world_.TryRunTask(life_->core()->SetRollups(std::move(rules), "default"));
+  NEXUS_CHECK(set.has_value());
+  Count("rollups set", set->ok() ? 1 : 0);
+}
+
+Status Run::TryRollups(const std::string& branch, const std::string& selector, TimeRange range) {
+  uint64_t buckets = 0;
+  auto wrong = CompareRollups(life_->core(), branch, selector, range, &buckets);
+  NEXUS_RETURN_IF_ERROR(wrong.status());
+  if (wrong->has_value()) Fail(std::move(**wrong));
+  Count("buckets of rollups used", buckets);
+  return OkStatus();
+}
+
+Status Run::TryFrozen() {
+  auto wrong = frozen_.Check(life_->core());
+  NEXUS_RETURN_IF_ERROR(wrong.status());
+  if (wrong->has_value()) Fail(std::move(**wrong));
+  return OkStatus();
 }
 
 void Run::ObserveRetention(RetentionModel::Since since) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "tests/sim/life.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/retention_model.h"
+#include "tests/sim/rollup_check.h"
 #include "tests/sim/run.h"
 #include "tests/sim/workload.h"
 
@@ -116,11 +118,16 @@ class Run {
   void SendDelete(const Region& region, std::string selector, const std::string& branch);
   void DoRetention(const Op& op);
   void DoAcceptClock();
+  void DoRollups(const Op& op);
+  // Rule 14. What they fail with is the query's.
+  Status TryRollups(const std::string& branch, const std::string& selector, TimeRange range);
+  Status TryFrozen();
   void ObserveRetention(RetentionModel::Since since);
   void ExpireInOracles();
   void CheckExpiredAreGone(int64_t clock_ns);
   void DoClientAppend(const Op& op);
   void DoQuery(const Op& op);
+  void CheckRejected();
   void DoTenant(int64_t number);
   void DropTenant(int64_t number);
   void DoBackup(const Op& op);
@@ -137,6 +144,10 @@ class Run {
   // `damaged`: an error that names a file is right, too.
   void CheckRange(Oracle::Query query, int64_t pause, bool damaged = false,
                   const std::string& branch = "main");
+  // What a query gave, and how it is asked again.
+  void Judge(const Status& status, const std::function<Status()>& again);
+  // What the query itself gave; what it showed is judged.
+  Status TryRange(Oracle::Query query, int64_t pause, const std::string& branch);
 
   const Scenario scenario_;
   const RunOptions options_;
@@ -146,6 +157,7 @@ class Run {
   BranchOracle branches_;
   Oracle& oracle_;  // of main
   RetentionModel retention_;
+  FrozenBuckets frozen_;
   RunResult result_;
   Backups backups_;
   std::unique_ptr<Clients> clients_;
@@ -153,6 +165,7 @@ class Run {
   std::vector<std::unique_ptr<Append>> appends_;
   std::vector<Batch> unknown_;       // appends that ended with the log's failure
   std::vector<Batch> buffered_;      // acknowledged as such in this life
+  std::vector<int64_t> rejected_;    // timestamps of samples that were, and are not judged yet
   bool log_failed_ = false;          // in this life
   bool looked_ = false;              // at the branches, in this life
   std::map<int64_t, bool> tenants_;  // number: whether it is there; those in doubt are not listed

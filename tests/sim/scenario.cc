@@ -21,6 +21,8 @@ struct Tunable {
   // The first is the commonest.
   std::vector<int64_t> values;
   void (*set)(Options* options, int64_t value);
+  // Drawn behind all others, so that those, and the rates of faults, are what they were without it.
+  bool drawn_last = false;
 };
 
 // Small enough that everything that can happen does.
@@ -63,8 +65,22 @@ const std::vector<Tunable>& Tunables() {
        [](Options* o, int64_t v) {
          o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
        }},
+      {"layer_files_open_max",
+       {4, 1, 256},
+       [](Options* o, int64_t v) { o->layer_files_open_max = static_cast<uint32_t>(v); },
+       /*drawn_last=*/true},
+      {"layer_metadata_bytes",
+       {0, 4 << 10, 1 << 20},
+       [](Options* o, int64_t v) { o->layer_metadata_bytes = static_cast<uint64_t>(v); },
+       /*drawn_last=*/true},
       {"clients", {0, 1, 2, 3}, nullptr},
       {"retention", {0, 1}, nullptr},
+      {"carry_bytes_max",
+       {64 << 10, 0, 2 << 10},
+       [](Options* o, int64_t v) { o->carry_bytes_max = static_cast<uint64_t>(v); }},
+      {"series_grace_ms",
+       {300, 0, 3'000, 600'000},
+       [](Options* o, int64_t v) { o->series_grace_ms = v; }},
   };
   return *tunables;
 }
@@ -91,7 +107,8 @@ constexpr Share kShares[] = {
     {OpKind::kCompact, 6},     {OpKind::kBranch, 6},         {OpKind::kSnapshot, 5},
     {OpKind::kDropBranch, 5},  {OpKind::kBranchAppend, 40},  {OpKind::kBranchQuery, 15},
     {OpKind::kDelete, 12},     {OpKind::kBranchDelete, 5},   {OpKind::kRetention, 6},
-    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3}};
+    {OpKind::kAcceptClock, 2}, {OpKind::kBackup, 4},         {OpKind::kDropTenant, 3},
+    {OpKind::kRollups, 6}};
 
 OpKind DrawKind(sim::Rng* rng) {
   uint64_t total = 0;
@@ -120,7 +137,7 @@ int64_t Below(sim::Rng* rng, int64_t n) {
   return static_cast<int64_t>(rng->Below(static_cast<uint64_t>(n)));
 }
 
-// Arguments of an operation on branches or tenants.
+// Arguments of an operation on branches, tenants or the whole.
 decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
   auto below = [rng](int64_t n) { return Below(rng, n); };
   switch (kind) {
@@ -142,6 +159,10 @@ decltype(Op::arguments) DrawForBranchesAndTenants(OpKind kind, sim::Rng* rng) {
     case OpKind::kTenant:
     case OpKind::kDropTenant:
       return {below(8)};
+    case OpKind::kBackup:
+      return {below(2)};
+    case OpKind::kRollups:
+      return {below(kRollupForms)};
     default:
       return {};
   }
@@ -190,9 +211,6 @@ Op DrawOp(sim::Rng* rng) {
       a = {below(kSeries), below(6), below(kTimestamps),
            below(4) == 0 ? kAllOfTime : below(kTimestamps / 4), below(4) == 0 ? 1 : 0};
       break;
-    case OpKind::kBackup:
-      a = {below(2)};
-      break;
     case OpKind::kRetention:
       a = {below(kRetentionForms), below(kSeries), below(6), DrawCut(rng), DrawCut(rng)};
       break;
@@ -204,6 +222,8 @@ Op DrawOp(sim::Rng* rng) {
     case OpKind::kBranchDelete:
     case OpKind::kTenant:
     case OpKind::kDropTenant:
+    case OpKind::kBackup:
+    case OpKind::kRollups:
       a = DrawForBranchesAndTenants(op.kind, rng);
       break;
     case OpKind::kAcceptClock:
@@ -233,10 +253,14 @@ Scenario MakeScenario(uint64_t seed, uint64_t operations) {
   Scenario scenario;
   scenario.seed = seed;
   sim::Rng settings(sim::MixBits(seed));
-  for (const Tunable& tunable : Tunables()) {
-    const uint64_t drawn = settings.Below(tunable.values.size() + 1);
-    scenario.tunables[tunable.name] = tunable.values[drawn % tunable.values.size()];
-  }
+  auto draw = [&](bool last) {
+    for (const Tunable& tunable : Tunables()) {
+      if (tunable.drawn_last != last) continue;
+      const uint64_t drawn = settings.Below(tunable.values.size() + 1);
+      scenario.tunables[tunable.name] = tunable.values[drawn % tunable.values.size()];
+    }
+  };
+  draw(/*last=*/false);
   scenario.faults[Fault::kGarbageSector] = 100'000;
   scenario.faults[Fault::kShortRead] = 10'000;
   scenario.faults[Fault::kInterrupted] = 10'000;
@@ -250,6 +274,7 @@ Scenario MakeScenario(uint64_t seed, uint64_t operations) {
     if (fault == Fault::kConnectRefused) rate *= 10;
     if (settings.Below(4) == 0 && faulty) scenario.faults[fault] = rate;
   }
+  draw(/*last=*/true);
   for (uint64_t i = 0; i < operations; i++) {
     sim::Rng rng(sim::MixBits(seed ^ sim::MixBits(i + 1)));
     scenario.ops.push_back(DrawOp(&rng));

@@ -56,8 +56,9 @@ enum class OpKind : uint8_t {
   kAcceptClock,   // of retention
   kBackup,        // of the whole, while no fault hits; a compaction beside it
   kDropTenant,    // deletes a tenant
+  kRollups,       // sets which are kept
 };
-inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kDropTenant) + 1;
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kRollups) + 1;
 inline constexpr size_t kOpArguments = 5;
 
 struct Op {
@@ -80,6 +81,9 @@ inline constexpr int64_t kRuleForAll = 1;      // one for every series
 inline constexpr int64_t kRuleForSome = 2;     // one for a few series
 inline constexpr int64_t kTwoRules = 3;        // that one, then one for every series
 inline constexpr int64_t kRetentionForms = 4;
+
+// Of rollups: none, or of one or more resolutions; the last is kept for a while only.
+inline constexpr int64_t kRollupForms = 4;
 
 // Of a delete: its length if it has no ends.
 inline constexpr int64_t kAllOfTime = -1;

@@ -44,6 +44,7 @@ const OpForm& FormOf(OpKind kind) {
       {"accept_clock", {}},
       {"backup", {"compaction"}},
       {"drop_tenant", {"number"}},
+      {"rollups", {"form"}},
   };
   return (*forms)[static_cast<size_t>(kind)];
 }

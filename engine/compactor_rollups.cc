@@ -1,0 +1,185 @@
+// What the compactor does for rollups. See compactor.h, rollups.h, compaction/rollup_plan.h.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "base/planted.h"
+#include "base/time_text.h"
+#include "compaction/merge_job.h"
+#include "engine/compactor.h"
+#include "engine/deleted_source.h"
+#include "engine/record.h"
+#include "engine/rollup_build.h"
+#include "engine/rollups.h"
+
+namespace nexus::engine {
+namespace {
+
+// What the passing of time alone makes due - the end of a window, expiry - can wait so long.
+constexpr int64_t kLookAgainNs = 60'000'000'000;
+constexpr int64_t kLetBeNs = 60'000'000'000;
+
+// What is to be done for a branch: buckets to let go of, or else a window to make.
+struct RollupWork {
+  std::vector<uint32_t> expired;
+  std::optional<compaction::RollupPick> pick;
+};
+
+}  // namespace
+
+io::Task<bool> Compactor::RollUp() {
+  std::vector<BranchNumbers> branches;
+  const int64_t now = state_->environment->MonotonicNanos();
+  for (const auto& [number, tenant] : state_->tenants) {
+    for (const auto& [branch_number, branch] : tenant->branches) {
+      const bool has_none = branch->RollupLayers().empty();
+      const bool is_snapshot = branch->record.kind == catalog::BranchKind::kSnapshot;
+      if (has_none && (is_snapshot || tenant->rollups.empty())) continue;
+      const RollupLook& look = rollup_looks_[{number, branch_number}];
+      if (now < look.let_be_until_ns && by_hand_ == 0) continue;
+      const bool seen = look.layer_edits == branch->layer_edits && look.by_hand == (by_hand_ > 0) &&
+                        now - look.at_ns < kLookAgainNs;
+      if (!seen) branches.emplace_back(number, branch_number);
+    }
+  }
+  for (const BranchNumbers& numbers : branches) {
+    const bool had_work = co_await RollUpBranch(numbers);
+    if (had_work) co_return true;
+  }
+  co_return false;
+}
+
+io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
+  BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  if (branch == nullptr || give_up_) co_return false;
+  RollupLook& look = rollup_looks_[numbers];
+  const uint64_t layer_edits = branch->layer_edits;
+  const compaction::RollupMap map = RollupMapOf(*state_, *branch);
+  compaction::RollupOptions options =
+      RollupOptionsOf(*state_, *state_->tenants.at(numbers.first), *branch);
+  options.everything = by_hand_ > 0;
+  options.nothing_left = look.nothing_left;
+  options.layers_max = compaction::kMergeInputsMax;
+  std::vector<catalog::LayerKey> keys;
+  for (const OpenLayer& open : branch->RollupLayers()) keys.push_back(open.record.key());
+  // Others share what their parent makes.
+  const bool makes_its_own = IsCompacted(*branch);
+  auto plan = [&map, &options, makes_its_own] {
+    RollupWork work;
+    work.expired = ExpiredRollups(map, options);
+    if (work.expired.empty() && makes_its_own) work.pick = PickRollup(map, options);
+    return work;
+  };
+  RollupWork work = co_await state_->environment->executor()->Run(io::Lane::kWorker, plan);
+  branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  if (branch == nullptr || give_up_) co_return false;
+  // Layers came or something was deleted meanwhile: what was planned names others, or would count
+  // as carried out what is not. It is planned anew.
+  if (branch->layer_edits != layer_edits) co_return true;
+  if (work.expired.empty() && !work.pick.has_value()) {
+    look.layer_edits = layer_edits;
+    look.by_hand = options.everything;
+    look.at_ns = state_->environment->MonotonicNanos();
+    co_return false;
+  }
+  Status status;
+  if (!work.expired.empty()) {
+    std::vector<catalog::LayerKey> dropped;
+    for (uint32_t r : work.expired) dropped.push_back(keys[r]);
+    running_ = fmt::format("drop {} layers of rollups", dropped.size());
+    status = co_await DropRollups(numbers, std::move(dropped));
+  } else {
+    running_ =
+        fmt::format("rollups of {} s: the window from {}", work.pick->resolution_ns / 1'000'000'000,
+                    FormatTime(work.pick->window.first));
+    status = co_await MakeRollups(numbers, *std::move(work.pick));
+  }
+  running_.clear();
+  if (!status.ok() && !absl::IsCancelled(status)) {
+    rollup_looks_[numbers].let_be_until_ns = state_->environment->MonotonicNanos() + kLetBeNs;
+  }
+  Finished(numbers, std::move(status), 0);
+  co_return true;
+}
+
+io::Task<Status> Compactor::DropRollups(BranchNumbers numbers,
+                                        std::vector<catalog::LayerKey> layers) {
+  PublishLayers edit;
+  edit.tenant = TenantId{numbers.first};
+  edit.branch = BranchId{numbers.second};
+  if (layers.size() > kPublishedLayersMax) layers.resize(kPublishedLayersMax);
+  edit.retired = std::move(layers);
+  const uint64_t retired = edit.retired.size();
+  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
+  figures_.layers_expired += retired;
+  co_return OkStatus();
+}
+
+// REQUIRES: the branch is as it was planned with. Errors: FailedPrecondition - it is gone.
+StatusOr<RollupJob> Compactor::RollupJobOf(BranchNumbers numbers,
+                                           const compaction::RollupPick& pick,
+                                           std::vector<catalog::LayerKey>* replaced) const {
+  const BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
+  if (branch == nullptr) return FailedPrecondition("the branch is gone");
+  const TenantState& tenant = *state_->tenants.at(numbers.first);
+  const std::span<const OpenLayer> layers = branch->SampleLayers();
+  const std::span<const OpenLayer> rollups = branch->RollupLayers();
+  RollupJob job;
+  job.window = pick.window;
+  job.stale = pick.stale;
+  job.identity.order_low = job.identity.order_high = pick.high;
+  auto tombstones = branch->tombstones;
+  if (NEXUS_PLANTED("rollup-ignores-deletes")) tombstones = std::make_shared<Tombstones>();
+  for (uint32_t i : pick.layers) {
+    const OpenLayer& open = layers[i];
+    job.inputs.push_back({open.file, WithoutDeleted(open.file, tombstones, MarkOf(open.record)),
+                          open.record.samples});
+    job.identity.order_low = std::min(job.identity.order_low, open.record.low);
+  }
+  job.old.tombstones = tombstones;
+  job.old.complete_from = CompleteFrom(tenant, state_->retention_clock.applied_ns());
+  for (uint32_t r : pick.rollups) {
+    const OpenLayer& open = rollups[r];
+    const catalog::LayerRecord& record = open.record;
+    job.old.layers.push_back({open.file, record.range, record.resolution_ns, MarkOf(record)});
+    job.identity.order_low = std::min(job.identity.order_low, record.low);
+    replaced->push_back(record.key());
+  }
+  job.identity.database = state_->origin;
+  job.identity.tenant = tenant.record.id;
+  job.identity.branch = branch->record.id;
+  job.identity.identity_seed = tenant.record.identity_seed;
+  job.identity.resolution_ns = pick.resolution_ns;
+  job.identity.deletes_applied = state_->applied;
+  job.output_bytes_max = state_->options.compaction_output_bytes_max;
+  return job;
+}
+
+io::Task<Status> Compactor::MakeRollups(BranchNumbers numbers, compaction::RollupPick pick) {
+  PublishLayers edit;
+  edit.tenant = TenantId{numbers.first};
+  edit.branch = BranchId{numbers.second};
+  StatusOr<RollupJob> job = RollupJobOf(numbers, pick, &edit.retired);
+  NEXUS_CO_RETURN_IF_ERROR(job.status());
+  const Options& options = state_->options;
+  const bool by_hand = by_hand_ > 0;
+  const CompactionPace pace(state_->environment, by_hand ? 0 : options.compaction_bytes_per_second,
+                            by_hand ? 100 : options.compaction_cpu_percent);
+  CompactionJob running(
+      state_, std::make_unique<RollupBuild>(*std::move(job)), pace,
+      [](const compaction::MergeProgress&) {}, &give_up_);
+  StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
+  NEXUS_CO_RETURN_IF_ERROR(outputs.status());
+  if (outputs->empty()) rollup_looks_[numbers].nothing_left[pick.name()] = pick.high;
+  if (outputs->empty() && edit.retired.empty()) co_return OkStatus();
+  NEXUS_CO_RETURN_IF_ERROR(co_await Publish(&running, std::move(edit), *std::move(outputs)));
+  figures_.rollups++;
+  figures_.bytes_written += running.progress().bytes_written;
+  co_return OkStatus();
+}
+
+}  // namespace nexus::engine

@@ -1,0 +1,184 @@
+// Rules as text, cuts, maps. See rollups.h.
+
+#include "engine/rollups.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "compaction/rollup_bucket.h"
+#include "engine/compactor.h"
+#include "engine/state.h"
+
+namespace nexus::engine {
+namespace {
+
+constexpr std::string_view kRollupsSetting = "rollups";
+constexpr std::string_view kCutSetting = "rollups.complete_from";
+constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+
+const std::string* ValueOf(const std::vector<catalog::Setting>& settings, std::string_view name) {
+  for (const catalog::Setting& setting : settings) {
+    if (setting.name == name) return &setting.value;
+  }
+  return nullptr;
+}
+
+// Takes a number from the front of `text`.
+bool TakeNumber(std::string_view* text, int64_t* number) {
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), *number);
+  if (error != std::errc()) return false;
+  text->remove_prefix(static_cast<size_t>(end - text->data()));
+  return true;
+}
+
+int64_t CutIn(const std::vector<catalog::Setting>& settings) {
+  const std::string* value = ValueOf(settings, kCutSetting);
+  int64_t cut = kMin;
+  if (value == nullptr) return cut;
+  std::string_view text = *value;
+  return TakeNumber(&text, &cut) ? cut : kMin;
+}
+
+int64_t Before(int64_t clock_ns, int64_t duration_ns) {
+  int64_t ts;
+  return __builtin_sub_overflow(clock_ns, duration_ns, &ts) ? kMin : ts;
+}
+
+}  // namespace
+
+Status CheckRollups(const std::vector<RollupRule>& rules) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  if (rules.size() > kRollupsMax) {
+    return InvalidArgument("{} resolutions of rollups; a tenant has at most {}", rules.size(),
+                           kRollupsMax);
+  }
+  std::vector<RollupRule> sorted = rules;
+  std::sort(sorted.begin(), sorted.end(), [](const RollupRule& a, const RollupRule& b) {
+    return a.resolution_ns < b.resolution_ns;
+  });
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const RollupRule& rule = sorted[i];
+    if (rule.resolution_ns < compaction::kRollupResolutionMinNs ||
+        rule.resolution_ns > compaction::kRollupResolutionMaxNs ||
+        compaction::kRollupResolutionMaxNs % rule.resolution_ns != 0) {
+      return InvalidArgument(
+          "rollups of {} ns: a resolution is from 1 s to 1 day, and divides a day",
+          rule.resolution_ns);
+    }
+    if (i > 0 && rule.resolution_ns % sorted[i - 1].resolution_ns != 0) {
+      return InvalidArgument("rollups of {} s: it must be a multiple of the finer one, {} s",
+                             rule.resolution_ns / kSecond, sorted[i - 1].resolution_ns / kSecond);
+    }
+    if (i > 0 && rule.resolution_ns == sorted[i - 1].resolution_ns) {
+      return InvalidArgument("rollups of {} s are named twice", rule.resolution_ns / kSecond);
+    }
+    if (rule.keep_ns < 0 || (rule.keep_ns > 0 && rule.keep_ns < rule.resolution_ns)) {
+      return InvalidArgument(
+          "rollups of {} s are to be kept for {} ns: that is less than a bucket; 0 keeps them for "
+          "ever",
+          rule.resolution_ns / kSecond, rule.keep_ns);
+    }
+  }
+  return OkStatus();
+}
+
+catalog::Setting RollupsToSetting(std::vector<RollupRule> rules) {
+  std::sort(rules.begin(), rules.end(), [](const RollupRule& a, const RollupRule& b) {
+    return a.resolution_ns < b.resolution_ns;
+  });
+  std::string value;
+  for (const RollupRule& rule : rules) {
+    value += fmt::format("{}{}:{}", value.empty() ? "" : ",", rule.resolution_ns, rule.keep_ns);
+  }
+  return {std::string(kRollupsSetting), std::move(value)};
+}
+
+std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>& settings) {
+  const std::string* value = ValueOf(settings, kRollupsSetting);
+  if (value == nullptr) return {};
+  std::vector<RollupRule> rules;
+  for (std::string_view text = *value; !text.empty();) {
+    RollupRule rule;
+    if (!TakeNumber(&text, &rule.resolution_ns) || !text.starts_with(':')) return {};
+    text.remove_prefix(1);
+    if (!TakeNumber(&text, &rule.keep_ns)) return {};
+    if (!text.empty() && !text.starts_with(',')) return {};
+    if (!text.empty()) text.remove_prefix(1);
+    rules.push_back(rule);
+  }
+  if (!CheckRollups(rules).ok()) return {};
+  return rules;
+}
+
+void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
+                      std::vector<catalog::Setting>* settings) {
+  if (replaced.empty()) return;
+  const int64_t cut = Before(clock_ns, replaced.shortest_ns());
+  if (cut <= CutIn(*settings)) return;
+  std::erase_if(*settings, [](const auto& setting) { return setting.name == kCutSetting; });
+  settings->push_back({std::string(kCutSetting), fmt::format("{}", cut)});
+  std::sort(settings->begin(), settings->end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+}
+
+std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantState& tenant,
+                                                                std::optional<int64_t> clock_ns) {
+  const int64_t least = CutIn(tenant.record.settings);
+  if (!clock_ns.has_value() || tenant.retention->empty()) {
+    if (least == kMin) return {};
+    return [least](std::string_view) { return least; };
+  }
+  return [least, rules = tenant.retention,
+          cuts = tenant.retention->CutsAt(*clock_ns)](std::string_view canonical) {
+    return std::max(least, cuts[rules->RuleOf(canonical)]);
+  };
+}
+
+compaction::RollupMap RollupMapOf(const DatabaseState& state, const BranchState& branch) {
+  compaction::RollupMap map;
+  for (const OpenLayer& open : branch.SampleLayers()) {
+    map.layers.push_back({open.record.range, open.record.level, open.record.high});
+  }
+  for (const OpenLayer& open : branch.RollupLayers()) {
+    const catalog::LayerRecord& record = open.record;
+    const bool has_deletes =
+        !TombstonesFor(*branch.tombstones, MarkOf(record), record.range).empty();
+    map.rollups.push_back({record.range, record.resolution_ns, record.high, has_deletes});
+  }
+  map.memtables = MemtablesOf(state, branch);
+  return map;
+}
+
+compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
+                                          const BranchState& branch) {
+  compaction::RollupOptions options;
+  if (branch.record.kind == catalog::BranchKind::kSnapshot) {
+    std::set<int64_t> resolutions;
+    for (const OpenLayer& open : branch.RollupLayers()) {
+      resolutions.insert(open.record.resolution_ns);
+    }
+    options.resolutions_ns.assign(resolutions.begin(), resolutions.end());
+    options.keep_from_ns.assign(resolutions.size(), kMin);
+    return options;
+  }
+  const std::optional<int64_t> clock = state.retention_clock.applied_ns();
+  for (const RollupRule& rule : tenant.rollups) {
+    options.resolutions_ns.push_back(rule.resolution_ns);
+    const bool expire = rule.keep_ns > 0 && clock.has_value();
+    options.keep_from_ns.push_back(expire ? Before(*clock, rule.keep_ns) : kMin);
+  }
+  if (clock.has_value() && !tenant.retention->empty()) {
+    // What expires within an eighth of the shortest retention.
+    const int64_t shortest = tenant.retention->shortest_ns();
+    options.hurry_before_ns = Before(*clock, shortest - shortest / compaction::kRollupPart);
+  }
+  return options;
+}
+
+}  // namespace nexus::engine

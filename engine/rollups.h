@@ -1,0 +1,62 @@
+// The rollups of a tenant: its rules among the settings, and what a branch's layers are to who
+// plans, makes and reads them.
+//
+// Rules are the value of one setting of the tenant, which a SetTenant edit sets. Retention makes
+// samples incomplete: a series' samples are whole from the cut of its rule on, by the clock that
+// the log says. Where rules of retention are replaced by longer ones, samples below the cuts of the
+// old ones may be gone for good, so a second setting keeps the highest of these cuts: for
+// rollups no sample below it is whole.
+// Threading: pure functions.
+
+#ifndef NEXUS_ENGINE_ROLLUPS_H_
+#define NEXUS_ENGINE_ROLLUPS_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "catalog/records.h"
+#include "compaction/rollup_plan.h"
+#include "engine/retention.h"
+#include "engine/rollup_rule.h"
+
+namespace nexus::engine {
+
+struct BranchState;
+struct DatabaseState;
+struct TenantState;
+
+// InvalidArgument says which rule is wrong and what is allowed: too many, a resolution out of range
+// or twice, one that is no multiple of the one before, a duration that is negative or shorter than
+// a bucket.
+Status CheckRollups(const std::vector<RollupRule>& rules);
+
+// The setting that holds them; empty value for no rules. Ascending by resolution.
+catalog::Setting RollupsToSetting(std::vector<RollupRule> rules);
+// No rules where there is no such setting, or none that can be read.
+std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>& settings);
+
+// The rules of retention that `settings` has are about to be replaced: keeps the highest of their
+// cuts at `clock_ns`, if it is above what is kept.
+void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
+                      std::vector<catalog::Setting>* settings);
+
+// From where on the samples of a series are whole, in any branch or snapshot. `clock_ns`:
+// retention's; nullopt: it does not run. Empty: all of them are.
+std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantState& tenant,
+                                                                std::optional<int64_t> clock_ns);
+
+// A branch as the planner sees it. Positions of layers are those in BranchState::SampleLayers(), of
+// rollups those in RollupLayers().
+compaction::RollupMap RollupMapOf(const DatabaseState& state, const BranchState& branch);
+// What a snapshot has it keeps, whatever the tenant's rules. `nothing_left` and `everything` are
+// the caller's.
+compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
+                                          const BranchState& branch);
+
+}  // namespace nexus::engine
+
+#endif  // NEXUS_ENGINE_ROLLUPS_H_
