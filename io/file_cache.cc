@@ -95,9 +95,13 @@ int FileCache::OpenNow(CachedFile* file) {
     {
       MutexLock lock(&mutex_);
       while (!idle_.empty()) closed.push_back(TakeIdle());
-      open_ -= closed.size();
     }
+    const uint64_t places = closed.size();
     closed.clear();
+    {
+      MutexLock lock(&mutex_);
+      open_ -= places;
+    }
     opened = disk_->OpenBlocking(file->path());
   }
   MutexLock lock(&mutex_);
