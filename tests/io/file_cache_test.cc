@@ -19,8 +19,9 @@
 namespace nexus::io {
 namespace {
 
-// Files whose content is their path; counts those that are open. One may be so twice for a moment: a
-// thread that takes its descriptor closes it without the cache's lock, while another opens it anew.
+// Files whose content is their path; counts those that are open. One may be so twice for a moment:
+// a thread that takes its descriptor closes it without the cache's lock, while another opens it
+// anew.
 class FakeDisk : public Disk {
  public:
   OpenResult OpenBlocking(std::string path) override {
