@@ -11,19 +11,15 @@
 #include "compaction/pick_check.h"
 #include "engine/delete_edits.h"
 #include "engine/garbage.h"
+#include "engine/policy_maps.h"
 #include "engine/record.h"
 #include "io/file_util.h"
 
 namespace nexus::engine {
 namespace {
 
-// What the passing of time alone makes due can wait so long.
-constexpr int64_t kLookAgainNs = 60'000'000'000;
 // How often the compactor looks whether a scrub or backup still holds what is garbage.
 constexpr int64_t kLookForHoldersNs = 1'000'000'000;
-// A branch whose job failed is let be for so long: a full disk or a damaged layer does not go away
-// by trying.
-constexpr int64_t kLetBeNs = 60'000'000'000;
 
 // REQUIRES: options that DatabaseCore::Open has checked.
 compaction::PolicyOptions PolicyOf(const Options& options) {
@@ -36,46 +32,6 @@ compaction::PolicyOptions PolicyOf(const Options& options) {
 }
 
 }  // namespace
-
-compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
-                           const std::vector<char>& expired) {
-  compaction::LayerMap map;
-  const int64_t now = state.environment->MonotonicNanos();
-  map.now_ns = state.environment->WallNanos();
-  const std::span<const OpenLayer> layers = branch.SampleLayers();
-  map.layers.reserve(layers.size());
-  for (size_t i = 0; i < layers.size(); i++) {
-    const OpenLayer& open = layers[i];
-    const catalog::LayerRecord& record = open.record;
-    compaction::MapLayer& layer = map.layers.emplace_back();
-    layer.key = {record.open_count, record.sequence};
-    layer.range = record.range;
-    layer.level = record.level;
-    layer.order = {record.low, record.high};
-    layer.bytes = record.file_bytes;
-    layer.samples = record.samples;
-    layer.series = record.series;
-    layer.age_ns = std::max<int64_t>(0, now - open.added_ns);
-    layer.needs_rewrite =
-        HasDeletes(*branch.tombstones, record) || (!expired.empty() && expired[i] != 0);
-  }
-  // Picking is two times faster where they nearly stand in its order.
-  std::sort(map.layers.begin(), map.layers.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.range.first, a.key) < std::pair(b.range.first, b.key);
-  });
-  map.memtables = MemtablesOf(state, branch);
-  return map;
-}
-
-std::vector<compaction::MapMemtable> MemtablesOf(const DatabaseState& state,
-                                                 const BranchState& branch) {
-  std::vector<compaction::MapMemtable> memtables;
-  for (const InMemory& memtable : state.InMemoryOf(branch)) {
-    const WriteOrder end = memtable.sealed.value_or(compaction::MapMemtable::kOrderEnd);
-    memtables.push_back({memtable.range, {memtable.first, end}});
-  }
-  return memtables;
-}
 
 Compactor::Compactor(DatabaseState* state, Applier* applier, Committer* committer,
                      CatalogKeeper* keeper)
@@ -204,21 +160,6 @@ bool Compactor::NeedsLook(const Look& look, const BranchState& branch, int64_t n
   return look.layer_edits != branch.layer_edits || now - look.at_ns >= kLookAgainNs;
 }
 
-// A snapshot, and a branch to which nothing was written yet, names files that its parent compacts;
-// doing it for both would only take room. One in which something was deleted since has content of
-// its own.
-bool IsCompacted(const BranchState& branch) {
-  const Tombstones& deletes = *branch.tombstones;
-  const bool deletes_itself = std::any_of(
-      deletes.begin(), deletes.end(),
-      [&](const auto& tombstone) { return tombstone->order().lsn > branch.record.created; });
-  if (deletes_itself) return true;
-  if (branch.record.kind == catalog::BranchKind::kSnapshot) return false;
-  auto is_own = [&](const OpenLayer& open) { return open.record.high.lsn > branch.record.created; };
-  const std::span<const OpenLayer> layers = branch.SampleLayers();
-  return std::any_of(layers.begin(), layers.end(), is_own);
-}
-
 std::vector<Compactor::Candidate> Compactor::Candidates() {
   std::vector<Candidate> candidates;
   const int64_t now = state_->environment->MonotonicNanos();
@@ -324,15 +265,26 @@ StatusOr<std::unique_ptr<compaction::LayerSteps>> Compactor::MakerOf(Merge* merg
   return std::unique_ptr<compaction::LayerSteps>(std::move(maker));
 }
 
+PublishLayers Compactor::EditOf(BranchNumbers numbers) {
+  PublishLayers edit;
+  edit.tenant = TenantId{numbers.first};
+  edit.branch = BranchId{numbers.second};
+  return edit;
+}
+
+CompactionPace Compactor::Pace() const {
+  const Options& options = state_->options;
+  const bool by_hand = by_hand_ > 0;
+  return CompactionPace(state_->environment, by_hand ? 0 : options.compaction_bytes_per_second,
+                        by_hand ? 100 : options.compaction_cpu_percent);
+}
+
 io::Task<Status> Compactor::RunJob(Candidate chosen) {
   const compaction::Job& job = chosen.jobs.front();
   NEXUS_CO_RETURN_IF_ERROR(compaction::CheckPick(chosen.map, policy_, job));
   StatusOr<Merge> merge = MergeOf(chosen);
   NEXUS_CO_RETURN_IF_ERROR(merge.status());
-  const Options& options = state_->options;
-  const bool by_hand = by_hand_ > 0;
-  const CompactionPace pace(state_->environment, by_hand ? 0 : options.compaction_bytes_per_second,
-                            by_hand ? 100 : options.compaction_cpu_percent);
+  const CompactionPace pace = Pace();
   const uint64_t bytes = job.bytes;
   auto progress = [this, bytes](const compaction::MergeProgress& at) {
     if (!progress_ || at.samples_total == 0) return;
@@ -346,9 +298,7 @@ io::Task<Status> Compactor::RunJob(Candidate chosen) {
   CompactionJob running(state_, *std::move(maker), pace, progress, &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());
-  PublishLayers edit;
-  edit.tenant = TenantId{chosen.branch.first};
-  edit.branch = BranchId{chosen.branch.second};
+  PublishLayers edit = EditOf(chosen.branch);
   for (uint32_t input : job.inputs) {
     const layer::LayerKey& key = chosen.map.layers[input].key;
     edit.retired.push_back({edit.tenant, edit.branch, key.open_count, key.sequence});

@@ -77,6 +77,12 @@ class Compactor {
   std::string state() const;
 
  private:
+  // What the passing of time alone makes due can wait so long.
+  static constexpr int64_t kLookAgainNs = 60'000'000'000;
+  // A branch whose job failed is let be for so long: a full disk or a damaged layer does not go
+  // away by trying.
+  static constexpr int64_t kLetBeNs = 60'000'000'000;
+
   using BranchNumbers = std::pair<uint32_t, uint32_t>;  // tenant, branch
   struct Tick : io::Timer {
     Tick(Compactor* c, Function function) : Timer(function), compactor(c) {}
@@ -118,16 +124,18 @@ class Compactor {
   io::Task<std::optional<Candidate>> Choose();
   // A step of retention's own work; true if there was something to do.
   io::Task<bool> Sweep();
-  io::Task<Status> DropExpired(BranchNumbers numbers, std::vector<size_t> layers);
+  // Of `layers` as many as one edit may name.
+  io::Task<Status> DropExpired(BranchNumbers numbers, std::vector<catalog::LayerKey> layers);
   void AddRetention(const TenantState& tenant, const BranchState& branch, Merge* merge) const;
   // Makes or drops rollups of one window; true if there was something to do.
   io::Task<bool> RollUp();
   io::Task<bool> RollUpBranch(BranchNumbers numbers);
-  io::Task<Status> DropRollups(BranchNumbers numbers, std::vector<catalog::LayerKey> layers);
   io::Task<Status> MakeRollups(BranchNumbers numbers, compaction::RollupPick pick);
   StatusOr<RollupJob> RollupJobOf(BranchNumbers numbers, const compaction::RollupPick& pick,
                                   std::vector<catalog::LayerKey>* replaced) const;
   void Finished(BranchNumbers branch, Status status, uint64_t bytes);
+  static PublishLayers EditOf(BranchNumbers numbers);
+  CompactionPace Pace() const;
   io::Task<Status> RunJob(Candidate chosen);
   StatusOr<Merge> MergeOf(const Candidate& chosen) const;
   static StatusOr<std::unique_ptr<compaction::LayerSteps>> MakerOf(Merge* merge);
@@ -163,17 +171,6 @@ class Compactor {
   ProgressCallback progress_;                // of the newest of them
   Figures figures_;
 };
-
-// Whether the branch is compacted for itself.
-bool IsCompacted(const BranchState& branch);
-
-// The layers and memtables of a branch as the policy sees them, by first timestamp. `expired`: of
-// each layer, whether retention wants it written again; or empty.
-compaction::LayerMap MapOf(const DatabaseState& state, const BranchState& branch,
-                           const std::vector<char>& expired = {});
-// Its memtables that hold samples.
-std::vector<compaction::MapMemtable> MemtablesOf(const DatabaseState& state,
-                                                 const BranchState& branch);
 
 }  // namespace nexus::engine
 

@@ -6,6 +6,7 @@
 #include "engine/compactor.h"
 
 namespace nexus::engine {
+
 void Compactor::AddRetention(const TenantState& tenant, const BranchState& branch,
                              Merge* merge) const {
   if (!retention_.Concerns(tenant, branch)) return;
@@ -38,7 +39,9 @@ io::Task<bool> Compactor::Sweep() {
       }
       if (plan.drop.empty()) continue;
       running_ = fmt::format("drop {} expired layers", plan.drop.size());
-      Status status = co_await DropExpired(numbers, std::move(plan.drop));
+      std::vector<catalog::LayerKey> dropped;
+      for (size_t i : plan.drop) dropped.push_back(branch->layers[i].record.key());
+      Status status = co_await DropExpired(numbers, std::move(dropped));
       running_.clear();
       Finished(numbers, std::move(status), 0);
       co_return true;
@@ -47,15 +50,11 @@ io::Task<bool> Compactor::Sweep() {
   co_return false;
 }
 
-io::Task<Status> Compactor::DropExpired(BranchNumbers numbers, std::vector<size_t> layers) {
-  const BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
-  PublishLayers edit;
-  edit.tenant = TenantId{numbers.first};
-  edit.branch = BranchId{numbers.second};
-  for (size_t i : layers) {
-    if (edit.retired.size() == kPublishedLayersMax) break;
-    edit.retired.push_back(branch->layers[i].record.key());
-  }
+io::Task<Status> Compactor::DropExpired(BranchNumbers numbers,
+                                        std::vector<catalog::LayerKey> layers) {
+  PublishLayers edit = EditOf(numbers);
+  if (layers.size() > kPublishedLayersMax) layers.resize(kPublishedLayersMax);
+  edit.retired = std::move(layers);
   const uint64_t retired = edit.retired.size();
   NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
   figures_.layers_expired += retired;

@@ -12,16 +12,13 @@
 #include "compaction/merge_job.h"
 #include "engine/compactor.h"
 #include "engine/deleted_source.h"
+#include "engine/policy_maps.h"
 #include "engine/record.h"
 #include "engine/rollup_build.h"
 #include "engine/rollups.h"
 
 namespace nexus::engine {
 namespace {
-
-// What the passing of time alone makes due - the end of a window, expiry - can wait so long.
-constexpr int64_t kLookAgainNs = 60'000'000'000;
-constexpr int64_t kLetBeNs = 60'000'000'000;
 
 // What is to be done for a branch: buckets to let go of, or else a window to make.
 struct RollupWork {
@@ -56,13 +53,12 @@ io::Task<bool> Compactor::RollUp() {
 io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   BranchState* branch = state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second});
   if (branch == nullptr || give_up_) co_return false;
-  RollupLook& look = rollup_looks_[numbers];
   const uint64_t layer_edits = branch->layer_edits;
   const compaction::RollupMap map = RollupMapOf(*state_, *branch);
   compaction::RollupOptions options =
       RollupOptionsOf(*state_, *state_->tenants.at(numbers.first), *branch);
   options.everything = by_hand_ > 0;
-  options.nothing_left = look.nothing_left;
+  options.nothing_left = rollup_looks_[numbers].nothing_left;
   options.layers_max = compaction::kMergeInputsMax;
   std::vector<catalog::LayerKey> keys;
   for (const OpenLayer& open : branch->RollupLayers()) keys.push_back(open.record.key());
@@ -81,6 +77,7 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   // as carried out what is not. It is planned anew.
   if (branch->layer_edits != layer_edits) co_return true;
   if (work.expired.empty() && !work.pick.has_value()) {
+    RollupLook& look = rollup_looks_[numbers];
     look.layer_edits = layer_edits;
     look.by_hand = options.everything;
     look.at_ns = state_->environment->MonotonicNanos();
@@ -91,7 +88,7 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
     std::vector<catalog::LayerKey> dropped;
     for (uint32_t r : work.expired) dropped.push_back(keys[r]);
     running_ = fmt::format("drop {} layers of rollups", dropped.size());
-    status = co_await DropRollups(numbers, std::move(dropped));
+    status = co_await DropExpired(numbers, std::move(dropped));
   } else {
     running_ =
         fmt::format("rollups of {} s: the window from {}", work.pick->resolution_ns / 1'000'000'000,
@@ -104,19 +101,6 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   }
   Finished(numbers, std::move(status), 0);
   co_return true;
-}
-
-io::Task<Status> Compactor::DropRollups(BranchNumbers numbers,
-                                        std::vector<catalog::LayerKey> layers) {
-  PublishLayers edit;
-  edit.tenant = TenantId{numbers.first};
-  edit.branch = BranchId{numbers.second};
-  if (layers.size() > kPublishedLayersMax) layers.resize(kPublishedLayersMax);
-  edit.retired = std::move(layers);
-  const uint64_t retired = edit.retired.size();
-  NEXUS_CO_RETURN_IF_ERROR(co_await committer_->CommitEdit(edit));
-  figures_.layers_expired += retired;
-  co_return OkStatus();
 }
 
 // REQUIRES: the branch is as it was planned with. Errors: FailedPrecondition - it is gone.
@@ -160,17 +144,11 @@ StatusOr<RollupJob> Compactor::RollupJobOf(BranchNumbers numbers,
 }
 
 io::Task<Status> Compactor::MakeRollups(BranchNumbers numbers, compaction::RollupPick pick) {
-  PublishLayers edit;
-  edit.tenant = TenantId{numbers.first};
-  edit.branch = BranchId{numbers.second};
+  PublishLayers edit = EditOf(numbers);
   StatusOr<RollupJob> job = RollupJobOf(numbers, pick, &edit.retired);
   NEXUS_CO_RETURN_IF_ERROR(job.status());
-  const Options& options = state_->options;
-  const bool by_hand = by_hand_ > 0;
-  const CompactionPace pace(state_->environment, by_hand ? 0 : options.compaction_bytes_per_second,
-                            by_hand ? 100 : options.compaction_cpu_percent);
   CompactionJob running(
-      state_, std::make_unique<RollupBuild>(*std::move(job)), pace,
+      state_, std::make_unique<RollupBuild>(*std::move(job)), Pace(),
       [](const compaction::MergeProgress&) {}, &give_up_);
   StatusOr<std::vector<OpenLayer>> outputs = co_await running.Run();
   NEXUS_CO_RETURN_IF_ERROR(outputs.status());

@@ -83,13 +83,14 @@ int64_t RetentionRules::shortest_ns() const {
   return std::min_element(rules_.begin(), rules_.end(), shorter)->duration_ns;
 }
 
+int64_t CutAt(int64_t clock_ns, int64_t duration_ns) {
+  int64_t cut = 0;
+  return __builtin_sub_overflow(clock_ns, duration_ns, &cut) ? kKeepAll : cut;
+}
+
 std::vector<int64_t> RetentionRules::CutsAt(int64_t clock_ns) const {
   std::vector<int64_t> cuts;
-  for (const RetentionRule& rule : rules_) {
-    int64_t cut = 0;
-    if (__builtin_sub_overflow(clock_ns, rule.duration_ns, &cut)) cut = kKeepAll;
-    cuts.push_back(cut);
-  }
+  for (const RetentionRule& rule : rules_) cuts.push_back(CutAt(clock_ns, rule.duration_ns));
   cuts.push_back(kKeepAll);
   return cuts;
 }

@@ -69,6 +69,10 @@ class RetentionRules {
 // Nothing is older than this.
 inline constexpr int64_t kKeepAll = std::numeric_limits<int64_t>::min();
 
+// What is older than this is older than `duration_ns` at `clock_ns`; kKeepAll where no timestamp
+// is.
+int64_t CutAt(int64_t clock_ns, int64_t duration_ns);
+
 // Puts the rules among a tenant's settings in place of those there, and back. DataLoss: a setting
 // that is none of ToSettings.
 void RulesToSettings(const std::vector<RetentionRule>& rules,

@@ -30,11 +30,17 @@ QueryLimits Limits() {
   return limits;
 }
 
+// Calls visit(const RollupJob::Input&) for each that may hold samples of what is computed anew.
+template <typename Visit>
+void VisitStaleInputs(const RollupJob& job, Visit&& visit) {
+  for (const RollupJob::Input& input : job.inputs) {
+    if (input.source->range().Overlaps(job.stale)) visit(input);
+  }
+}
+
 std::vector<std::shared_ptr<const SampleSource>> SourcesOf(const RollupJob& job) {
   std::vector<std::shared_ptr<const SampleSource>> sources;
-  for (const RollupJob::Input& input : job.inputs) {
-    if (input.source->range().Overlaps(job.stale)) sources.push_back(input.source);
-  }
+  VisitStaleInputs(job, [&](const auto& input) { sources.push_back(input.source); });
   return sources;
 }
 
@@ -58,9 +64,7 @@ RollupBuild::~RollupBuild() = default;
 Status RollupBuild::OpenInputs() {
   if (open_) return OkStatus();
   std::vector<LayerFilePtr> files;
-  for (const RollupJob::Input& input : job_.inputs) {
-    if (input.source->range().Overlaps(job_.stale)) files.push_back(input.file);
-  }
+  VisitStaleInputs(job_, [&](const auto& input) { files.push_back(input.file); });
   for (const RollupView::Layer& old : job_.old.layers) files.push_back(old.file);
   for (const LayerFilePtr& file : files) {
     NEXUS_ASSIGN_OR_RETURN(LayerReaderPtr layer, HoldReader(file));

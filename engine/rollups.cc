@@ -1,4 +1,4 @@
-// Rules as text, cuts, maps. See rollups.h.
+// Rules as text, cuts, options. See rollups.h.
 
 #include "engine/rollups.h"
 
@@ -6,13 +6,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "compaction/rollup_bucket.h"
-#include "engine/compactor.h"
 #include "engine/state.h"
 
 namespace nexus::engine {
@@ -20,7 +18,8 @@ namespace {
 
 constexpr std::string_view kRollupsSetting = "rollups";
 constexpr std::string_view kCutSetting = "rollups.complete_from";
-constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+
+bool IsFiner(const RollupRule& a, const RollupRule& b) { return a.resolution_ns < b.resolution_ns; }
 
 const std::string* ValueOf(const std::vector<catalog::Setting>& settings, std::string_view name) {
   for (const catalog::Setting& setting : settings) {
@@ -39,15 +38,10 @@ bool TakeNumber(std::string_view* text, int64_t* number) {
 
 int64_t CutIn(const std::vector<catalog::Setting>& settings) {
   const std::string* value = ValueOf(settings, kCutSetting);
-  int64_t cut = kMin;
+  int64_t cut = kKeepAll;
   if (value == nullptr) return cut;
   std::string_view text = *value;
-  return TakeNumber(&text, &cut) ? cut : kMin;
-}
-
-int64_t Before(int64_t clock_ns, int64_t duration_ns) {
-  int64_t ts;
-  return __builtin_sub_overflow(clock_ns, duration_ns, &ts) ? kMin : ts;
+  return TakeNumber(&text, &cut) ? cut : kKeepAll;
 }
 
 }  // namespace
@@ -59,9 +53,7 @@ Status CheckRollups(const std::vector<RollupRule>& rules) {
                            kRollupsMax);
   }
   std::vector<RollupRule> sorted = rules;
-  std::sort(sorted.begin(), sorted.end(), [](const RollupRule& a, const RollupRule& b) {
-    return a.resolution_ns < b.resolution_ns;
-  });
+  std::sort(sorted.begin(), sorted.end(), IsFiner);
   for (size_t i = 0; i < sorted.size(); ++i) {
     const RollupRule& rule = sorted[i];
     if (rule.resolution_ns < compaction::kRollupResolutionMinNs ||
@@ -89,9 +81,7 @@ Status CheckRollups(const std::vector<RollupRule>& rules) {
 }
 
 catalog::Setting RollupsToSetting(std::vector<RollupRule> rules) {
-  std::sort(rules.begin(), rules.end(), [](const RollupRule& a, const RollupRule& b) {
-    return a.resolution_ns < b.resolution_ns;
-  });
+  std::sort(rules.begin(), rules.end(), IsFiner);
   std::string value;
   for (const RollupRule& rule : rules) {
     value += fmt::format("{}{}:{}", value.empty() ? "" : ",", rule.resolution_ns, rule.keep_ns);
@@ -119,7 +109,7 @@ std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>&
 void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
                       std::vector<catalog::Setting>* settings) {
   if (replaced.empty()) return;
-  const int64_t cut = Before(clock_ns, replaced.shortest_ns());
+  const int64_t cut = CutAt(clock_ns, replaced.shortest_ns());
   if (cut <= CutIn(*settings)) return;
   std::erase_if(*settings, [](const auto& setting) { return setting.name == kCutSetting; });
   settings->push_back({std::string(kCutSetting), fmt::format("{}", cut)});
@@ -131,28 +121,13 @@ std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantStat
                                                                 std::optional<int64_t> clock_ns) {
   const int64_t least = CutIn(tenant.record.settings);
   if (!clock_ns.has_value() || tenant.retention->empty()) {
-    if (least == kMin) return {};
+    if (least == kKeepAll) return {};
     return [least](std::string_view) { return least; };
   }
   return [least, rules = tenant.retention,
           cuts = tenant.retention->CutsAt(*clock_ns)](std::string_view canonical) {
     return std::max(least, cuts[rules->RuleOf(canonical)]);
   };
-}
-
-compaction::RollupMap RollupMapOf(const DatabaseState& state, const BranchState& branch) {
-  compaction::RollupMap map;
-  for (const OpenLayer& open : branch.SampleLayers()) {
-    map.layers.push_back({open.record.range, open.record.level, open.record.high});
-  }
-  for (const OpenLayer& open : branch.RollupLayers()) {
-    const catalog::LayerRecord& record = open.record;
-    const bool has_deletes =
-        !TombstonesFor(*branch.tombstones, MarkOf(record), record.range).empty();
-    map.rollups.push_back({record.range, record.resolution_ns, record.high, has_deletes});
-  }
-  map.memtables = MemtablesOf(state, branch);
-  return map;
 }
 
 compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
@@ -164,19 +139,19 @@ compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const Tena
       resolutions.insert(open.record.resolution_ns);
     }
     options.resolutions_ns.assign(resolutions.begin(), resolutions.end());
-    options.keep_from_ns.assign(resolutions.size(), kMin);
+    options.keep_from_ns.assign(resolutions.size(), kKeepAll);
     return options;
   }
   const std::optional<int64_t> clock = state.retention_clock.applied_ns();
   for (const RollupRule& rule : tenant.rollups) {
     options.resolutions_ns.push_back(rule.resolution_ns);
     const bool expire = rule.keep_ns > 0 && clock.has_value();
-    options.keep_from_ns.push_back(expire ? Before(*clock, rule.keep_ns) : kMin);
+    options.keep_from_ns.push_back(expire ? CutAt(*clock, rule.keep_ns) : kKeepAll);
   }
   if (clock.has_value() && !tenant.retention->empty()) {
     // What expires within an eighth of the shortest retention.
     const int64_t shortest = tenant.retention->shortest_ns();
-    options.hurry_before_ns = Before(*clock, shortest - shortest / compaction::kRollupPart);
+    options.hurry_before_ns = CutAt(*clock, shortest - shortest / compaction::kRollupPart);
   }
   return options;
 }

@@ -1,5 +1,5 @@
-// The rollups of a tenant: its rules among the settings, and what a branch's layers are to who
-// plans, makes and reads them.
+// The rollups of a tenant: its rules among the settings, and what they mean to who plans, makes and
+// reads rollups of a branch.
 //
 // Rules are the value of one setting of the tenant, which a SetTenant edit sets. Retention makes
 // samples incomplete: a series' samples are whole from the cut of its rule on, by the clock that
@@ -49,9 +49,6 @@ void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
 std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantState& tenant,
                                                                 std::optional<int64_t> clock_ns);
 
-// A branch as the planner sees it. Positions of layers are those in BranchState::SampleLayers(), of
-// rollups those in RollupLayers().
-compaction::RollupMap RollupMapOf(const DatabaseState& state, const BranchState& branch);
 // What a snapshot has it keeps, whatever the tenant's rules. `nothing_left` and `everything` are
 // the caller's.
 compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
