@@ -12,6 +12,16 @@
 
 namespace nexus::bench {
 
+namespace {
+
+std::vector<SeriesId> SeriesOf(Database* db, const std::vector<Labels>& labels) {
+  StatusOr<std::vector<SeriesId>> ids = db->Series(labels);
+  NEXUS_CHECK(ids.ok());
+  return *std::move(ids);
+}
+
+}  // namespace
+
 std::unique_ptr<Database> OpenAt(const std::string& directory, Options options) {
   options.directory = directory;
   StatusOr<std::unique_ptr<Database>> db = Database::Open(options);
@@ -23,9 +33,15 @@ std::unique_ptr<Database> OpenAt(const std::string& directory, Options options) 
 std::vector<SeriesId> SeriesOf(Database* db, const TelemetryGenerator& data) {
   std::vector<Labels> labels;
   for (size_t s = 0; s < data.series(); s++) labels.push_back(data.LabelsOf(s));
-  StatusOr<std::vector<SeriesId>> ids = db->Series(labels);
-  NEXUS_CHECK(ids.ok());
-  return *std::move(ids);
+  return SeriesOf(db, labels);
+}
+
+std::vector<SeriesId> NumberedSeries(Database* db, const std::string& metric, uint64_t count) {
+  std::vector<Labels> labels;
+  for (uint64_t i = 0; i < count; i++) {
+    labels.push_back(*Labels::Make(metric, {{"i", fmt::format("{}", i)}}));
+  }
+  return SeriesOf(db, labels);
 }
 
 Tape Record(TelemetryGenerator* data, int ticks) {

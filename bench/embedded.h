@@ -22,6 +22,9 @@ std::unique_ptr<Database> OpenAt(const std::string& directory, Options options =
 // All series of the generator, by their number.
 std::vector<SeriesId> SeriesOf(Database* db, const TelemetryGenerator& data);
 
+// `count` series of a metric, which differ in a label.
+std::vector<SeriesId> NumberedSeries(Database* db, const std::string& metric, uint64_t count);
+
 // Rows made beforehand, so that the generator is not in the measurement.
 struct Tape {
   std::vector<int64_t> timestamps;

@@ -40,13 +40,7 @@ struct Arguments {
 
 class Writer {
  public:
-  explicit Writer(Database* db) : db_(db) {
-    for (uint64_t i = 0; i < kSeries; i++) {
-      StatusOr<SeriesId> id = db->Series("bench", {{"i", fmt::format("{}", i)}});
-      NEXUS_CHECK(id.ok());
-      ids_.push_back(*id);
-    }
-  }
+  explicit Writer(Database* db) : db_(db), ids_(NumberedSeries(db, "bench", kSeries)) {}
   void Append(uint64_t samples) {
     std::vector<double> values(kSeries);
     for (uint64_t row = 0; row < samples / kSeries; row++) {

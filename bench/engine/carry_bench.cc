@@ -42,10 +42,7 @@ void AppendTo(Database* db, WriteBatch batch, const std::string& tenant) {
 
 class Load {
  public:
-  Load(Database* db, int tenants) : db_(db) {
-    for (int i = 0; i < 1'000; i++) {
-      large_.push_back(*db->Series("large", {{"i", fmt::format("{}", i)}}));
-    }
+  Load(Database* db, int tenants) : db_(db), large_(NumberedSeries(db, "large", 1'000)) {
     for (int i = 0; i < tenants; i++) {
       NEXUS_CHECK(db->CreateTenant(SmallName(i)).ok());
       small_.push_back(*db->Series("small", {}, SmallName(i)));

@@ -52,12 +52,7 @@ uint64_t Memory() {
 }
 
 void Fill(Database* db, const Arguments& arguments) {
-  std::vector<SeriesId> ids;
-  for (uint64_t i = 0; i < arguments.series; i++) {
-    StatusOr<SeriesId> id = db->Series("bench", {{"i", fmt::format("{}", i)}});
-    NEXUS_CHECK(id.ok());
-    ids.push_back(*id);
-  }
+  const std::vector<SeriesId> ids = NumberedSeries(db, "bench", arguments.series);
   std::vector<double> values(ids.size());
   uint64_t state = 1;
   for (uint64_t layer = db->GetStats()->layers; layer < arguments.layers; layer++) {

@@ -8,14 +8,15 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
 #include "bench/embedded.h"
+#include "bench/readings.h"
 #include "engine/nexus.h"
 #include "io/real.h"
 
@@ -34,31 +35,9 @@ struct Arguments {
   int64_t days = 30;
 };
 
-Arguments Parse(int argc, char** argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; i++) {
-    const std::string word = argv[i];
-    auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
-    if (word == "--series") {
-      arguments.series = number();
-    } else if (word == "--days") {
-      arguments.days = static_cast<int64_t>(number());
-    } else {
-      arguments.directory = word;
-    }
-  }
-  NEXUS_CHECK(!arguments.directory.empty());
-  return arguments;
-}
-
 // A gauge with one decimal for each series, a random walk.
 void Fill(Database* db, const Arguments& arguments) {
-  std::vector<SeriesId> ids;
-  for (uint64_t i = 0; i < arguments.series; i++) {
-    StatusOr<SeriesId> id = db->Series("bench", {{"i", fmt::format("{}", i)}});
-    NEXUS_CHECK(id.ok());
-    ids.push_back(*id);
-  }
+  const std::vector<SeriesId> ids = NumberedSeries(db, "bench", arguments.series);
   uint64_t state = 1;
   std::vector<int64_t> tenths(ids.size(), 500);
   std::vector<double> values(ids.size());
@@ -93,7 +72,7 @@ void Ask(Database* db, const Arguments& arguments, AggregateFunction function, c
     NEXUS_CHECK(cursor.ok());
     SeriesChunk chunk;
     while (*(*cursor)->Next(&chunk)) continue;
-    taken_ms.push_back(static_cast<double>(io::RealMonotonicNanos() - begun) * 1e-6);
+    taken_ms.push_back(MillisSince(begun));
     buckets = (*cursor)->statistics().rollup_buckets;
   }
   std::sort(taken_ms.begin(), taken_ms.end());
@@ -103,7 +82,7 @@ void Ask(Database* db, const Arguments& arguments, AggregateFunction function, c
 void Measure(Database* db, const Arguments& arguments, const char* what) {
   const int64_t begun = io::RealMonotonicNanos();
   NEXUS_CHECK(db->Compact().ok());
-  const double seconds = static_cast<double>(io::RealMonotonicNanos() - begun) * 1e-9;
+  const double seconds = MillisSince(begun) / 1e3;
   const StatusOr<Stats> stats = db->GetStats();
   NEXUS_CHECK(stats.ok());
   fmt::print(
@@ -115,7 +94,10 @@ void Measure(Database* db, const Arguments& arguments, const char* what) {
   Ask(db, arguments, AggregateFunction::kRate, "rate");
 }
 
-void Main(const Arguments& arguments) {
+void Run(const Arguments& arguments) {
+  PrintMachineAndBuild();
+  fmt::print("command   rollup_bench DIR --series {} --days {}\n", arguments.series,
+             arguments.days);
   auto db = OpenAt(arguments.directory);
   Fill(db.get(), arguments);
   Measure(db.get(), arguments, "samples");
@@ -130,6 +112,16 @@ void Main(const Arguments& arguments) {
 }  // namespace nexus::bench
 
 int main(int argc, char** argv) {
-  nexus::bench::Main(nexus::bench::Parse(argc, argv));
+  CLI::App app("Measures a month asked for by the hour, by samples and by rollups.");
+  nexus::bench::Arguments arguments;
+  app.add_option("DIR", arguments.directory, "scratch folder, without a database")->required();
+  app.add_option("--series", arguments.series, "of one metric")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--days", arguments.days, "of samples every 10 s")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 3'650));
+  CLI11_PARSE(app, argc, argv);
+  nexus::bench::Run(arguments);
   return 0;
 }

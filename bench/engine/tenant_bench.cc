@@ -36,11 +36,7 @@ struct Arguments {
 
 class Writer {
  public:
-  explicit Writer(Database* db) : db_(db) {
-    for (int i = 0; i < 100; i++) {
-      ids_.push_back(*db->Series("known", {{"i", fmt::format("{}", i)}}));
-    }
-  }
+  explicit Writer(Database* db) : db_(db), ids_(NumberedSeries(db, "known", 100)) {}
   // Appends until `done`; the time that each took.
   template <typename Done>
   std::vector<double> Run(Done done) {
