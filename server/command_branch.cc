@@ -39,19 +39,23 @@ StatusOr<BranchInfo> Find(CommandTarget* target, const BranchArguments& argument
                   arguments.where.tenant);
 }
 
-StatusOr<std::string> Create(const BranchArguments& arguments, CommandTarget* target) {
-  const std::string& from = arguments.from.empty() ? arguments.where.branch : arguments.from;
-  NEXUS_RETURN_IF_ERROR(target->CreateBranch(arguments.name, arguments.kind, from));
-  NEXUS_ASSIGN_OR_RETURN(BranchInfo made, Find(target, arguments));
-  return fmt::format("{} {} made of {}: {}, shared\n", Word(arguments.kind), arguments.name, from,
-                     LayersOf(made));
+int Create(const BranchArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    const std::string& from = arguments.from.empty() ? arguments.where.branch : arguments.from;
+    NEXUS_RETURN_IF_ERROR(target->CreateBranch(arguments.name, arguments.kind, from));
+    NEXUS_ASSIGN_OR_RETURN(BranchInfo made, Find(target, arguments));
+    return fmt::format("{} {} made of {}: {}, shared\n", Word(arguments.kind), arguments.name, from,
+                       LayersOf(made));
+  });
 }
 
-StatusOr<std::string> Delete(const BranchArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(BranchInfo deleted, Find(target, arguments));
-  NEXUS_RETURN_IF_ERROR(target->DeleteBranch(arguments.name, arguments.kind));
-  return fmt::format("{} {} deleted: it named {}, {} of it alone\n", Word(arguments.kind),
-                     arguments.name, LayersOf(deleted), FormatBytes(deleted.own_bytes));
+int Delete(const BranchArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_ASSIGN_OR_RETURN(BranchInfo deleted, Find(target, arguments));
+    NEXUS_RETURN_IF_ERROR(target->DeleteBranch(arguments.name, arguments.kind));
+    return fmt::format("{} {} deleted: it named {}, {} of it alone\n", Word(arguments.kind),
+                       arguments.name, LayersOf(deleted), FormatBytes(deleted.own_bytes));
+  });
 }
 
 std::string JsonOf(const BranchInfo& branch) {
@@ -85,33 +89,16 @@ std::string TableOf(const std::vector<BranchInfo>& branches) {
   return out;
 }
 
-StatusOr<std::string> List(const BranchArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(std::vector<BranchInfo> branches, target->Branches());
-  std::erase_if(branches, [&](const BranchInfo& branch) { return branch.kind != arguments.kind; });
-  if (arguments.format != "json") return TableOf(branches);
-  std::string out;
-  for (const BranchInfo& branch : branches) out += JsonOf(branch);
-  return out;
-}
-
-using Work = StatusOr<std::string> (*)(const BranchArguments& arguments, CommandTarget* target);
-
-int Run(const BranchArguments& arguments, Work work) {
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  StatusOr<std::string> said = work(arguments, target->get());
-  if (said.ok()) WriteOutput(*said);
-  return CloseTarget(said.status(), target->get());
-}
-
-CLI::App* AddAction(CLI::App* command, Invocation* invocation, const char* name, const char* help,
-                    Work work, const std::shared_ptr<BranchArguments>& arguments) {
-  CLI::App* action = command->add_subcommand(name, help);
-  AddWhere(action, &arguments->where);
-  action->callback([invocation, arguments, work] {
-    invocation->run = [arguments, work] { return Run(*arguments, work); };
+int List(const BranchArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<BranchInfo> branches, target->Branches());
+    std::erase_if(branches,
+                  [&](const BranchInfo& branch) { return branch.kind != arguments.kind; });
+    if (arguments.format != "json") return TableOf(branches);
+    std::string out;
+    for (const BranchInfo& branch : branches) out += JsonOf(branch);
+    return out;
   });
-  return action;
 }
 
 void AddCommand(CLI::App* app, Invocation* invocation, BranchKind kind, const char* help) {
@@ -123,7 +110,7 @@ void AddCommand(CLI::App* app, Invocation* invocation, BranchKind kind, const ch
     return arguments;
   };
   auto created = arguments_of();
-  CLI::App* create = AddAction(
+  CLI::App* create = AddTargetCommand(
       command, invocation, "create",
       "Make one that begins with what --from holds: milliseconds, and no copy", &Create, created);
   create->add_option("NAME", created->name, "1 to 64 of letters, digits, _ . -")->required();
@@ -131,12 +118,11 @@ void AddCommand(CLI::App* app, Invocation* invocation, BranchKind kind, const ch
       ->add_option("--from", created->from, "the branch or snapshot it begins with; else --branch")
       ->type_name("NAME");
   auto listed = arguments_of();
-  CLI::App* list = AddAction(command, invocation, "list", "List them", &List, listed);
-  AddReportFormat(list, &listed->format);
+  AddReportCommand(command, invocation, "list", "List them", &List, listed);
   auto deleted = arguments_of();
   CLI::App* remove =
-      AddAction(command, invocation, "delete", "Delete one, and what no other needs of its layers",
-                &Delete, deleted);
+      AddTargetCommand(command, invocation, "delete",
+                       "Delete one, and what no other needs of its layers", &Delete, deleted);
   remove->add_option("NAME", deleted->name, "the one to delete")->required();
 }
 

@@ -69,12 +69,21 @@ std::string TableOf(const RetentionInfo& info) {
   return out;
 }
 
-using Work = Status (*)(const RetentionArguments& arguments, CommandTarget* target);
+StatusOr<std::string> Tell(const RetentionArguments& arguments, CommandTarget* target) {
+  NEXUS_ASSIGN_OR_RETURN(RetentionInfo info, target->Retention());
+  return arguments.format == "json" ? JsonOf(info) : TableOf(info);
+}
 
-Status List(const RetentionArguments&, CommandTarget*) { return OkStatus(); }
+int List(const RetentionArguments& arguments) {
+  return RunOnTarget(arguments.where,
+                     [&](CommandTarget* target) { return Tell(arguments, target); });
+}
 
-Status Accept(const RetentionArguments&, CommandTarget* target) {
-  return target->AcceptRetentionClock();
+int Accept(const RetentionArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_RETURN_IF_ERROR(target->AcceptRetentionClock());
+    return Tell(arguments, target);
+  });
 }
 
 StatusOr<std::vector<RetentionRule>> RulesOf(const RetentionArguments& arguments) {
@@ -88,38 +97,13 @@ StatusOr<std::vector<RetentionRule>> RulesOf(const RetentionArguments& arguments
   return rules;
 }
 
-Status Set(const RetentionArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(std::vector<RetentionRule> rules, RulesOf(arguments));
-  return target->SetRetention(rules);
-}
-
-// Does the work, and tells how it is then.
-int Run(const RetentionArguments& arguments, Work work) {
-  // Before a recovery is waited for.
-  if (work == &Set) {
-    Status rules = RulesOf(arguments).status();
-    if (!rules.ok()) return Fail(rules);
-  }
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  Status status = work(arguments, target->get());
-  if (status.ok()) {
-    StatusOr<RetentionInfo> info = (*target)->Retention();
-    status = info.status();
-    if (info.ok()) WriteOutput(arguments.format == "json" ? JsonOf(*info) : TableOf(*info));
-  }
-  return CloseTarget(status, target->get());
-}
-
-CLI::App* AddAction(CLI::App* command, Invocation* invocation, const char* name, const char* help,
-                    Work work, const std::shared_ptr<RetentionArguments>& arguments) {
-  CLI::App* action = command->add_subcommand(name, help);
-  AddWhere(action, &arguments->where);
-  AddReportFormat(action, &arguments->format);
-  action->callback([invocation, arguments, work] {
-    invocation->run = [arguments, work] { return Run(*arguments, work); };
+int Set(const RetentionArguments& arguments) {
+  StatusOr<std::vector<RetentionRule>> rules = RulesOf(arguments);
+  if (!rules.ok()) return Fail(rules.status());
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_RETURN_IF_ERROR(target->SetRetention(*rules));
+    return Tell(arguments, target);
   });
-  return action;
 }
 
 }  // namespace
@@ -127,10 +111,10 @@ CLI::App* AddAction(CLI::App* command, Invocation* invocation, const char* name,
 void AddRetentionCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command = app->add_subcommand("retention", "For how long samples are kept");
   command->require_subcommand(1);
-  AddAction(command, invocation, "list", "Tell the tenant's rules and the retention clock", &List,
-            std::make_shared<RetentionArguments>());
+  AddReportCommand(command, invocation, "list", "Tell the tenant's rules and the retention clock",
+                   &List, std::make_shared<RetentionArguments>());
   auto set = std::make_shared<RetentionArguments>();
-  CLI::App* action = AddAction(
+  CLI::App* action = AddReportCommand(
       command, invocation, "set",
       "Replace the tenant's rules; of a series the first that chooses it decides", &Set, set);
   action
@@ -138,9 +122,10 @@ void AddRetentionCommand(CLI::App* app, Invocation* invocation) {
                    "in their order: SELECTOR=DURATION, like {job=\"dev\"}=7d or {}=400d")
       ->type_name("RULE");
   action->add_flag("--none", set->none, "no rule: keep everything");
-  AddAction(command, invocation, "accept-clock",
-            "Let the retention clock go to the wall clock, though that is more than 7 days ahead",
-            &Accept, std::make_shared<RetentionArguments>());
+  AddReportCommand(
+      command, invocation, "accept-clock",
+      "Let the retention clock go to the wall clock, though that is more than 7 days ahead",
+      &Accept, std::make_shared<RetentionArguments>());
 }
 
 }  // namespace nexus::server

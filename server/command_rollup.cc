@@ -17,7 +17,6 @@ namespace {
 struct RollupArguments {
   Where where;
   std::vector<std::string> rules;  // RESOLUTION[=DURATION]
-  bool off = false;
   std::string format = "table";
 };
 
@@ -37,7 +36,6 @@ StatusOr<RollupRule> RuleFrom(const std::string& text) {
 
 StatusOr<std::vector<RollupRule>> RulesOf(const RollupArguments& arguments) {
   std::vector<RollupRule> rules;
-  if (arguments.off) return rules;
   for (const std::string& text : arguments.rules) {
     NEXUS_ASSIGN_OR_RETURN(rules.emplace_back(), RuleFrom(text));
   }
@@ -63,32 +61,24 @@ std::string TableOf(const std::vector<RollupRule>& rules) {
   return out;
 }
 
-// Sets them, if that is asked for, and tells how it is then.
-int Run(const RollupArguments& arguments, bool set) {
-  // Before a recovery is waited for.
-  StatusOr<std::vector<RollupRule>> rules = RulesOf(arguments);
-  if (!rules.ok()) return Fail(rules.status());
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  Status status;
-  if (set) status = (*target)->SetRollups(*rules);
-  if (status.ok()) {
-    StatusOr<std::vector<RollupRule>> known = (*target)->Rollups();
-    status = known.status();
-    if (known.ok()) WriteOutput(arguments.format == "json" ? JsonOf(*known) : TableOf(*known));
-  }
-  return CloseTarget(status, target->get());
+StatusOr<std::string> Tell(const RollupArguments& arguments, CommandTarget* target) {
+  NEXUS_ASSIGN_OR_RETURN(std::vector<RollupRule> rules, target->Rollups());
+  return arguments.format == "json" ? JsonOf(rules) : TableOf(rules);
 }
 
-CLI::App* AddAction(CLI::App* command, Invocation* invocation, const char* name, const char* help,
-                    bool set, const std::shared_ptr<RollupArguments>& arguments) {
-  CLI::App* action = command->add_subcommand(name, help);
-  AddWhere(action, &arguments->where);
-  AddReportFormat(action, &arguments->format);
-  action->callback([invocation, arguments, set] {
-    invocation->run = [arguments, set] { return Run(*arguments, set); };
+int List(const RollupArguments& arguments) {
+  return RunOnTarget(arguments.where,
+                     [&](CommandTarget* target) { return Tell(arguments, target); });
+}
+
+// `off` has no rules, and so sets none.
+int Set(const RollupArguments& arguments) {
+  StatusOr<std::vector<RollupRule>> rules = RulesOf(arguments);
+  if (!rules.ok()) return Fail(rules.status());
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_RETURN_IF_ERROR(target->SetRollups(*rules));
+    return Tell(arguments, target);
   });
-  return action;
 }
 
 }  // namespace
@@ -97,20 +87,19 @@ void AddRollupCommand(CLI::App* app, Invocation* invocation) {
   CLI::App* command =
       app->add_subcommand("rollup", "Which aggregates of the samples are kept ready");
   command->require_subcommand(1);
-  AddAction(command, invocation, "list", "Tell the tenant's rollups", false,
-            std::make_shared<RollupArguments>());
+  AddReportCommand(command, invocation, "list", "Tell the tenant's rollups", &List,
+                   std::make_shared<RollupArguments>());
   auto set = std::make_shared<RollupArguments>();
-  CLI::App* action = AddAction(command, invocation, "set",
-                               "Replace them; those of other resolutions go", true, set);
+  CLI::App* action = AddReportCommand(command, invocation, "set",
+                                      "Replace them; those of other resolutions go", &Set, set);
   action
       ->add_option("RULE", set->rules,
                    "RESOLUTION or RESOLUTION=DURATION, like 1m=90d 1h: buckets of a minute for 90 "
                    "days, of an hour for ever")
       ->type_name("RULE")
       ->required();
-  auto off = std::make_shared<RollupArguments>();
-  off->off = true;
-  AddAction(command, invocation, "off", "Keep none; what there is goes", true, off);
+  AddReportCommand(command, invocation, "off", "Keep none; what there is goes", &Set,
+                   std::make_shared<RollupArguments>());
 }
 
 }  // namespace nexus::server

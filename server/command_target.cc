@@ -283,4 +283,13 @@ int CloseTarget(const Status& status, CommandTarget* target) {
   return closed.ok() ? target->exit_status() : Fail(closed);
 }
 
+int RunOnTarget(const Where& where,
+                const std::function<StatusOr<std::string>(CommandTarget* target)>& work) {
+  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(where, false);
+  if (!target.ok()) return Fail(target.status());
+  StatusOr<std::string> told = work(target->get());
+  if (told.ok()) WriteOutput(*told);
+  return CloseTarget(told.status(), target->get());
+}
+
 }  // namespace nexus::server

@@ -7,6 +7,7 @@
 #ifndef NEXUS_SERVER_COMMAND_TARGET_H_
 #define NEXUS_SERVER_COMMAND_TARGET_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,35 @@ StatusOr<std::unique_ptr<CommandTarget>> OpenTarget(const Where& where, bool cre
 
 // Closes the target and gives the exit status of the command, whose work ended with `status`.
 int CloseTarget(const Status& status, CommandTarget* target);
+
+// Opens what is there, does `work`, prints what it tells, and closes. Gives the exit status of the
+// command. What can be checked without the database is checked before: a recovery may take minutes.
+int RunOnTarget(const Where& where,
+                const std::function<StatusOr<std::string>(CommandTarget* target)>& work);
+
+// Adds to `parent` a command with the options of Where, which is run by `run`. `Arguments` has a
+// `where`; the invocation keeps them.
+template <typename Arguments>
+CLI::App* AddTargetCommand(CLI::App* parent, Invocation* invocation, const char* name,
+                           const char* help, int (*run)(const Arguments& arguments),
+                           const std::shared_ptr<Arguments>& arguments) {
+  CLI::App* command = parent->add_subcommand(name, help);
+  AddWhere(command, &arguments->where);
+  command->callback([invocation, run, arguments] {
+    invocation->run = [run, arguments] { return run(*arguments); };
+  });
+  return command;
+}
+
+// Likewise, one that reports: with --format, which is the `format` of `arguments`.
+template <typename Arguments>
+CLI::App* AddReportCommand(CLI::App* parent, Invocation* invocation, const char* name,
+                           const char* help, int (*run)(const Arguments& arguments),
+                           const std::shared_ptr<Arguments>& arguments) {
+  CLI::App* command = AddTargetCommand(parent, invocation, name, help, run, arguments);
+  AddReportFormat(command, &arguments->format);
+  return command;
+}
 
 // Connects to the server of --connect and has its answer to a PING. Errors: InvalidArgument - no
 // address; Unavailable - what keeps it from answering within `timeout_ms`.

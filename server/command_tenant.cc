@@ -70,29 +70,43 @@ StatusOr<QuotaChanges> ReadChanges(const std::vector<std::string>& texts) {
   return changes;
 }
 
-StatusOr<std::string> Create(const TenantArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(QuotaChanges quotas, ReadChanges(arguments.quotas));
-  NEXUS_RETURN_IF_ERROR(target->CreateTenant(arguments.name, quotas));
-  return fmt::format("tenant {} made\n", arguments.name);
+int Create(const TenantArguments& arguments) {
+  StatusOr<QuotaChanges> quotas = ReadChanges(arguments.quotas);
+  if (!quotas.ok()) return Fail(quotas.status());
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_RETURN_IF_ERROR(target->CreateTenant(arguments.name, *quotas));
+    return fmt::format("tenant {} made\n", arguments.name);
+  });
 }
 
-StatusOr<std::string> Set(const TenantArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(QuotaChanges changes, ReadChanges(arguments.quotas));
-  NEXUS_RETURN_IF_ERROR(target->SetTenant(arguments.name, changes));
-  std::string out = fmt::format("tenant {}:", arguments.name);
-  for (const std::string& quota : arguments.quotas) out += " " + quota;
-  return out + "\n";
+int Set(const TenantArguments& arguments) {
+  StatusOr<QuotaChanges> changes = ReadChanges(arguments.quotas);
+  if (!changes.ok()) return Fail(changes.status());
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_RETURN_IF_ERROR(target->SetTenant(arguments.name, *changes));
+    std::string out = fmt::format("tenant {}:", arguments.name);
+    for (const std::string& quota : arguments.quotas) out += " " + quota;
+    return out + "\n";
+  });
 }
 
-StatusOr<std::string> Delete(const TenantArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(std::vector<TenantInfo> tenants, target->Tenants());
-  auto named = [&](const TenantInfo& tenant) { return tenant.name == arguments.name; };
-  const auto deleted = std::find_if(tenants.begin(), tenants.end(), named);
-  NEXUS_RETURN_IF_ERROR(target->DeleteTenant(arguments.name));
-  if (deleted == tenants.end()) return fmt::format("tenant {} deleted\n", arguments.name);
-  return fmt::format("tenant {} deleted: {} series, {} samples, {} layers of {}\n", arguments.name,
-                     FormatCount(deleted->series), FormatCount(deleted->samples), deleted->layers,
-                     FormatBytes(deleted->layer_bytes));
+int Delete(const TenantArguments& arguments) {
+  if (!arguments.yes) {
+    return Fail(InvalidArgument(
+        "deleting tenant \"{}\" takes all its samples, branches and snapshots; give --yes if that "
+        "is meant",
+        arguments.name));
+  }
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<TenantInfo> tenants, target->Tenants());
+    auto named = [&](const TenantInfo& tenant) { return tenant.name == arguments.name; };
+    const auto deleted = std::find_if(tenants.begin(), tenants.end(), named);
+    NEXUS_RETURN_IF_ERROR(target->DeleteTenant(arguments.name));
+    if (deleted == tenants.end()) return fmt::format("tenant {} deleted\n", arguments.name);
+    return fmt::format("tenant {} deleted: {} series, {} samples, {} layers of {}\n",
+                       arguments.name, FormatCount(deleted->series), FormatCount(deleted->samples),
+                       deleted->layers, FormatBytes(deleted->layer_bytes));
+  });
 }
 
 std::string JsonOf(const TenantInfo& tenant) {
@@ -134,46 +148,14 @@ std::string TableOf(const std::vector<TenantInfo>& tenants) {
   return out;
 }
 
-StatusOr<std::string> List(const TenantArguments& arguments, CommandTarget* target) {
-  NEXUS_ASSIGN_OR_RETURN(std::vector<TenantInfo> tenants, target->Tenants());
-  if (arguments.format != "json") return TableOf(tenants);
-  std::string out;
-  for (const TenantInfo& tenant : tenants) out += JsonOf(tenant);
-  return out;
-}
-
-using Work = StatusOr<std::string> (*)(const TenantArguments& arguments, CommandTarget* target);
-
-// What is wrong with the command, as far as it can be told without the database.
-Status CheckUsage(const TenantArguments& arguments, Work work) {
-  if (work == &Delete && !arguments.yes) {
-    return InvalidArgument(
-        "deleting tenant \"{}\" takes all its samples, branches and snapshots; give --yes if that "
-        "is meant",
-        arguments.name);
-  }
-  return ReadChanges(arguments.quotas).status();
-}
-
-int Run(const TenantArguments& arguments, Work work) {
-  // Before a recovery is waited for.
-  Status usage = CheckUsage(arguments, work);
-  if (!usage.ok()) return Fail(usage);
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  StatusOr<std::string> said = work(arguments, target->get());
-  if (said.ok()) WriteOutput(*said);
-  return CloseTarget(said.status(), target->get());
-}
-
-CLI::App* AddAction(CLI::App* command, Invocation* invocation, const char* name, const char* help,
-                    Work work, const std::shared_ptr<TenantArguments>& arguments) {
-  CLI::App* action = command->add_subcommand(name, help);
-  AddWhere(action, &arguments->where);
-  action->callback([invocation, arguments, work] {
-    invocation->run = [arguments, work] { return Run(*arguments, work); };
+int List(const TenantArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<TenantInfo> tenants, target->Tenants());
+    if (arguments.format != "json") return TableOf(tenants);
+    std::string out;
+    for (const TenantInfo& tenant : tenants) out += JsonOf(tenant);
+    return out;
   });
-  return action;
 }
 
 }  // namespace
@@ -185,25 +167,24 @@ void AddTenantCommand(CLI::App* app, Invocation* invocation) {
   const std::string quotas = "key=value; keys: " + QuotaNames();
 
   auto created = std::make_shared<TenantArguments>();
-  CLI::App* create = AddAction(command, invocation, "create", "Make one, with quotas if you like",
-                               &Create, created);
+  CLI::App* create = AddTargetCommand(command, invocation, "create",
+                                      "Make one, with quotas if you like", &Create, created);
   create->add_option("NAME", created->name, "1 to 64 of letters, digits, _ . -")->required();
   create->add_option("QUOTAS", created->quotas, quotas);
 
   auto listed = std::make_shared<TenantArguments>();
-  CLI::App* list = AddAction(command, invocation, "list",
-                             "List them, what they use and what they may", &List, listed);
-  AddReportFormat(list, &listed->format);
+  AddReportCommand(command, invocation, "list", "List them, what they use and what they may", &List,
+                   listed);
 
   auto deleted = std::make_shared<TenantArguments>();
-  CLI::App* remove =
-      AddAction(command, invocation, "delete", "Delete one with all that it has", &Delete, deleted);
+  CLI::App* remove = AddTargetCommand(command, invocation, "delete",
+                                      "Delete one with all that it has", &Delete, deleted);
   remove->add_option("NAME", deleted->name, "the tenant")->required();
   remove->add_flag("--yes", deleted->yes, "that is meant: nothing of it comes back");
 
   auto changed = std::make_shared<TenantArguments>();
-  CLI::App* set = AddAction(command, invocation, "set",
-                            "Change quotas; a value of none takes one away", &Set, changed);
+  CLI::App* set = AddTargetCommand(command, invocation, "set",
+                                   "Change quotas; a value of none takes one away", &Set, changed);
   set->add_option("NAME", changed->name, "the tenant")->required();
   set->add_option("QUOTAS", changed->quotas, quotas)->required();
 }
