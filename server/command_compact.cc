@@ -30,35 +30,27 @@ StatusOr<std::string> Compact(CommandTarget* target) {
                      FormatBytes(before.layer_bytes), after.layers, FormatBytes(after.layer_bytes));
 }
 
-StatusOr<std::string> Run(const CompactArguments& arguments, CommandTarget* target) {
-  if (!arguments.pause && !arguments.resume) return Compact(target);
-  NEXUS_RETURN_IF_ERROR(target->PauseCompaction(arguments.pause));
-  return std::string(arguments.pause ? "paused: the server compacts nothing until "
-                                       "`nexus compact --resume`, or until it is restarted\n"
-                                     : "resumed\n");
-}
-
-int RunCompact(const CompactArguments& arguments) {
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  StatusOr<std::string> said = Run(arguments, target->get());
-  if (said.ok()) WriteOutput(*said);
-  return CloseTarget(said.status(), target->get());
+int Run(const CompactArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    if (!arguments.pause && !arguments.resume) return Compact(target);
+    NEXUS_RETURN_IF_ERROR(target->PauseCompaction(arguments.pause));
+    return std::string(arguments.pause ? "paused: the server compacts nothing until "
+                                         "`nexus compact --resume`, or until it is restarted\n"
+                                       : "resumed\n");
+  });
 }
 
 }  // namespace
 
 void AddCompactCommand(CLI::App* app, Invocation* invocation) {
-  CLI::App* command = app->add_subcommand(
-      "compact", "Merge the layers of every time window now, without waiting for the compactor");
   auto arguments = std::make_shared<CompactArguments>();
-  AddWhere(command, &arguments->where);
+  CLI::App* command = AddTargetCommand(
+      app, invocation, "compact",
+      "Merge the layers of every time window now, without waiting for the compactor", &Run,
+      arguments);
   CLI::Option* pause =
       command->add_flag("--pause", arguments->pause, "Stop the compactor of a running server");
   command->add_flag("--resume", arguments->resume, "Let it go on")->excludes(pause);
-  command->callback([invocation, arguments] {
-    invocation->run = [arguments] { return RunCompact(*arguments); };
-  });
 }
 
 }  // namespace nexus::server

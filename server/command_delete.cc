@@ -75,30 +75,24 @@ int Run(const DeleteArguments& arguments) {
   // Before a recovery is waited for.
   StatusOr<DeleteRequest> request = RequestOf(arguments);
   if (!request.ok()) return Fail(request.status());
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  std::string names;
-  Status status;
-  if (arguments.everywhere) {
-    StatusOr<std::vector<BranchInfo>> branches = (*target)->Branches();
-    if (branches.ok()) names = "in " + NamesOf(*branches) + ":\n";
-    status = branches.status();
-  }
-  if (status.ok()) {
-    StatusOr<DeleteResult> result = (*target)->Delete(*request);
-    if (result.ok()) WriteOutput(names + Told(arguments, *result));
-    status = result.status();
-  }
-  return CloseTarget(status, target->get());
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    std::string names;
+    if (arguments.everywhere) {
+      NEXUS_ASSIGN_OR_RETURN(std::vector<BranchInfo> branches, target->Branches());
+      names = "in " + NamesOf(branches) + ":\n";
+    }
+    NEXUS_ASSIGN_OR_RETURN(DeleteResult result, target->Delete(*request));
+    return names + Told(arguments, result);
+  });
 }
 
 }  // namespace
 
 void AddDeleteCommand(CLI::App* app, Invocation* invocation) {
-  CLI::App* command =
-      app->add_subcommand("delete", "Delete samples; what is written later to their places stays");
   auto arguments = std::make_shared<DeleteArguments>();
-  AddWhere(command, &arguments->where);
+  CLI::App* command = AddTargetCommand(
+      app, invocation, "delete", "Delete samples; what is written later to their places stays",
+      &Run, arguments);
   command
       ->add_option("SELECTOR", arguments->selector,
                    "of which series: name{label=\"v\",other=~\"regex\"}; {} for all")
@@ -112,8 +106,6 @@ void AddDeleteCommand(CLI::App* app, Invocation* invocation) {
                     "in every branch and snapshot of the tenant, which are listed");
   command->add_flag("--everything", arguments->everything,
                     "allow {} without --from and --to, which leaves no sample");
-  command->callback(
-      [invocation, arguments] { invocation->run = [arguments] { return Run(*arguments); }; });
 }
 
 }  // namespace nexus::server

@@ -125,9 +125,9 @@ int Run(const ImportArguments& arguments) {
 }  // namespace
 
 void AddImportCommand(CLI::App* app, Invocation* invocation) {
-  CLI::App* command = app->add_subcommand("import", "Import files of line protocol or CSV");
   auto arguments = std::make_shared<ImportArguments>();
-  AddWhere(command, &arguments->where);
+  CLI::App* command = AddTargetCommand(app, invocation, "import",
+                                       "Import files of line protocol or CSV", &Run, arguments);
   command->add_option("--format", arguments->format, "influx or csv")
       ->required()
       ->check(CLI::IsMember({"influx", "csv"}));
@@ -141,8 +141,6 @@ void AddImportCommand(CLI::App* app, Invocation* invocation) {
       ->check(CLI::IsMember({"ns", "us", "ms", "s"}))
       ->capture_default_str();
   command->add_option("FILE", arguments->files, "files to read; - is standard input")->required();
-  command->callback(
-      [invocation, arguments] { invocation->run = [arguments] { return Run(*arguments); }; });
 }
 
 }  // namespace nexus::server

@@ -69,14 +69,6 @@ std::string StatsTable(const Stats& stats) {
   return out;
 }
 
-int RunStats(const Where& where, const std::string& format) {
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(where, false);
-  if (!target.ok()) return Fail(target.status());
-  StatusOr<Stats> stats = (*target)->GetStats();
-  if (stats.ok()) WriteOutput(format == "json" ? StatsJson(*stats) : StatsTable(*stats));
-  return CloseTarget(stats.status(), target->get());
-}
-
 struct StatsArguments {
   Where where;
   std::string format = "table";
@@ -84,39 +76,38 @@ struct StatsArguments {
   uint32_t top = 10;
 };
 
-int RunCardinality(const StatsArguments& arguments) {
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(arguments.where, false);
-  if (!target.ok()) return Fail(target.status());
-  StatusOr<CardinalityReport> report = (*target)->Cardinality(arguments.top);
-  if (report.ok()) {
-    const std::string& tenant = arguments.where.tenant;
-    WriteOutput(arguments.format == "json" ? CardinalityJson(tenant, *report)
-                                           : CardinalityTable(tenant, *report));
-  }
-  return CloseTarget(report.status(), target->get());
+int RunStats(const StatsArguments& arguments) {
+  return RunOnTarget(arguments.where, [&](CommandTarget* target) -> StatusOr<std::string> {
+    const bool json = arguments.format == "json";
+    if (arguments.cardinality) {
+      const std::string& tenant = arguments.where.tenant;
+      NEXUS_ASSIGN_OR_RETURN(CardinalityReport report, target->Cardinality(arguments.top));
+      return json ? CardinalityJson(tenant, report) : CardinalityTable(tenant, report);
+    }
+    NEXUS_ASSIGN_OR_RETURN(Stats stats, target->GetStats());
+    return json ? StatsJson(stats) : StatsTable(stats);
+  });
 }
 
-int RunFlush(const Where& where) {
-  StatusOr<std::unique_ptr<CommandTarget>> target = OpenTarget(where, false);
-  if (!target.ok()) return Fail(target.status());
-  Status status = (*target)->Flush();
-  StatusOr<Stats> stats = (*target)->GetStats();
-  if (status.ok()) status = stats.status();
-  if (status.ok()) {
-    WriteOutput(fmt::format("flushed: {} samples in {} layers of {}\n",
-                            FormatCount(stats->layer_samples), stats->layers,
-                            FormatBytes(stats->layer_bytes)));
-  }
-  return CloseTarget(status, target->get());
+struct FlushArguments {
+  Where where;
+};
+
+int RunFlush(const FlushArguments& arguments) {
+  return RunOnTarget(arguments.where, [](CommandTarget* target) -> StatusOr<std::string> {
+    NEXUS_RETURN_IF_ERROR(target->Flush());
+    NEXUS_ASSIGN_OR_RETURN(Stats stats, target->GetStats());
+    return fmt::format("flushed: {} samples in {} layers of {}\n", FormatCount(stats.layer_samples),
+                       stats.layers, FormatBytes(stats.layer_bytes));
+  });
 }
 
 }  // namespace
 
 void AddStatsCommand(CLI::App* app, Invocation* invocation) {
-  CLI::App* command = app->add_subcommand("stats", "Print what is stored and what it takes");
   auto arguments = std::make_shared<StatsArguments>();
-  AddWhere(command, &arguments->where);
-  AddReportFormat(command, &arguments->format);
+  CLI::App* command = AddReportCommand(
+      app, invocation, "stats", "Print what is stored and what it takes", &RunStats, arguments);
   auto* cardinality =
       command->add_flag("--cardinality", arguments->cardinality,
                         "print which metrics and labels the tenant's series come from, and grow");
@@ -124,20 +115,11 @@ void AddStatsCommand(CLI::App* app, Invocation* invocation) {
       ->check(CLI::Range(1u, kCardinalityTopMax))
       ->needs(cardinality)
       ->capture_default_str();
-  command->callback([invocation, arguments] {
-    invocation->run = [arguments] {
-      return arguments->cardinality ? RunCardinality(*arguments)
-                                    : RunStats(arguments->where, arguments->format);
-    };
-  });
 }
 
 void AddFlushCommand(CLI::App* app, Invocation* invocation) {
-  CLI::App* command = app->add_subcommand("flush", "Move all samples from the log into layers");
-  auto where = std::make_shared<Where>();
-  AddWhere(command, where.get());
-  command->callback(
-      [invocation, where] { invocation->run = [where] { return RunFlush(*where); }; });
+  AddTargetCommand(app, invocation, "flush", "Move all samples from the log into layers", &RunFlush,
+                   std::make_shared<FlushArguments>());
 }
 
 }  // namespace nexus::server
