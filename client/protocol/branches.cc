@@ -78,9 +78,7 @@ void Encode(std::span<const BranchEntry> entries, std::string* out) {
 
 StatusOr<std::vector<BranchEntry>> DecodeBranchList(Bytes body) {
   FieldReader reader("BRANCH_LIST", body);
-  const uint64_t count = reader.Varint("count", kBranchEntriesMax);
-  std::vector<BranchEntry> entries;
-  for (uint64_t i = 0; i < count && reader.ok(); i++) entries.push_back(ReadEntry(&reader));
+  std::vector<BranchEntry> entries = reader.List("count", kBranchEntriesMax, ReadEntry);
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return entries;
 }

@@ -8,6 +8,18 @@
 #include "client/protocol/field_reader.h"
 
 namespace nexus::protocol {
+namespace {
+
+CardinalityReply::Entry ReadEntry(FieldReader* reader) {
+  CardinalityReply::Entry entry;
+  entry.name = reader->Text("name", kCardinalityTextBytesMax);
+  entry.value = reader->Text("value", kCardinalityTextBytesMax);
+  entry.series = reader->Varint("series", UINT64_MAX);
+  entry.grown = reader->Varint("grown", UINT64_MAX);
+  return entry;
+}
+
+}  // namespace
 
 void Encode(const Cardinality& cardinality, std::string* out) {
   ByteWriter writer(out);
@@ -52,16 +64,7 @@ StatusOr<CardinalityReply> DecodeCardinalityReply(Bytes body) {
   reply.metrics = reader.U64("metrics");
   reply.labels = reader.U64("labels");
   reply.pairs = reader.U64("pairs");
-  for (auto& list : reply.lists) {
-    const uint64_t count = reader.Varint("count", kCardinalityTopMax);
-    for (uint64_t i = 0; i < count && reader.ok(); i++) {
-      CardinalityReply::Entry& entry = list.emplace_back();
-      entry.name = reader.Text("name", kCardinalityTextBytesMax);
-      entry.value = reader.Text("value", kCardinalityTextBytesMax);
-      entry.series = reader.Varint("series", UINT64_MAX);
-      entry.grown = reader.Varint("grown", UINT64_MAX);
-    }
-  }
+  for (auto& list : reply.lists) list = reader.List("count", kCardinalityTopMax, ReadEntry);
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return reply;
 }

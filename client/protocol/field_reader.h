@@ -1,8 +1,8 @@
 // FieldReader: walks the body of a message and remembers the first field that is wrong.
 //
 // A decoder reads all fields in a row and asks Finish() once; the error names message, field and
-// offset. After a failure every read yields zero or nothing, so loops over counts must ask ok().
-// Threading: values.
+// offset. After a failure every read yields zero or nothing, so loops over counts must ask ok(), as
+// List() does. Threading: values.
 
 #ifndef NEXUS_CLIENT_PROTOCOL_FIELD_READER_H_
 #define NEXUS_CLIENT_PROTOCOL_FIELD_READER_H_
@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/status.h"
@@ -46,6 +48,14 @@ class FieldReader {
     uint64_t size = Varint(field, max);
     if (ok() && size > remaining()) Fail(field, at, "ends beyond the body");
     return ok() ? reader_.TakeString(size) : std::string_view();
+  }
+  // A varint count of at most `max`, then that many entries, each as `read` gives it.
+  template <typename Read>
+  auto List(std::string_view count_field, uint64_t max, Read read) {
+    std::vector<std::invoke_result_t<Read, FieldReader*>> entries;
+    const uint64_t count = Varint(count_field, max);
+    for (uint64_t i = 0; i < count && ok(); i++) entries.push_back(read(this));
+    return entries;
   }
   Bytes Take(std::string_view field, uint64_t size) {
     if (size > remaining()) Fail(field, position(), "ends beyond the body");

@@ -21,15 +21,11 @@ void WriteRules(const std::vector<RetentionRule>& rules, ByteWriter* writer) {
   }
 }
 
-std::vector<RetentionRule> ReadRules(FieldReader* reader) {
-  const uint64_t count = reader->Varint("count", kRetentionRulesMax);
-  std::vector<RetentionRule> rules;
-  for (uint64_t i = 0; i < count && reader->ok(); i++) {
-    RetentionRule& rule = rules.emplace_back();
-    rule.duration_ns = reader->I64("duration");
-    rule.selector = reader->Text("selector", kRetentionSelectorBytesMax);
-  }
-  return rules;
+RetentionRule ReadRule(FieldReader* reader) {
+  RetentionRule rule;
+  rule.duration_ns = reader->I64("duration");
+  rule.selector = reader->Text("selector", kRetentionSelectorBytesMax);
+  return rule;
 }
 
 }  // namespace
@@ -48,7 +44,7 @@ StatusOr<Retention> DecodeRetention(Bytes body) {
       retention.action > RetentionAction::kAcceptClock) {
     reader.Fail("action", 0, "is unknown");
   }
-  retention.rules = ReadRules(&reader);
+  retention.rules = reader.List("count", kRetentionRulesMax, ReadRule);
   if (retention.action != RetentionAction::kSet && !retention.rules.empty()) {
     reader.Fail("count", 1, "does not fit the action");
   }
@@ -76,7 +72,7 @@ StatusOr<RetentionList> DecodeRetentionList(Bytes body) {
   list.clock_ns = reader.I64("clock");
   list.wall_ns = reader.I64("wall clock");
   list.head_window_ns = reader.I64("head window");
-  list.rules = ReadRules(&reader);
+  list.rules = reader.List("count", kRetentionRulesMax, ReadRule);
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return list;
 }

@@ -18,15 +18,11 @@ void WriteRules(const std::vector<RollupRule>& rules, ByteWriter* writer) {
   }
 }
 
-std::vector<RollupRule> ReadRules(FieldReader* reader) {
-  const uint64_t count = reader->Varint("count", kRollupRulesMax);
-  std::vector<RollupRule> rules;
-  for (uint64_t i = 0; i < count && reader->ok(); i++) {
-    RollupRule& rule = rules.emplace_back();
-    rule.resolution_ns = reader->I64("resolution");
-    rule.keep_ns = reader->I64("duration");
-  }
-  return rules;
+RollupRule ReadRule(FieldReader* reader) {
+  RollupRule rule;
+  rule.resolution_ns = reader->I64("resolution");
+  rule.keep_ns = reader->I64("duration");
+  return rule;
 }
 
 }  // namespace
@@ -44,7 +40,7 @@ StatusOr<Rollups> DecodeRollups(Bytes body) {
   if (rollups.action < RollupAction::kList || rollups.action > RollupAction::kSet) {
     reader.Fail("action", 0, "is unknown");
   }
-  rollups.rules = ReadRules(&reader);
+  rollups.rules = reader.List("count", kRollupRulesMax, ReadRule);
   if (rollups.action != RollupAction::kSet && !rollups.rules.empty()) {
     reader.Fail("count", 1, "does not fit the action");
   }
@@ -60,7 +56,7 @@ void Encode(const RollupList& list, std::string* out) {
 StatusOr<RollupList> DecodeRollupList(Bytes body) {
   FieldReader reader("ROLLUP_LIST", body);
   RollupList list;
-  list.rules = ReadRules(&reader);
+  list.rules = reader.List("count", kRollupRulesMax, ReadRule);
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return list;
 }

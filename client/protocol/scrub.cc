@@ -97,10 +97,7 @@ StatusOr<ScrubReply> DecodeScrubReply(Bytes body) {
   ScrubReply reply;
   const std::string_view figures = reader.Text("figures", kScrubReplyBytesMax);
   reply.finding_count = reader.U64("count of findings");
-  const uint64_t findings = reader.Varint("count of findings listed", kScrubFindingsMax);
-  for (uint64_t i = 0; i < findings && reader.ok(); i++) {
-    reply.findings.push_back(ReadFinding(&reader));
-  }
+  reply.findings = reader.List("count of findings listed", kScrubFindingsMax, ReadFinding);
   const uint64_t notes = reader.Varint("count of notes", kScrubNotesMax);
   for (uint64_t i = 0; i < notes && reader.ok(); i++) {
     reply.notes.emplace_back(reader.Text("note", kMessageBytesMax));

@@ -83,9 +83,7 @@ void Encode(std::span<const TenantEntry> entries, std::string* out) {
 
 StatusOr<std::vector<TenantEntry>> DecodeTenantList(Bytes body) {
   FieldReader reader("TENANT_LIST", body);
-  const uint64_t count = reader.Varint("count", kTenantEntriesMax);
-  std::vector<TenantEntry> entries;
-  for (uint64_t i = 0; i < count && reader.ok(); i++) entries.push_back(ReadEntry(&reader));
+  std::vector<TenantEntry> entries = reader.List("count", kTenantEntriesMax, ReadEntry);
   NEXUS_RETURN_IF_ERROR(reader.Finish());
   return entries;
 }
