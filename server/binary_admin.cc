@@ -47,49 +47,23 @@ ProgressCallback BinarySession::ProgressOf(BinarySession* session, Service* serv
   };
 }
 
-void BinarySession::HandleBranches(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Branches> asked = protocol::DecodeBranches(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  BeginRequest();
-  if (asked->action == protocol::BranchAction::kList) {
-    return service_->Spawn(ListBranches(this, service_, ticket_, id, (*target)->tenant));
+io::Task<void> BinarySession::Branches(BinarySession* session, Service* service, Ticket ticket,
+                                       uint64_t request_id, std::string tenant,
+                                       protocol::Branches asked) {
+  engine::DatabaseCore* core = service->core();
+  if (asked.action == protocol::BranchAction::kList) {
+    StatusOr<std::vector<BranchInfo>> branches = co_await core->Branches(std::move(tenant));
+    if (ticket.alive()) session->Answer(request_id, Opcode::kBranchList, branches, WireBranches);
+    co_return;
   }
-  service_->Spawn(
-      ChangeBranches(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
-}
-
-io::Task<void> BinarySession::ListBranches(BinarySession* session, Service* service, Ticket ticket,
-                                           uint64_t request_id, std::string tenant) {
-  StatusOr<std::vector<BranchInfo>> branches =
-      co_await service->core()->Branches(std::move(tenant));
-  if (!ticket.alive()) co_return;
-  session->Answer(request_id, Opcode::kBranchList, branches, WireBranches);
-}
-
-io::Task<void> BinarySession::ChangeBranches(BinarySession* session, Service* service,
-                                             Ticket ticket, uint64_t request_id, std::string tenant,
-                                             protocol::Branches asked) {
   const BranchKind kind = EngineKind(asked.kind);
   Status status;
   if (asked.action == protocol::BranchAction::kCreate) {
-    status = co_await service->core()->CreateBranch(asked.name, kind, asked.from, tenant);
+    status = co_await core->CreateBranch(asked.name, kind, asked.from, tenant);
   } else {
-    status = co_await service->core()->DeleteBranch(asked.name, kind, tenant);
+    status = co_await core->DeleteBranch(asked.name, kind, tenant);
   }
   if (ticket.alive()) session->AnswerDone(request_id, status);
-}
-
-void BinarySession::HandleRetention(const Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Retention> asked = protocol::DecodeRetention(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  BeginRequest();
-  service_->Spawn(Retention(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
 }
 
 io::Task<void> BinarySession::Retention(BinarySession* session, Service* service, Ticket ticket,

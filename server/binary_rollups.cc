@@ -9,16 +9,6 @@ namespace nexus::server {
 
 using protocol::Opcode;
 
-void BinarySession::HandleRollups(const protocol::Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Rollups> asked = protocol::DecodeRollups(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  BeginRequest();
-  service_->Spawn(Rollups(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
-}
-
 io::Task<void> BinarySession::Rollups(BinarySession* session, Service* service, Ticket ticket,
                                       uint64_t request_id, std::string tenant,
                                       protocol::Rollups asked) {

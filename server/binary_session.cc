@@ -250,15 +250,15 @@ void BinarySession::Handle(const Frame& frame) {
     case Opcode::kDelete:
       return HandleDelete(frame);
     case Opcode::kBranches:
-      return HandleBranches(frame);
+      return ServeTenant(frame, protocol::DecodeBranches(frame.body), Branches);
     case Opcode::kTenants:
       return HandleTenants(frame);
     case Opcode::kCardinality:
-      return HandleCardinality(frame);
+      return ServeTenant(frame, protocol::DecodeCardinality(frame.body), Cardinality);
     case Opcode::kRetention:
-      return HandleRetention(frame);
+      return ServeTenant(frame, protocol::DecodeRetention(frame.body), Retention);
     case Opcode::kRollups:
-      return HandleRollups(frame);
+      return ServeTenant(frame, protocol::DecodeRollups(frame.body), Rollups);
     case Opcode::kCancel:
       return HandleCancel(frame);
     case Opcode::kCredit:

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "client/protocol/branches.h"
+#include "client/protocol/cardinality.h"
 #include "client/protocol/frame_reader.h"
 #include "client/protocol/handshake.h"
 #include "client/protocol/registration.h"
@@ -90,14 +91,8 @@ class BinarySession : public Session {
   void HandleScrub(const protocol::Frame& frame);
   void HandleBackup(const protocol::Frame& frame);
   void HandleDelete(const protocol::Frame& frame);
-  void HandleBranches(const protocol::Frame& frame);
-  static io::Task<void> ChangeBranches(BinarySession* session, Service* service, Ticket ticket,
-                                       uint64_t request_id, std::string tenant,
-                                       protocol::Branches asked);
-  static io::Task<void> ListBranches(BinarySession* session, Service* service, Ticket ticket,
-                                     uint64_t request_id, std::string tenant);
-  void HandleRetention(const protocol::Frame& frame);
-  void HandleRollups(const protocol::Frame& frame);
+  static io::Task<void> Branches(BinarySession* session, Service* service, Ticket ticket,
+                                 uint64_t request_id, std::string tenant, protocol::Branches asked);
   static io::Task<void> Rollups(BinarySession* session, Service* service, Ticket ticket,
                                 uint64_t request_id, std::string tenant, protocol::Rollups asked);
   static io::Task<void> Retention(BinarySession* session, Service* service, Ticket ticket,
@@ -122,9 +117,9 @@ class BinarySession : public Session {
                                     uint64_t request_id);
   static io::Task<void> ChangeTenant(BinarySession* session, Service* service, Ticket ticket,
                                      uint64_t request_id, protocol::Tenants asked);
-  void HandleCardinality(const protocol::Frame& frame);
   static io::Task<void> Cardinality(BinarySession* session, Service* service, Ticket ticket,
-                                    uint64_t request_id, std::string tenant, uint32_t top);
+                                    uint64_t request_id, std::string tenant,
+                                    protocol::Cardinality asked);
 
   void FinishRegister(uint64_t request_id, Target* target,
                       const std::vector<std::string>& canonicals,
@@ -138,6 +133,16 @@ class BinarySession : public Session {
   protocol::ErrorReply ErrorOf(const BatchRequest& request, const Status& status);
 
   void BeginRequest() { requests_++; }
+  // Begins a request of a tenant: `serve` is told its name and what is asked of it.
+  template <typename Asked, typename Serve>
+  void ServeTenant(const protocol::Frame& frame, StatusOr<Asked> asked, Serve serve) {
+    const uint64_t id = frame.header.request_id;
+    if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
+    StatusOr<Target*> target = TargetOf(frame.header.target);
+    if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
+    BeginRequest();
+    service_->Spawn(serve(this, service_, ticket_, id, (*target)->tenant, *std::move(asked)));
+  }
   void Reply(protocol::Opcode opcode, uint64_t request_id, std::string_view body);
   // The final reply of a request that was begun.
   void Finish(protocol::Opcode opcode, uint64_t request_id, std::string_view body);

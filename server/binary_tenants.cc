@@ -45,20 +45,11 @@ io::Task<void> BinarySession::ChangeTenant(BinarySession* session, Service* serv
   if (ticket.alive()) session->AnswerDone(request_id, status);
 }
 
-void BinarySession::HandleCardinality(const protocol::Frame& frame) {
-  const uint64_t id = frame.header.request_id;
-  StatusOr<protocol::Cardinality> asked = protocol::DecodeCardinality(frame.body);
-  if (!asked.ok()) return SendError(id, protocol::ToErrorReply(asked.status()));
-  StatusOr<Target*> target = TargetOf(frame.header.target);
-  if (!target.ok()) return SendError(id, protocol::ToErrorReply(target.status()));
-  BeginRequest();
-  service_->Spawn(Cardinality(this, service_, ticket_, id, (*target)->tenant, asked->top));
-}
-
 io::Task<void> BinarySession::Cardinality(BinarySession* session, Service* service, Ticket ticket,
-                                          uint64_t request_id, std::string tenant, uint32_t top) {
+                                          uint64_t request_id, std::string tenant,
+                                          protocol::Cardinality asked) {
   StatusOr<CardinalityReport> report =
-      co_await service->core()->Cardinality(std::move(tenant), top);
+      co_await service->core()->Cardinality(std::move(tenant), asked.top);
   if (!ticket.alive()) co_return;
   session->Answer(request_id, Opcode::kCardinalityReply, report, WireCardinality);
 }
