@@ -47,6 +47,7 @@ Status Backups::Make(engine::DatabaseCore* core, const Oracle& main) {
   auto made = world_->TryRunTask(engine::Backup(core, kBackup, options));
   NEXUS_CHECK(made.has_value());
   NEXUS_RETURN_IF_ERROR(made->status());
+  oracle->LearnRefusals(main);
   oracle_ = std::move(oracle);
   made_++;
   return OkStatus();

@@ -39,6 +39,17 @@ Oracle Oracle::Fork(uint64_t seed) const {
   return fork;
 }
 
+void Oracle::LearnRefusals(const Oracle& parent) {
+  const uint64_t shared = seeds_.back().first;
+  for (uint64_t number = 0; number < shared; number++) {
+    Batch& batch = batches_[number];
+    if (batch.fate != Fate::kInDoubt) continue;
+    const Batch& answered = parent.batches_[number];
+    batch.rejected = answered.rejected;
+    if (answered.fate == Fate::kRefused) batch.fate = Fate::kRefused;
+  }
+}
+
 uint64_t Oracle::Submit(std::vector<Place> places, bool ordered) {
   uint64_t number = batches_.size();
   for (uint32_t i = 0; i < places.size(); i++) {

@@ -70,6 +70,9 @@ class Oracle {
   // flight may come to be a part of it or not; what is submitted to one of them from now on is none
   // of the other's.
   Oracle Fork(uint64_t seed) const;
+  // What `parent` was told since this was forked from it: of what was in flight then, that which
+  // was not written there is not here either.
+  void LearnRefusals(const Oracle& parent);
 
   // A batch that is about to be submitted; within it each place is unique. Gives its number.
   // `ordered`: it enters the log before what is submitted later in this life of the database.

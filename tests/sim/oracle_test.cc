@@ -177,6 +177,24 @@ TEST_F(OracleTest, AForkHasWhatWasThereAndIsJudgedApart) {
   EXPECT_NE(fork.Check(all, {}), std::nullopt) << "what was acknowledged is in it";
 }
 
+TEST_F(OracleTest, WhatIsRefusedWhileAForkIsMadeIsNoHoleInIt) {
+  const uint64_t refused = Submit(kNow);
+  const uint64_t in_part = Submit(kNow + 1);
+  const uint64_t behind = Submit(kNow + 2);
+  Oracle fork = oracle_.Fork(7);
+  oracle_.Refused(refused);
+  oracle_.Rejected(in_part, 0, 1);
+  oracle_.Acknowledged(in_part);
+  oracle_.Acknowledged(behind);
+  const Oracle::Query all{0, 1, INT64_MIN, INT64_MAX, fork.acknowledgements()};
+  std::vector<Observed> seen = Both(kNow + 2, behind);
+  seen.push_back(Seen(1, kNow + 1, in_part));
+  EXPECT_NE(Oracle(fork).Check(all, seen), std::nullopt) << "nobody told it";
+  fork.LearnRefusals(oracle_);
+  EXPECT_EQ(fork.Check(all, seen), std::nullopt);
+  EXPECT_NE(fork.Check(all, Both(kNow, refused)), std::nullopt);
+}
+
 TEST_F(OracleTest, WhatIsWrittenToOneBranchIsNotInTheOther) {
   Oracle fork = oracle_.Fork(7);
   const Oracle::Query all{0, 1, INT64_MIN, INT64_MAX, 0};

@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -71,36 +72,34 @@ Rows WithoutFrozen(Rows rows, const CompleteFromFunction& complete_from, int64_t
 StatusOr<std::optional<std::string>> CompareRollups(engine::DatabaseCore* core,
                                                     const std::string& branch,
                                                     const std::string& selector, TimeRange range,
-                                                    uint64_t* buckets) {
-  for (AggregateFunction function :
-       {AggregateFunction::kCount, AggregateFunction::kMax, AggregateFunction::kLast}) {
-    for (int64_t step_ns : {int64_t{0}, 20 * kSecondNs}) {
-      // Nothing happens in between: both are of one version.
-      NEXUS_ASSIGN_OR_RETURN(engine::ReadView by_rollups, core->View("default", branch));
-      NEXUS_ASSIGN_OR_RETURN(engine::ReadView by_samples, core->View("default", branch));
-      if (by_rollups.rollups == nullptr) return std::optional<std::string>();
-      const CompleteFromFunction complete_from = CompleteFromOf(*core->state());
-      by_samples.rollups.reset();
-      AggregateQuery query;
-      query.select.selector = selector;
-      query.select.range = range;
-      query.select.limits.deadline_ms = 0;
-      query.function = function;
-      query.step_ns = step_ns;
-      NEXUS_ASSIGN_OR_RETURN(Answer got, Ask(std::move(by_rollups), query));
-      NEXUS_ASSIGN_OR_RETURN(Answer want, Ask(std::move(by_samples), query));
-      *buckets += got.buckets;
-      got.rows = WithoutFrozen(std::move(got.rows), complete_from, step_ns);
-      want.rows = WithoutFrozen(std::move(want.rows), complete_from, step_ns);
-      if (got.rows == want.rows) continue;
-      return std::optional(fmt::format(
-          "rule 14: function {} with step {} s of branch {}: by rollups it gives {} rows, by "
-          "samples {}, and they differ",
-          static_cast<int>(function), step_ns / kSecondNs, branch, got.rows.size(),
-          want.rows.size()));
-    }
-  }
-  return std::optional<std::string>();
+                                                    uint64_t turn, uint64_t* buckets) {
+  constexpr AggregateFunction kFunctions[] = {AggregateFunction::kCount, AggregateFunction::kMax,
+                                              AggregateFunction::kLast};
+  constexpr int64_t kSteps[] = {20 * kSecondNs, 0};
+  static_assert(std::size(kFunctions) * std::size(kSteps) == kRollupComparisons);
+  AggregateQuery query;
+  query.select.selector = selector;
+  query.select.range = range;
+  query.select.limits.deadline_ms = 0;
+  query.function = kFunctions[turn % std::size(kFunctions)];
+  query.step_ns = kSteps[turn / std::size(kFunctions) % std::size(kSteps)];
+  // Nothing happens in between: both are of one version.
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView by_rollups, core->View("default", branch));
+  NEXUS_ASSIGN_OR_RETURN(engine::ReadView by_samples, core->View("default", branch));
+  if (by_rollups.rollups == nullptr) return std::optional<std::string>();
+  const CompleteFromFunction complete_from = CompleteFromOf(*core->state());
+  by_samples.rollups.reset();
+  NEXUS_ASSIGN_OR_RETURN(Answer got, Ask(std::move(by_rollups), query));
+  NEXUS_ASSIGN_OR_RETURN(Answer want, Ask(std::move(by_samples), query));
+  *buckets += got.buckets;
+  got.rows = WithoutFrozen(std::move(got.rows), complete_from, query.step_ns);
+  want.rows = WithoutFrozen(std::move(want.rows), complete_from, query.step_ns);
+  if (got.rows == want.rows) return std::optional<std::string>();
+  return std::optional(fmt::format(
+      "rule 14: function {} with step {} s of branch {}: by rollups it gives {} rows, by samples "
+      "{}, and they differ",
+      static_cast<int>(query.function), query.step_ns / kSecondNs, branch, got.rows.size(),
+      want.rows.size()));
 }
 
 StatusOr<std::optional<std::string>> FrozenBuckets::Check(engine::DatabaseCore* core) {

@@ -21,12 +21,14 @@
 
 namespace nexus::sim_test {
 
-// Compares aggregates of the branch by rollups with those by samples. What is wrong, or nothing.
-// `buckets` grows by how many buckets stood for samples. Errors: those of the queries.
+// Compares an aggregate of the branch by rollups with the one by samples; which, `turn` says: so
+// many in a row compare all there are. What is wrong, or nothing. `buckets` grows by how many
+// buckets stood for samples. Errors: those of the queries.
+inline constexpr uint64_t kRollupComparisons = 6;
 StatusOr<std::optional<std::string>> CompareRollups(engine::DatabaseCore* core,
                                                     const std::string& branch,
                                                     const std::string& selector, TimeRange range,
-                                                    uint64_t* buckets);
+                                                    uint64_t turn, uint64_t* buckets);
 
 // What was seen of frozen buckets of main.
 class FrozenBuckets {

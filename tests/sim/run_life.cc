@@ -56,6 +56,7 @@ void Run::MakeBranch(const std::string& name, BranchKind kind, int64_t from) {
   // What expired up to now a snapshot may lack; what expires later it has.
   ExpireInOracles();
   branches_.Find(name)->ExpireAs(*oracle_of_parent);
+  branches_.Find(name)->LearnRefusals(*oracle_of_parent);
   if (absl::IsNotFound(*made) || absl::IsAlreadyExists(*made)) {
     return Fail(fmt::format("rule 1: {}", FromAbsl(made->message())));
   }
@@ -205,7 +206,7 @@ void Run::DoRollups(const Op& op) {
 
 Status Run::TryRollups(const std::string& branch, const std::string& selector, TimeRange range) {
   uint64_t buckets = 0;
-  auto wrong = CompareRollups(life_->core(), branch, selector, range, &buckets);
+  auto wrong = CompareRollups(life_->core(), branch, selector, range, rollup_checks_++, &buckets);
   NEXUS_RETURN_IF_ERROR(wrong.status());
   if (wrong->has_value()) Fail(std::move(**wrong));
   Count("buckets of rollups used", buckets);

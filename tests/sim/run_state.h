@@ -158,6 +158,7 @@ class Run {
   Oracle& oracle_;  // of main
   RetentionModel retention_;
   FrozenBuckets frozen_;
+  uint64_t rollup_checks_ = 0;
   RunResult result_;
   Backups backups_;
   std::unique_ptr<Clients> clients_;
