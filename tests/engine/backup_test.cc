@@ -61,28 +61,13 @@ class BackupTest : public BackupFixture {
   }
   // One sample of series "mine" at 7, and what is read there.
   Status Put(double value) {
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, &Released), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        static_cast<Request*>(request)->status = status;
-      }
-      static void Released(CommitRequest* request) {
-        static_cast<Request*>(request)->released = true;
-      }
-      BatchEncoder encoder;
-      Status status;
-      bool released = false;
-    };
     auto ids = Intern("default", {"mine"});
     if (!ids.ok()) return ids.status();
-    Request request;
+    BatchRequest batch;
     const std::vector<int64_t> timestamps = {7};
     const std::vector<double> values = {value};
-    request.encoder.AddSeries(ids->front(), timestamps, values);
-    request.body = request.encoder.Finish();
-    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-    world_.RunUntil([&] { return request.released; });
-    return request.status;
+    batch.encoder.AddSeries(ids->front(), timestamps, values);
+    return SendBatch(&batch);
   }
   double Got() {
     SelectQuery query;
