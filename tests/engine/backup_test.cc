@@ -38,7 +38,6 @@ class BackupTest : public BackupFixture {
     request.range = {from, to};
     return world_.RunTask(core_->Delete(request)).status();
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
 
   // Something of everything, in layers and in memory.
   void Fill() {
@@ -91,7 +90,6 @@ class BackupTest : public BackupFixture {
     EXPECT_EQ(Got(), value) << "merged";
     EXPECT_EQ(GetStats().layers, 1u);
   }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
 };
 
 TEST_F(BackupTest, ARestoredDatabaseAnswersAsTheOriginalDid) {

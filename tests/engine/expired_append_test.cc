@@ -62,7 +62,6 @@ class ExpiredAppendTest : public SimDatabaseTest {
     SendBatch(batch.get()).IgnoreError();
     return batch;
   }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
 };
 
 TEST_F(ExpiredAppendTest, WhatNoRuleKeepsIsRejectedAndTheRestIsStored) {

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/scrub.h"
 #include "tests/engine/sim_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
@@ -41,8 +40,6 @@ class RetentionDatabaseTest : public SimDatabaseTest {
     const int64_t now = info.clock_runs ? info.clock_ns : info.wall_ns;
     return Set({{selector, now - cut}});
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   void MakeLayer(int64_t first, int count) {
     ASSERT_TRUE(Append(first, count).ok());
     ASSERT_TRUE(Flush().ok());
@@ -50,13 +47,6 @@ class RetentionDatabaseTest : public SimDatabaseTest {
   SeriesId InternOther() {
     std::vector<std::string> labels = {Labels::Make("metric", {{"name", "b"}})->Canonical()};
     return (*world_.RunTask(core_->interner()->Intern(TenantId{}, std::move(labels))))[0];
-  }
-  void ExpectClean() {
-    auto report = world_.RunTask(Scrub(core_.get(), ScrubOptions()));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
   }
 };
 

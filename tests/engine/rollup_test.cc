@@ -14,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/scrub.h"
 #include "tests/engine/sim_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
@@ -55,8 +54,6 @@ class RollupTest : public SimDatabaseTest {
   Status SetRollups(std::vector<RollupRule> rules) {
     return world_.RunTask(core_->SetRollups(std::move(rules), "default"));
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   Status Delete(TimeRange range) {
     DeleteRequest request;
     request.selector = "metric";
@@ -136,13 +133,6 @@ class RollupTest : public SimDatabaseTest {
       buckets += got->statistics.rollup_buckets;
     }
     return buckets;
-  }
-  void ExpectClean() {
-    auto report = world_.RunTask(Scrub(core_.get(), ScrubOptions()));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
   }
   // Four hours of a counter, rolled up by 10 s and by a minute.
   void MakeRollups() {

@@ -15,6 +15,7 @@
 #include "engine/core.h"
 #include "io/sim/world.h"
 #include "tests/engine/batch_request.h"
+#include "tests/engine/expect_clean.h"
 
 namespace nexus::engine {
 
@@ -108,6 +109,9 @@ class SimDatabaseTest : public testing::Test {
         [&](BatchEncoder* encoder) { encoder->AddSeries(series_, timestamps, values); });
   }
   Status Flush() { return world_.RunTask(core_->Flush()); }
+  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
+  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
+  void ExpectClean() { ExpectScrubFindsNothing(&world_, core_.get()); }
 
   // Samples read in [first, last]; an error is what the query gave. Values must be their
   // timestamps.

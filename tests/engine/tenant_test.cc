@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "engine/record.h"
-#include "engine/scrub.h"
 #include "tests/engine/sim_fixture.h"
 
 namespace nexus::engine {
@@ -122,11 +121,6 @@ class TenantTest : public SimDatabaseTest {
     rows += RowsIn(reader->Producers(), tenant);
     rows += RowsIn(reader->Unlayered(), tenant);
     return rows;
-  }
-  void ExpectClean() {
-    StatusOr<ScrubReport> report = world_.RunTask(Scrub(core_.get(), {}));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) ADD_FAILURE() << finding.what;
   }
   void ExpectNoOtherFiles() {
     const auto live = core_->state()->LayerFiles(DatabaseState::Garbage::kWithout);
