@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/engine/sim_fixture.h"
+#include "tests/engine/retention_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
 namespace nexus::engine {
@@ -19,8 +19,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kDay = 86'400 * kSecond;
 constexpr ProducerId kProducer{7, 9};
 
 // A batch of the embedded kind. Values are their timestamps.
@@ -34,19 +32,8 @@ struct Batch : BatchRequest {
   uint64_t expired_samples() const { return expired == nullptr ? 0 : expired->samples; }
 };
 
-class ExpiredAppendTest : public SimDatabaseTest {
+class ExpiredAppendTest : public RetentionFixture {
  protected:
-  ExpiredAppendTest() { options_.compaction = false; }
-
-  int64_t Now() {
-    const RetentionInfo info = *core_->Retention("default");
-    return info.clock_runs ? info.clock_ns : info.wall_ns;
-  }
-  Status Set(std::vector<RetentionRule> rules, std::string tenant = "default") {
-    return world_.RunTask(core_->SetRetention(std::move(rules), std::move(tenant)));
-  }
-  // Samples below `cut` are too old now, and soon those a little above it.
-  Status KeepFrom(int64_t cut) { return Set({{"{}", Now() - cut}}); }
   // Samples that were rejected of a batch of the fixture's series that is sent.
   uint64_t ExpiredOf(const std::vector<int64_t>& timestamps) {
     Batch batch;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/engine/sim_fixture.h"
+#include "tests/engine/retention_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
 namespace nexus::engine {
@@ -17,29 +17,10 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kDay = 86'400 * kSecond;
-
-class RetentionDatabaseTest : public SimDatabaseTest {
+class RetentionDatabaseTest : public RetentionFixture {
  protected:
-  RetentionDatabaseTest() { options_.compaction = false; }
-
-  RetentionInfo Info() {
-    auto info = core_->Retention("default");
-    EXPECT_TRUE(info.ok()) << info.status();
-    return info.ok() ? *info : RetentionInfo();
-  }
   int64_t Clock() { return Info().clock_ns; }
   int64_t Wall() { return Info().wall_ns; }
-  Status Set(std::vector<RetentionRule> rules) {
-    return world_.RunTask(core_->SetRetention(std::move(rules), "default"));
-  }
-  // Such that samples below `cut` are expired now, and soon those a little above it.
-  Status KeepFrom(int64_t cut, const std::string& selector = "{}") {
-    const RetentionInfo info = Info();
-    const int64_t now = info.clock_runs ? info.clock_ns : info.wall_ns;
-    return Set({{selector, now - cut}});
-  }
   void MakeLayer(int64_t first, int count) {
     ASSERT_TRUE(Append(first, count).ok());
     ASSERT_TRUE(Flush().ok());
