@@ -14,7 +14,6 @@ namespace {
 
 using sim::CrashKind;
 using sim::Op;
-using ::testing::AnyOf;
 using ::testing::IsEmpty;
 
 // A cut at each step of a protocol of some hundreds, half of them with power, takes minutes where
