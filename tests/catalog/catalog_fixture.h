@@ -77,6 +77,13 @@ inline std::vector<uint64_t> Ids(const SeriesSet& set) {
   return ids;
 }
 
+inline bool Says(const Status& status, absl::StatusCode code, std::string_view text) {
+  EXPECT_EQ(status.code(), code) << status;
+  bool said = FromAbsl(status.message()).find(text) != std::string_view::npos;
+  EXPECT_TRUE(said) << status << "\ndoes not say: " << text;
+  return status.code() == code && said;
+}
+
 class CatalogTest : public testing::Test {
  public:
   ~CatalogTest() override {

@@ -14,7 +14,6 @@ namespace {
 
 using sim::CrashKind;
 using sim::Op;
-using ::testing::AnyOf;
 using ::testing::IsEmpty;
 
 // A cut at each step of a protocol of some hundreds, half of them with power, takes minutes where
@@ -27,6 +26,26 @@ constexpr uint64_t kOperationsMax = 80;
 
 CrashKind KindOf(uint64_t step) {
   return step / kStride % 2 == 0 ? CrashKind::kPowerCut : CrashKind::kProcessKill;
+}
+
+struct Failure {
+  const char* name;
+  sim::OpFilter operations;
+  int error;
+};
+std::vector<Failure> Failures() {
+  return {
+      {"write", {Op::kWrite}, -EIO},
+      {"no space",
+       {Op::kWrite, Op::kCreate, Op::kAllocate, Op::kMakeDirectory, Op::kLink},
+       -ENOSPC},
+      {"sync", {Op::kSync}, -EIO},
+      {"directory sync", {Op::kSyncDirectory}, -EIO},
+      {"open", {Op::kOpen, Op::kCreate}, -EMFILE},
+      {"name", {Op::kRename, Op::kUnlink, Op::kMakeDirectory, Op::kLink}, -EIO},
+      {"list", {Op::kList}, -EIO},
+      {"read", {Op::kRead, Op::kOpen}, -EIO},
+  };
 }
 
 class BackupCrashTest : public BackupFixture {
@@ -45,6 +64,39 @@ class BackupCrashTest : public BackupFixture {
     ASSERT_TRUE(Write("default", {"c"}, 0, 50).status.ok());
     now_ = Answers();
   }
+  // nullopt if it was cut at this step; else it ended before.
+  std::optional<StatusOr<BackupResult>> CutBackup(uint64_t step,
+                                                  const std::string& destination = kBackup) {
+    world_.CrashAfterSteps(step, KindOf(step));
+    const BackupOptions options;
+    auto made = world_.TryRunTask(Backup(core_.get(), destination, options));
+    world_.CancelScheduledCrash();
+    return made;
+  }
+  // Runs `attempt` while the nth of these operations fails, if there are so many: was_met_ tells.
+  template <typename Attempt>
+  auto WithFailure(const Failure& failure, uint64_t nth, Attempt attempt) {
+    const uint64_t hits = world_.disk().faults()->rules_hit();
+    world_.disk().FailNth(failure.operations, nth, failure.error);
+    auto result = attempt();
+    was_met_ = world_.disk().faults()->rules_hit() > hits;
+    world_.disk().faults()->ClearRules();
+    return result;
+  }
+  // Runs `round` with each failure: of the first operation, the second, until it is met no more.
+  template <typename Round>
+  void ForEachFailure(Round round) {
+    for (const Failure& failure : Failures()) {
+      for (uint64_t nth = 1; nth < kOperationsMax && !HasFailure(); nth++) {
+        SCOPED_TRACE(std::string(failure.name) + " " + std::to_string(nth));
+        was_met_ = false;
+        round(failure, nth);
+        if (!was_met_) break;
+        failures_++;
+      }
+    }
+    EXPECT_GT(failures_, 50u);
+  }
   // What is restored is the old or the new, whole.
   void ExpectOldOrNew() {
     const StatusOr<std::string> answers = RestoredAnswers();
@@ -56,6 +108,8 @@ class BackupCrashTest : public BackupFixture {
   std::string old_;
   std::string now_;
   int new_seen_ = 0;
+  bool was_met_ = false;  // the failure
+  uint64_t failures_ = 0;
 };
 
 TEST_F(BackupCrashTest, TheOlderBackupIsWholeUntilTheNewOneIs) {
@@ -67,10 +121,7 @@ TEST_F(BackupCrashTest, TheOlderBackupIsWholeUntilTheNewOneIs) {
     ASSERT_LT(step, kStepsMax);
     ASSERT_TRUE(Open().ok());
     ASSERT_EQ(Answers(), now_);
-    world_.CrashAfterSteps(step, KindOf(step));
-    const BackupOptions options;
-    auto made = world_.TryRunTask(Backup(core_.get(), kBackup, options));
-    world_.CancelScheduledCrash();
+    const auto made = CutBackup(step);
     ended = made.has_value();
     if (ended) {
       EXPECT_TRUE(made->ok()) << made->status();
@@ -101,11 +152,7 @@ TEST_F(BackupCrashTest, AFirstBackupThatIsCutIsNotOneAndCanBeRunAgain) {
     ASSERT_LT(step, kStepsMax);
     const std::string place = "/first-" + std::to_string(step);
     ASSERT_TRUE(Open().ok());
-    world_.CrashAfterSteps(step, KindOf(step));
-    const BackupOptions options;
-    auto made = world_.TryRunTask(Backup(core_.get(), place, options));
-    world_.CancelScheduledCrash();
-    ended = made.has_value();
+    ended = CutBackup(step, place).has_value();
     Die(CrashKind::kPowerCut);
     SCOPED_TRACE(step);
     ASSERT_TRUE(Open().ok());
@@ -169,83 +216,41 @@ TEST_F(BackupCrashTest, ARestoreThatIsCutLeavesNothingThatOpensAndCanBeRunAgain)
   EXPECT_GT(cuts, 10);
 }
 
-struct Failure {
-  const char* name;
-  sim::OpFilter operations;
-  int error;
-};
-std::vector<Failure> Failures() {
-  return {
-      {"write", {Op::kWrite}, -EIO},
-      {"no space",
-       {Op::kWrite, Op::kCreate, Op::kAllocate, Op::kMakeDirectory, Op::kLink},
-       -ENOSPC},
-      {"sync", {Op::kSync}, -EIO},
-      {"directory sync", {Op::kSyncDirectory}, -EIO},
-      {"open", {Op::kOpen, Op::kCreate}, -EMFILE},
-      {"name", {Op::kRename, Op::kUnlink, Op::kMakeDirectory, Op::kLink}, -EIO},
-      {"list", {Op::kList}, -EIO},
-      {"read", {Op::kRead, Op::kOpen}, -EIO},
-  };
-}
-
 TEST_F(BackupCrashTest, AFailureOfABackupIsNamedAndLeavesTheOlderOne) {
   FillAndBackUp();
   Die(CrashKind::kPowerCut);
-  uint64_t failures = 0;
-  for (const Failure& failure : Failures()) {
-    for (uint64_t nth = 1; nth < kOperationsMax && !HasFailure(); nth++) {
-      SCOPED_TRACE(std::string(failure.name) + " " + std::to_string(nth));
-      ASSERT_TRUE(Open().ok());
-      const uint64_t hits = world_.disk().faults()->rules_hit();
-      world_.disk().FailNth(failure.operations, nth, failure.error);
-      auto made = MakeBackup();
-      const bool hit = world_.disk().faults()->rules_hit() > hits;
-      world_.disk().faults()->ClearRules();
-      if (!made.ok()) {
-        EXPECT_THAT(made.status().ToString(), ::testing::HasSubstr("/")) << "names no file";
-      }
-      Die(CrashKind::kPowerCut);
-      world_.Boot();
-      ExpectOldOrNew();
-      world_.Crash(CrashKind::kProcessKill);
-      if (!hit) break;
-      failures++;
+  ForEachFailure([&](const Failure& failure, uint64_t nth) {
+    ASSERT_TRUE(Open().ok());
+    const auto made = WithFailure(failure, nth, [&] { return MakeBackup(); });
+    if (!made.ok()) {
+      EXPECT_THAT(made.status().ToString(), ::testing::HasSubstr("/")) << "names no file";
     }
-  }
-  EXPECT_GT(failures, 50u);
+    Die(CrashKind::kPowerCut);
+    world_.Boot();
+    ExpectOldOrNew();
+    world_.Crash(CrashKind::kProcessKill);
+  });
 }
 
 TEST_F(BackupCrashTest, AFailureOfARestoreIsNamedAndItCanBeRunAgain) {
   FillAndBackUp();
   Die(CrashKind::kPowerCut);
-  uint64_t failures = 0;
-  for (const Failure& failure : Failures()) {
-    for (uint64_t nth = 1; nth < kOperationsMax && !HasFailure(); nth++) {
-      SCOPED_TRACE(std::string(failure.name) + " " + std::to_string(nth));
-      const std::string place = fmt::format("/restored-{}-{}", failures, nth);
-      const uint64_t hits = world_.disk().faults()->rules_hit();
-      world_.disk().FailNth(failure.operations, nth, failure.error);
-      auto restored = TryRestore(place, kBackup, std::nullopt);
-      const bool hit = world_.disk().faults()->rules_hit() > hits;
-      world_.disk().faults()->ClearRules();
-      options_.directory = place;
-      if (!restored->ok()) {
-        EXPECT_THAT(restored->status().ToString(), ::testing::HasSubstr("/"));
-        auto again = RestoreAndMove(place);
-        // Unless all that failed was the end of it.
-        const bool is_there = world_.disk().ReadVisible(place + "/IDENTITY").has_value();
-        ASSERT_TRUE(again.ok() || is_there)
-            << restored->status() << ", and then " << again.status();
-      }
-      ASSERT_TRUE(Open().ok());
-      EXPECT_EQ(Answers(), old_);
-      Die(CrashKind::kPowerCut);
-      if (!hit) break;
-      failures++;
+  ForEachFailure([&](const Failure& failure, uint64_t nth) {
+    const std::string place = fmt::format("/restored-{}-{}", failures_, nth);
+    const auto restored =
+        WithFailure(failure, nth, [&] { return TryRestore(place, kBackup, std::nullopt); });
+    options_.directory = place;
+    if (!restored->ok()) {
+      EXPECT_THAT(restored->status().ToString(), ::testing::HasSubstr("/"));
+      auto again = RestoreAndMove(place);
+      // Unless all that failed was the end of it.
+      const bool is_there = world_.disk().ReadVisible(place + "/IDENTITY").has_value();
+      ASSERT_TRUE(again.ok() || is_there) << restored->status() << ", and then " << again.status();
     }
-  }
-  EXPECT_GT(failures, 50u);
+    ASSERT_TRUE(Open().ok());
+    EXPECT_EQ(Answers(), old_);
+    Die(CrashKind::kPowerCut);
+  });
 }
 
 }  // namespace

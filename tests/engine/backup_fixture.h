@@ -16,7 +16,6 @@
 
 #include "engine/backup.h"
 #include "engine/restore.h"
-#include "engine/scrub.h"
 #include "tests/engine/catalog_rebuild_fixture.h"
 
 namespace nexus::engine {
@@ -89,14 +88,6 @@ class BackupFixture : public CatalogRebuildFixture {
     world_.CancelScheduledCrash();
     if (world_.alive()) world_.Crash(sim::CrashKind::kPowerCut);
     return restored;
-  }
-
-  void ExpectClean() {
-    const auto report = world_.RunTask(Scrub(core_.get(), {}));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
   }
 
   std::vector<std::string> Visible(std::string_view prefix) {

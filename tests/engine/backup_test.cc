@@ -17,10 +17,15 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr uint64_t kProducer = 1;
+
+// A backup that runs beside what a test does.
+io::Task<void> BackUpInto(DatabaseCore* core, std::optional<StatusOr<BackupResult>>* made) {
+  const BackupOptions options;
+  made->emplace(co_await Backup(core, kBackup, options));
+}
 
 class BackupTest : public BackupFixture {
  protected:
@@ -38,7 +43,6 @@ class BackupTest : public BackupFixture {
     request.range = {from, to};
     return world_.RunTask(core_->Delete(request)).status();
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
 
   // Something of everything, in layers and in memory.
   void Fill() {
@@ -59,30 +63,22 @@ class BackupTest : public BackupFixture {
     ASSERT_TRUE(Write("default", {"a"}, 200, 50).status.ok());
     ASSERT_TRUE(WriteNumbered(4, 5000, 10).status.ok());
   }
+  // The original is killed; what its backup gives is open.
+  Status MoveToRestored(const std::string& directory = "/restored",
+                        const std::string& source = kBackup) {
+    Die(sim::CrashKind::kProcessKill);
+    NEXUS_RETURN_IF_ERROR(RestoreAndMove(directory, source).status());
+    return Open();
+  }
   // One sample of series "mine" at 7, and what is read there.
   Status Put(double value) {
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, &Released), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        static_cast<Request*>(request)->status = status;
-      }
-      static void Released(CommitRequest* request) {
-        static_cast<Request*>(request)->released = true;
-      }
-      BatchEncoder encoder;
-      Status status;
-      bool released = false;
-    };
     auto ids = Intern("default", {"mine"});
     if (!ids.ok()) return ids.status();
-    Request request;
+    BatchRequest batch;
     const std::vector<int64_t> timestamps = {7};
     const std::vector<double> values = {value};
-    request.encoder.AddSeries(ids->front(), timestamps, values);
-    request.body = request.encoder.Finish();
-    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-    world_.RunUntil([&] { return request.released; });
-    return request.status;
+    batch.encoder.AddSeries(ids->front(), timestamps, values);
+    return SendBatch(&batch);
   }
   double Got() {
     SelectQuery query;
@@ -106,7 +102,6 @@ class BackupTest : public BackupFixture {
     EXPECT_EQ(Got(), value) << "merged";
     EXPECT_EQ(GetStats().layers, 1u);
   }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
 };
 
 TEST_F(BackupTest, ARestoredDatabaseAnswersAsTheOriginalDid) {
@@ -142,9 +137,7 @@ TEST_F(BackupTest, ARestoredDatabaseIsAnotherOneWithTheSameLayers) {
   Fill();
   const DatabaseId original = core_->state()->database;
   ASSERT_TRUE(MakeBackup().ok());
-  Die(sim::CrashKind::kProcessKill);
-  ASSERT_TRUE(RestoreAndMove("/restored").ok());
-  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MoveToRestored().ok());
   EXPECT_NE(core_->state()->database, original);
   EXPECT_EQ(core_->state()->origin, original);
   EXPECT_EQ(core_->state()->timeline, 1u);
@@ -173,9 +166,7 @@ TEST_F(BackupTest, ProducersGoOnBehindWhatTheBackupHas) {
   Fill();
   ASSERT_TRUE(MakeBackup().ok());
   ASSERT_TRUE(WriteNumbered(5, 6000, 10).status.ok());  // lost with the original
-  Die(sim::CrashKind::kProcessKill);
-  ASSERT_TRUE(RestoreAndMove("/restored").ok());
-  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MoveToRestored().ok());
   const Written again = WriteNumbered(4, 5000, 10);
   EXPECT_TRUE(again.status.ok()) << again.status;
   EXPECT_TRUE(again.duplicate);
@@ -190,9 +181,7 @@ TEST_F(BackupTest, LaterWritesWinOverRestoredOnesThroughTwoRestores) {
   ASSERT_TRUE(Open().ok());
   ExpectPutWins(1);
   ASSERT_TRUE(MakeBackup("/backup-1").ok());
-  Die(sim::CrashKind::kProcessKill);
-  ASSERT_TRUE(RestoreAndMove("/restored-1", "/backup-1").ok());
-  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MoveToRestored("/restored-1", "/backup-1").ok());
   EXPECT_EQ(Got(), 1);
   ExpectPutWins(2);
   ASSERT_TRUE(MakeBackup("/backup-2").ok());
@@ -215,9 +204,7 @@ TEST_F(BackupTest, ARestoredDeleteDoesNotTakeLaterWrites) {
   ASSERT_TRUE(Flush().ok());
   ASSERT_TRUE(Delete("metric{name=\"mine\"}", 0, 100).ok());
   ASSERT_TRUE(MakeBackup().ok());
-  Die(sim::CrashKind::kProcessKill);
-  ASSERT_TRUE(RestoreAndMove("/restored").ok());
-  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MoveToRestored().ok());
   EXPECT_EQ(Got(), -1) << "the delete was restored";
   EXPECT_THAT(*core_->state()->FindBranch({}, {})->tombstones, SizeIs(1));
   ExpectPutWins(2);
@@ -227,9 +214,7 @@ TEST_F(BackupTest, ARestoredDeleteDoesNotTakeLaterWrites) {
 TEST_F(BackupTest, WhatIsExpiredInARestoredDatabaseGoesThoughMemoryHoldsLaterWrites) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(MakeBackup().ok());
-  Die(sim::CrashKind::kProcessKill);
-  ASSERT_TRUE(RestoreAndMove("/restored").ok());
-  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MoveToRestored().ok());
   ASSERT_TRUE(Write("default", {"a"}, 0, 100).status.ok());
   ASSERT_TRUE(Flush().ok());
   ASSERT_TRUE(Write("default", {"a"}, 50, 10).status.ok());
@@ -244,13 +229,7 @@ TEST_F(BackupTest, ABatchIsInABackupIfAndOnlyIfItsNumberIs) {
   Fill();
   std::optional<StatusOr<BackupResult>> made;
   io::TaskScope scope(world_.environment()->executor());
-  struct Run {
-    static io::Task<void> Of(DatabaseCore* core, std::optional<StatusOr<BackupResult>>* made) {
-      const BackupOptions options;
-      made->emplace(co_await Backup(core, kBackup, options));
-    }
-  };
-  world_.RunOnLoop([&] { scope.Spawn(Run::Of(core_.get(), &made)); });
+  world_.RunOnLoop([&] { scope.Spawn(BackUpInto(core_.get(), &made)); });
   uint64_t sequence = 4;
   while (!made.has_value()) {
     sequence++;
@@ -258,9 +237,7 @@ TEST_F(BackupTest, ABatchIsInABackupIfAndOnlyIfItsNumberIs) {
   }
   ASSERT_TRUE(made->ok()) << made->status();
   ASSERT_GT(sequence, 6u) << "appends did not run beside the backup";
-  Die(sim::CrashKind::kProcessKill);
-  ASSERT_TRUE(RestoreAndMove("/restored").ok());
-  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(MoveToRestored().ok());
   const auto known = core_->state()->FindBranch({}, {})->producers.Find(Numbered("default"));
   ASSERT_TRUE(known.has_value());
   EXPECT_GE(known->last_sequence, 4u);
@@ -287,13 +264,7 @@ TEST_F(BackupTest, CompactionsBesideABackupTakeNothingFromIt) {
   const std::string before = Answers();
   std::optional<StatusOr<BackupResult>> made;
   io::TaskScope scope(world_.environment()->executor());
-  struct Run {
-    static io::Task<void> Of(DatabaseCore* core, std::optional<StatusOr<BackupResult>>* made) {
-      const BackupOptions options;
-      made->emplace(co_await Backup(core, kBackup, options));
-    }
-  };
-  world_.RunOnLoop([&] { scope.Spawn(Run::Of(core_.get(), &made)); });
+  world_.RunOnLoop([&] { scope.Spawn(BackUpInto(core_.get(), &made)); });
   const uint64_t links = world_.disk().submitted(sim::Op::kLink);
   world_.RunUntil([&] { return world_.disk().submitted(sim::Op::kLink) > links; });
   ASSERT_FALSE(made.has_value());
@@ -464,13 +435,7 @@ TEST_F(BackupTest, ClosingEndsABackup) {
   Fill();
   std::optional<StatusOr<BackupResult>> made;
   io::TaskScope scope(world_.environment()->executor());
-  struct Run {
-    static io::Task<void> Of(DatabaseCore* core, std::optional<StatusOr<BackupResult>>* made) {
-      const BackupOptions options;
-      made->emplace(co_await Backup(core, kBackup, options));
-    }
-  };
-  world_.RunOnLoop([&] { scope.Spawn(Run::Of(core_.get(), &made)); });
+  world_.RunOnLoop([&] { scope.Spawn(BackUpInto(core_.get(), &made)); });
   world_.RunUntil([&] { return world_.disk().submitted(sim::Op::kLink) > 0; });
   const Status second = MakeBackup("/another").status();
   EXPECT_TRUE(absl::IsFailedPrecondition(second)) << second;

@@ -37,8 +37,6 @@ class BoundedFilesTest : public SimDatabaseTest {
       ASSERT_TRUE(Flush().ok());
     }
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   uint64_t OpenFiles() { return core_->state()->files->counters().open; }
   void ExpectBounded() { EXPECT_LE(OpenFiles(), 4u); }
 

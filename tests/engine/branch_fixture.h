@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/branches.h"
-#include "engine/scrub.h"
+#include "tests/engine/expect_clean.h"
 #include "tests/engine/small_database.h"
 
 namespace nexus::engine {
@@ -88,13 +88,7 @@ class BranchFixture : public testing::Test {
     for (const OpenLayer& open : State(name)->layers) files.insert(open.record.file_name);
     return files;
   }
-  void ExpectClean() {
-    const StatusOr<ScrubReport> report = db_.world().RunTask(Scrub(db_.core(), {}));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
-  }
+  void ExpectClean() { ExpectScrubFindsNothing(&db_.world(), db_.core()); }
   // Everything is right now, after a kill, after a flush, and after a power cut.
   void ExpectRightForEver() {
     db_.ExpectRight();

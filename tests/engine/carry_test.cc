@@ -362,29 +362,18 @@ class ManyTenantsTest : public SimDatabaseTest {
   }
   // A sample of each.
   void Trickle() {
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        EXPECT_TRUE(status.ok()) << status;
-        static_cast<Request*>(request)->is_done = true;
-      }
-      BatchEncoder encoder;
-      bool is_done = false;
-    };
-    std::vector<std::unique_ptr<Request>> requests;
+    std::vector<std::unique_ptr<BatchRequest>> batches;
     const double value = static_cast<double>(trickled_);
     for (const Small& small : small_) {
-      auto& request = requests.emplace_back(std::make_unique<Request>());
-      request->encoder.SetTarget(small.tenant, BranchId{});
-      request->encoder.AddSeries(small.series, std::span(&trickled_, 1), std::span(&value, 1));
-      request->body = request->encoder.Finish();
-      request->tenant = small.tenant;
-      world_.RunOnLoop([&] { core_->committer()->Submit(request.get()); });
+      auto& batch = batches.emplace_back(std::make_unique<BatchRequest>(small.tenant));
+      batch->encoder.AddSeries(small.series, std::span(&trickled_, 1), std::span(&value, 1));
+      SubmitBatch(batch.get());
     }
     world_.RunUntil([&] {
-      return std::all_of(requests.begin(), requests.end(),
-                         [](const auto& request) { return request->is_done; });
+      return std::all_of(batches.begin(), batches.end(),
+                         [](const auto& batch) { return batch->finished(); });
     });
+    for (const auto& batch : batches) EXPECT_TRUE(batch->status().ok()) << batch->status();
     trickled_++;
   }
   // 12 MiB of log, and what trickles in beside it.

@@ -56,25 +56,10 @@ class CatalogRebuildFixture : public SimDatabaseTest {
   Written Write(const std::string& tenant, const std::vector<std::string>& names, int64_t first,
                 int count, std::optional<ExactlyOnce> once = std::nullopt,
                 const std::string& branch = "main") {
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, &Released), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        static_cast<Request*>(request)->status = status;
-      }
-      static void Released(CommitRequest* request) {
-        static_cast<Request*>(request)->released = true;
-      }
-      BatchEncoder encoder;
-      Status status;
-      bool released = false;
-    };
     auto ids = Intern(tenant, names);
     if (!ids.ok()) return {ids.status()};
-    Request request;
     const PublishedState::Found target = *core_->state()->published.FindWritable(tenant, branch);
-    request.tenant = target.tenant;
-    request.branch = target.branch;
-    request.encoder.SetTarget(request.tenant, request.branch);
+    BatchRequest batch(target.tenant, target.branch);
     for (SeriesId id : *ids) {
       std::vector<int64_t> timestamps;
       std::vector<double> values;
@@ -84,14 +69,11 @@ class CatalogRebuildFixture : public SimDatabaseTest {
         values.push_back(std::bit_cast<double>(
             (static_cast<uint64_t>(first + i) * 0x9e3779b97f4a7c15ull + id.value) >> 2));
       }
-      request.encoder.AddSeries(id, timestamps, values);
+      batch.encoder.AddSeries(id, timestamps, values);
     }
-    if (once.has_value()) request.encoder.SetExactlyOnce(*once);
-    request.once = once;
-    request.body = request.encoder.Finish();
-    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-    world_.RunUntil([&] { return request.released; });
-    return {request.status, request.duplicate};
+    if (once.has_value()) batch.SetExactlyOnce(*once);
+    const Status status = SendBatch(&batch);
+    return {status, batch.duplicate};
   }
 
   // Everything a user can ask, of all tenants: labels, samples, aggregates, producers. Series by

@@ -35,7 +35,6 @@ class CompactionLife : public SimDatabaseTest {
     options_.log_segment_bytes = 4 << 20;
     options_.flush_interval_ms = 0;  // the test says when
   }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   int64_t now_ns() { return world_.environment()->WallNanos(); }
 };
 

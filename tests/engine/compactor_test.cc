@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/scrub.h"
 #include "tests/engine/sim_fixture.h"
 
 namespace nexus::engine {
@@ -33,23 +32,12 @@ class CompactorTest : public SimDatabaseTest {
   // Samples that MakeLayers leaves.
   static size_t SamplesOf(int layers) { return static_cast<size_t>((layers + 1) * kBatch / 2); }
 
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   // On the disk as the next opening would find it.
   size_t LayerFiles() {
     const std::vector<std::string> files = world_.disk().VisibleFiles();
     return static_cast<size_t>(std::count_if(files.begin(), files.end(), [](const auto& path) {
       return path.find("/layers/") != std::string::npos;
     }));
-  }
-
-  void ExpectClean() {
-    ScrubOptions options;
-    auto report = world_.RunTask(Scrub(core_.get(), options));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
   }
 };
 

@@ -16,12 +16,8 @@ namespace {
 constexpr ProducerId kProducer{7, 9};
 
 // One numbered append; kept until released.
-struct Numbered : CommitRequest {
-  Numbered(SeriesId series, ExactlyOnce number, uint32_t rejected)
-      : CommitRequest(
-            Kind::kBatch, {}, &Done,
-            [](CommitRequest* request) { static_cast<Numbered*>(request)->released = true; }),
-        encoder({}, {}) {
+struct Numbered : BatchRequest {
+  Numbered(SeriesId series, ExactlyOnce number, uint32_t rejected) {
     const auto at = static_cast<int64_t>(number.sequence * 100);
     std::vector<int64_t> timestamps;
     std::vector<double> values;
@@ -31,19 +27,8 @@ struct Numbered : CommitRequest {
     }
     encoder.AddSeries(series, timestamps, values);
     if (rejected > 0) encoder.Reject(2, rejected);
-    encoder.SetExactlyOnce(number);
-    body = encoder.Finish();
-    once = number;
+    SetExactlyOnce(number);
   }
-  static void Done(CommitRequest* request, const Status& status) {
-    auto* self = static_cast<Numbered*>(request);
-    self->status = status;
-    self->finished++;
-  }
-  BatchEncoder encoder;
-  Status status;
-  int finished = 0;
-  bool released = false;
 };
 
 io::Task<void> OpenSecondEpoch(DatabaseCore* core, bool* opened) {
@@ -59,15 +44,15 @@ class ExactlyOnceTest : public SimDatabaseTest {
     requests_.emplace_back(series_, ExactlyOnce{kProducer.high, kProducer.low, epoch, sequence},
                            rejected);
     Numbered* request = &requests_.back();
-    world_.RunOnLoop([&] { core_->committer()->Submit(request); });
+    SubmitBatch(request);
     return request;
   }
   Status Send(uint64_t epoch, uint64_t sequence, uint32_t rejected = 0) {
     Numbered* request = Submit(epoch, sequence, rejected);
-    world_.RunUntil([&] { return request->released; });
-    EXPECT_EQ(request->finished, 1);
+    world_.RunUntil([&] { return request->released(); });
+    EXPECT_EQ(request->answers(), 1);
     last_ = request;
-    return request->status;
+    return request->status();
   }
   uint64_t Stored() { return core_->state()->FindBranch({}, {})->active->samples(); }
 
@@ -95,10 +80,10 @@ TEST_F(ExactlyOnceTest, DuplicateInFlightWaitsForTheFirstCopy) {
   ASSERT_TRUE(OpenEpoch(0).ok());
   Numbered* first = Submit(1, 1);
   Numbered* second = Submit(1, 1);
-  world_.RunUntil([&] { return second->finished == 1; });
-  EXPECT_EQ(first->finished, 1);
-  EXPECT_TRUE(first->status.ok());
-  EXPECT_TRUE(second->status.ok());
+  world_.RunUntil([&] { return second->answers() == 1; });
+  EXPECT_EQ(first->answers(), 1);
+  EXPECT_TRUE(first->status().ok());
+  EXPECT_TRUE(second->status().ok());
   EXPECT_TRUE(second->duplicate);
   EXPECT_EQ(second->end, first->end);
   EXPECT_EQ(Stored(), 10u);
@@ -145,8 +130,8 @@ TEST_F(ExactlyOnceTest, BatchQueuedBehindAnOpeningIsFenced) {
   world_.RunUntil([&] { return producers.NewestEpoch(kProducer) == 2; });
   ASSERT_FALSE(opened);
   request = Submit(1, 1);
-  world_.RunUntil([&] { return opened && request->released; });
-  EXPECT_TRUE(absl::IsFailedPrecondition(request->status)) << request->status;
+  world_.RunUntil([&] { return opened && request->released(); });
+  EXPECT_TRUE(absl::IsFailedPrecondition(request->status())) << request->status();
   EXPECT_EQ(Stored(), 0u);
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/engine/sim_fixture.h"
+#include "tests/engine/retention_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
 namespace nexus::engine {
@@ -19,70 +19,36 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kDay = 86'400 * kSecond;
 constexpr ProducerId kProducer{7, 9};
 
 // A batch of the embedded kind. Values are their timestamps.
-struct Batch : CommitRequest {
-  explicit Batch(TenantId of = {})
-      : CommitRequest(
-            Kind::kBatch, {}, &Done,
-            [](CommitRequest* request) { static_cast<Batch*>(request)->released = true; }),
-        encoder(of, {}) {
-    tenant = of;
-  }
-  static void Done(CommitRequest* request, const Status& status) {
-    static_cast<Batch*>(request)->status = status;
-  }
+struct Batch : BatchRequest {
+  using BatchRequest::BatchRequest;
   void Add(SeriesId series, const std::vector<int64_t>& timestamps) {
     std::vector<SeriesSample> samples;
     for (int64_t at : timestamps) samples.push_back({series, at, static_cast<double>(at)});
     encoder.Add(samples);
   }
   uint64_t expired_samples() const { return expired == nullptr ? 0 : expired->samples; }
-
-  BatchEncoder encoder;
-  Status status;
-  bool released = false;
 };
 
-class ExpiredAppendTest : public SimDatabaseTest {
+class ExpiredAppendTest : public RetentionFixture {
  protected:
-  ExpiredAppendTest() { options_.compaction = false; }
-
-  int64_t Now() {
-    const RetentionInfo info = *core_->Retention("default");
-    return info.clock_runs ? info.clock_ns : info.wall_ns;
-  }
-  Status Set(std::vector<RetentionRule> rules, std::string tenant = "default") {
-    return world_.RunTask(core_->SetRetention(std::move(rules), std::move(tenant)));
-  }
-  // Samples below `cut` are too old now, and soon those a little above it.
-  Status KeepFrom(int64_t cut) { return Set({{"{}", Now() - cut}}); }
-  Status Send(Batch* batch) {
-    batch->body = batch->encoder.Finish();
-    world_.RunOnLoop([&] { core_->committer()->Submit(batch); });
-    world_.RunUntil([&] { return batch->released; });
-    return batch->status;
-  }
   // Samples that were rejected of a batch of the fixture's series that is sent.
   uint64_t ExpiredOf(const std::vector<int64_t>& timestamps) {
     Batch batch;
     batch.Add(series_, timestamps);
-    const Status status = Send(&batch);
+    const Status status = SendBatch(&batch);
     EXPECT_TRUE(status.ok() || IsExpired(status)) << status;
     return batch.expired_samples();
   }
   std::unique_ptr<Batch> SendNumbered(uint64_t sequence, const std::vector<int64_t>& timestamps) {
     auto batch = std::make_unique<Batch>();
     batch->Add(series_, timestamps);
-    batch->once = ExactlyOnce{kProducer.high, kProducer.low, 1, sequence};
-    batch->encoder.SetExactlyOnce(*batch->once);
-    Send(batch.get()).IgnoreError();
+    batch->SetExactlyOnce({kProducer.high, kProducer.low, 1, sequence});
+    SendBatch(batch.get()).IgnoreError();
     return batch;
   }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
 };
 
 TEST_F(ExpiredAppendTest, WhatNoRuleKeepsIsRejectedAndTheRestIsStored) {
@@ -90,7 +56,7 @@ TEST_F(ExpiredAppendTest, WhatNoRuleKeepsIsRejectedAndTheRestIsStored) {
   ASSERT_TRUE(KeepFrom(kDay).ok());
   Batch batch;
   batch.Add(series_, {0, 2 * kDay, 5, 6, 3 * kDay});
-  ASSERT_TRUE(Send(&batch).ok()) << batch.status;
+  ASSERT_TRUE(SendBatch(&batch).ok()) << batch.status();
   ASSERT_NE(batch.expired, nullptr);
   EXPECT_EQ(batch.expired->samples, 3u);
   EXPECT_FALSE(batch.expired->nothing_left);
@@ -125,7 +91,7 @@ TEST_F(ExpiredAppendTest, RowsAreJudgedByTheirInstantAndWhatWasRejectedBeforeSta
   batch.encoder.AddRow(0, series, values);
   batch.encoder.Reject(3, 2);
   batch.encoder.Reject(20, 1);
-  ASSERT_TRUE(Send(&batch).ok()) << batch.status;
+  ASSERT_TRUE(SendBatch(&batch).ok()) << batch.status();
   EXPECT_THAT(batch.expired->rejected, ElementsAre(RejectedRange{3, 2}, RejectedRange{12, 8},
                                                    RejectedRange{20, 1}, RejectedRange{21, 15}));
   EXPECT_EQ(batch.expired->samples, 23u);
@@ -137,7 +103,7 @@ TEST_F(ExpiredAppendTest, OneThatIsExpiredAsAWholeIsRefusedAndNotLogged) {
   ASSERT_TRUE(KeepFrom(kDay).ok());
   Batch batch;
   batch.Add(series_, {0, 1, 2});
-  const Status refused = Send(&batch);
+  const Status refused = SendBatch(&batch);
   EXPECT_TRUE(absl::IsOutOfRange(refused)) << refused;
   EXPECT_TRUE(IsExpired(refused));
   EXPECT_FALSE(IsExpired(OutOfRange("something else")));
@@ -152,19 +118,19 @@ TEST_F(ExpiredAppendTest, ANumberedOneTakesItsNumberWhateverIsLeftOfIt) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(KeepFrom(kDay).ok());
   ASSERT_TRUE(world_.RunTask(core_->OpenProducer(kProducer, 1, "default", "main")).ok());
-  ASSERT_TRUE(SendNumbered(1, {0, 1, 2})->status.ok());
+  ASSERT_TRUE(SendNumbered(1, {0, 1, 2})->status().ok());
   EXPECT_EQ(core_->state()->FindBranch({}, {})->OldestUnflushed(), std::nullopt)
       << "nothing waits for a flush";
-  ASSERT_TRUE(SendNumbered(2, {0, 2 * kDay})->status.ok());
+  ASSERT_TRUE(SendNumbered(2, {0, 2 * kDay})->status().ok());
   for (int life = 0; life < 3; life++) {
     const ProducerTable& producers = core_->state()->FindBranch({}, {})->producers;
     const auto first = SendNumbered(1, {0, 1, 2});
-    EXPECT_TRUE(first->status.ok() && first->duplicate) << first->status;
+    EXPECT_TRUE(first->status().ok() && first->duplicate) << first->status();
     EXPECT_THAT(producers.RejectedOf(*first->once), ElementsAre(catalog::SampleRange{0, 3}));
     const auto second = SendNumbered(2, {0, 2 * kDay});
-    EXPECT_TRUE(second->status.ok() && second->duplicate) << second->status;
+    EXPECT_TRUE(second->status().ok() && second->duplicate) << second->status();
     EXPECT_THAT(producers.RejectedOf(*second->once), ElementsAre(catalog::SampleRange{0, 1}));
-    EXPECT_EQ(ExpectedSequence(SendNumbered(4, {3 * kDay})->status), 3u);
+    EXPECT_EQ(ExpectedSequence(SendNumbered(4, {3 * kDay})->status()), 3u);
     EXPECT_EQ(*Read(), 1u);
     if (life == 1) {
       ASSERT_TRUE(Flush().ok());
@@ -172,7 +138,7 @@ TEST_F(ExpiredAppendTest, ANumberedOneTakesItsNumberWhateverIsLeftOfIt) {
     Die(life == 0 ? sim::CrashKind::kProcessKill : sim::CrashKind::kPowerCut);
     ASSERT_TRUE(Open().ok());
   }
-  ASSERT_TRUE(SendNumbered(3, {3 * kDay})->status.ok());
+  ASSERT_TRUE(SendNumbered(3, {3 * kDay})->status().ok());
   EXPECT_EQ(*Read(), 2u);
 }
 
@@ -232,13 +198,13 @@ TEST_F(ExpiredAppendTest, TenantsAreApart) {
       (*world_.RunTask(core_->interner()->Intern(archive, std::move(labels))))[0];
   Batch old(archive);
   old.Add(series, {0, 1});
-  ASSERT_TRUE(Send(&old).ok()) << old.status;
+  ASSERT_TRUE(SendBatch(&old).ok()) << old.status();
   EXPECT_EQ(old.expired, nullptr);
   EXPECT_EQ(ExpiredOf({0, 1}), 2u);
   ASSERT_TRUE(Set({{"{}", Now() - kDay}}, "archive").ok());
   Batch again(archive);
   again.Add(series, {0, 1});
-  EXPECT_THAT(std::string(FromAbsl(Send(&again).message())), HasSubstr("tenant \"archive\""));
+  EXPECT_THAT(std::string(FromAbsl(SendBatch(&again).message())), HasSubstr("tenant \"archive\""));
 }
 
 TEST_F(ExpiredAppendTest, TheClockOfTheLogDecidesAndNoOther) {

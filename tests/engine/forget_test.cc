@@ -11,7 +11,6 @@
 
 #include "engine/known_series.h"
 #include "engine/nexus.h"
-#include "engine/scrub.h"
 #include "tests/engine/catalog_rebuild_fixture.h"
 
 namespace nexus::engine {
@@ -41,7 +40,6 @@ class ForgetTest : public CatalogRebuildFixture {
     request.branch = branch;
     return world_.RunTask(core_->Delete(std::move(request))).status();
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
   // What is deleted goes from the layers, and after two graces its series.
   void ForgetDeleted() {
     ASSERT_TRUE(Flush().ok());
@@ -64,13 +62,6 @@ class ForgetTest : public CatalogRebuildFixture {
   Status AppendTo(SeriesId id, int64_t timestamp) {
     series_ = id;
     return Append(timestamp, 1);
-  }
-  void ExpectClean() {
-    auto report = world_.RunTask(Scrub(core_.get(), ScrubOptions()));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
   }
 };
 

@@ -55,25 +55,10 @@ class QuotaTest : public SimDatabaseTest {
     NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found,
                            core_->state()->published.Find(tenant, "main"));
     NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> ids, Intern(tenant, 0, 1));
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        static_cast<Request*>(request)->outcome = status;
-        static_cast<Request*>(request)->finished = true;
-      }
-      BatchEncoder encoder;
-      Status outcome;
-      bool finished = false;
-    };
-    Request request;
-    request.encoder.SetTarget(found.tenant, found.branch);
+    BatchRequest batch(found.tenant, found.branch);
     const double value = 1;
-    request.encoder.AddSeries(ids[0], std::span(&timestamp, 1), std::span(&value, 1));
-    request.body = request.encoder.Finish();
-    request.tenant = found.tenant;
-    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-    world_.RunUntil([&] { return request.finished; });
-    return request.outcome;
+    batch.encoder.AddSeries(ids[0], std::span(&timestamp, 1), std::span(&value, 1));
+    return SendBatch(&batch);
   }
 };
 

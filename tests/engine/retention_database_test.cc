@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/scrub.h"
-#include "tests/engine/sim_fixture.h"
+#include "tests/engine/retention_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
 namespace nexus::engine {
@@ -18,31 +17,10 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kDay = 86'400 * kSecond;
-
-class RetentionDatabaseTest : public SimDatabaseTest {
+class RetentionDatabaseTest : public RetentionFixture {
  protected:
-  RetentionDatabaseTest() { options_.compaction = false; }
-
-  RetentionInfo Info() {
-    auto info = core_->Retention("default");
-    EXPECT_TRUE(info.ok()) << info.status();
-    return info.ok() ? *info : RetentionInfo();
-  }
   int64_t Clock() { return Info().clock_ns; }
   int64_t Wall() { return Info().wall_ns; }
-  Status Set(std::vector<RetentionRule> rules) {
-    return world_.RunTask(core_->SetRetention(std::move(rules), "default"));
-  }
-  // Such that samples below `cut` are expired now, and soon those a little above it.
-  Status KeepFrom(int64_t cut, const std::string& selector = "{}") {
-    const RetentionInfo info = Info();
-    const int64_t now = info.clock_runs ? info.clock_ns : info.wall_ns;
-    return Set({{selector, now - cut}});
-  }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   void MakeLayer(int64_t first, int count) {
     ASSERT_TRUE(Append(first, count).ok());
     ASSERT_TRUE(Flush().ok());
@@ -50,13 +28,6 @@ class RetentionDatabaseTest : public SimDatabaseTest {
   SeriesId InternOther() {
     std::vector<std::string> labels = {Labels::Make("metric", {{"name", "b"}})->Canonical()};
     return (*world_.RunTask(core_->interner()->Intern(TenantId{}, std::move(labels))))[0];
-  }
-  void ExpectClean() {
-    auto report = world_.RunTask(Scrub(core_.get(), ScrubOptions()));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
   }
 };
 

@@ -14,14 +14,12 @@
 #include <string>
 #include <vector>
 
-#include "engine/scrub.h"
-#include "tests/engine/sim_fixture.h"
+#include "tests/engine/retention_fixture.h"
 #include "tests/engine/simulated_rebuild.h"
 
 namespace nexus::engine {
 namespace {
 
-constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kHour = 3'600 * kSecond;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -46,17 +44,13 @@ bool Near(double a, double b, double magnitude) {
   return std::abs(a - b) <= 2 * ulp || std::abs(a - b) <= magnitude * 0x1p-98;
 }
 
-class RollupTest : public SimDatabaseTest {
+class RollupTest : public RetentionFixture {
  protected:
-  explicit RollupTest(uint64_t seed = 1) : SimDatabaseTest({}, seed) {
-    options_.compaction = false;
-  }
+  explicit RollupTest(uint64_t seed = 1) : RetentionFixture(seed) {}
 
   Status SetRollups(std::vector<RollupRule> rules) {
     return world_.RunTask(core_->SetRollups(std::move(rules), "default"));
   }
-  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
-  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
   Status Delete(TimeRange range) {
     DeleteRequest request;
     request.selector = "metric";
@@ -64,13 +58,6 @@ class RollupTest : public SimDatabaseTest {
     const StatusOr<DeleteResult> done = world_.RunTask(core_->Delete(request));
     frozen_left_ = done.ok() ? done->frozen_left : 0;
     return done.status();
-  }
-  // What is older than `cut` now is expired.
-  Status KeepFrom(int64_t cut) {
-    auto info = core_->Retention("default");
-    NEXUS_RETURN_IF_ERROR(info.status());
-    const int64_t now = info->clock_runs ? info->clock_ns : info->wall_ns;
-    return world_.RunTask(core_->SetRetention({{"{}", now - cut}}, "default"));
   }
   // A counter with resets, `step_ns` apart.
   void AppendCounter(TimeRange range, int64_t step_ns = 5 * kSecond) {
@@ -137,13 +124,6 @@ class RollupTest : public SimDatabaseTest {
     }
     return buckets;
   }
-  void ExpectClean() {
-    auto report = world_.RunTask(Scrub(core_.get(), ScrubOptions()));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) {
-      ADD_FAILURE() << finding.file << ": " << finding.what;
-    }
-  }
   // Four hours of a counter, rolled up by 10 s and by a minute.
   void MakeRollups() {
     ASSERT_TRUE(Open().ok());
@@ -152,6 +132,16 @@ class RollupTest : public SimDatabaseTest {
     ASSERT_TRUE(Flush().ok());
     ASSERT_TRUE(Compact().ok());
     ASSERT_EQ(GetStats().rollup_layers, 2u);
+  }
+  // Lets the samples of these go, but for the last hour's, and returns what rollups by a minute
+  // answered before that.
+  StatusOr<Answer> FreezeAllButAnHour(AggregateFunction function) {
+    MakeRollups();
+    NEXUS_ASSIGN_OR_RETURN(Answer before,
+                           Ask(function, 60 * kSecond, {0, 4 * kHour - 1}, Use::kRollups));
+    NEXUS_RETURN_IF_ERROR(KeepFrom(3 * kHour + 30 * kSecond));
+    NEXUS_RETURN_IF_ERROR(Compact());
+    return before;
   }
 
   uint64_t frozen_left_ = 0;  // as the last delete said
@@ -227,16 +217,14 @@ TEST_F(RollupTest, DeletedSamplesAreNotInTheAnswer) {
 }
 
 TEST_F(RollupTest, FrozenBucketsAnswerWhenTheirSamplesAreGone) {
-  MakeRollups();
   const TimeRange all = {0, 4 * kHour - 1};
-  auto before = Ask(AggregateFunction::kSum, 60 * kSecond, all, Use::kRollups);
-  ASSERT_TRUE(KeepFrom(3 * kHour + 30 * kSecond).ok());
-  ASSERT_TRUE(Compact().ok());
+  const StatusOr<Answer> before = FreezeAllButAnHour(AggregateFunction::kSum);
+  ASSERT_TRUE(before.ok()) << before.status();
   auto samples = Ask(AggregateFunction::kSum, 60 * kSecond, all, Use::kSamples);
   ASSERT_TRUE(samples.ok());
   ASSERT_LE(samples->rows.size(), 60u) << "the rest is gone";
   auto after = Ask(AggregateFunction::kSum, 60 * kSecond, all, Use::kRollups);
-  ASSERT_TRUE(before.ok() && after.ok());
+  ASSERT_TRUE(after.ok());
   ExpectSameRows(AggregateFunction::kSum, *after, *before);
   // Late for a bucket of which samples are gone: it stays as it is, also when it is made anew.
   ASSERT_TRUE(Append({3 * kHour + 50 * kSecond, 3 * kHour + 90 * kSecond}, {1e9, 1e9}).ok());
@@ -259,25 +247,23 @@ TEST_F(RollupTest, FrozenBucketsAnswerWhenTheirSamplesAreGone) {
 }
 
 TEST_F(RollupTest, ALongerRetentionDoesNotMakeGoneSamplesWhole) {
-  MakeRollups();
   const TimeRange all = {0, 4 * kHour - 1};
-  auto before = Ask(AggregateFunction::kCount, 60 * kSecond, all, Use::kRollups);
-  ASSERT_TRUE(KeepFrom(3 * kHour + 30 * kSecond).ok());
-  ASSERT_TRUE(Compact().ok());
-  ASSERT_TRUE(world_.RunTask(core_->SetRetention({}, "default")).ok());
+  const StatusOr<Answer> before = FreezeAllButAnHour(AggregateFunction::kCount);
+  ASSERT_TRUE(before.ok()) << before.status();
+  ASSERT_TRUE(Set({}).ok());
   // Would be enough to make the window anew.
   ASSERT_TRUE(Append({kHour + 1}, {5}).ok());
   ASSERT_TRUE(Flush().ok());
   ASSERT_TRUE(Compact().ok());
   auto after = Ask(AggregateFunction::kCount, 60 * kSecond, all, Use::kRollups);
-  ASSERT_TRUE(before.ok() && after.ok());
+  ASSERT_TRUE(after.ok());
   ExpectSameRows(AggregateFunction::kCount, *after, *before);
 }
 
 TEST_F(RollupTest, WhatWasNeverInABucketIsReadFromSamples) {
   MakeRollups();
   ASSERT_TRUE(KeepFrom(3 * kHour + 30 * kSecond).ok());
-  ASSERT_TRUE(world_.RunTask(core_->SetRetention({}, "default")).ok());
+  ASSERT_TRUE(Set({}).ok());
   // Of no rule now, and below the cut of one that was: its buckets are never made.
   std::vector<std::string> labels = {Labels::Make("metric", {{"name", "b"}})->Canonical()};
   series_ = world_.RunTask(core_->interner()->Intern(TenantId{}, std::move(labels)))->front();

@@ -14,6 +14,8 @@
 #include "engine/batch.h"
 #include "engine/core.h"
 #include "io/sim/world.h"
+#include "tests/engine/batch_request.h"
+#include "tests/engine/expect_clean.h"
 
 namespace nexus::engine {
 
@@ -71,28 +73,25 @@ class SimDatabaseTest : public testing::Test {
     return status;
   }
 
+  // Hands over what its encoder holds. `batch` must outlive its release.
+  void SubmitBatch(BatchRequest* batch) {
+    batch->Finish();
+    world_.RunOnLoop([&] { core_->committer()->Submit(batch); });
+  }
+  // The same, and waits until it is released.
+  Status SendBatch(BatchRequest* batch) {
+    SubmitBatch(batch);
+    world_.RunUntil([&] { return batch->released(); });
+    return batch->status();
+  }
   // Appends the batch that `fill` makes with an encoder, and waits.
   template <typename Fill>
   Status AppendBatch(Fill fill) {
-    struct Request : CommitRequest {
-      Request() : CommitRequest(Kind::kBatch, {}, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
-      static void Done(CommitRequest* request, const Status& status) {
-        auto* self = static_cast<Request*>(request);
-        self->status = status;
-        self->finished = true;
-      }
-      BatchEncoder encoder;
-      Status status;
-      bool finished = false;
-    };
-    Request request;
-    fill(&request.encoder);
-    request.body = request.encoder.Finish();
-    request.deadline_ns =
+    BatchRequest batch;
+    fill(&batch.encoder);
+    batch.deadline_ns =
         world_.environment()->MonotonicNanos() + options_.admission_timeout_ms * 1'000'000;
-    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-    world_.RunUntil([&] { return request.finished; });
-    return request.status;
+    return SendBatch(&batch);
   }
   // `count` samples from `first` on, each with its timestamp as value.
   Status Append(int64_t first, int count) {
@@ -110,6 +109,9 @@ class SimDatabaseTest : public testing::Test {
         [&](BatchEncoder* encoder) { encoder->AddSeries(series_, timestamps, values); });
   }
   Status Flush() { return world_.RunTask(core_->Flush()); }
+  Status Compact() { return world_.RunTask(core_->Compact(nullptr)); }
+  Stats GetStats() { return world_.RunTask(core_->LoopStats()); }
+  void ExpectClean() { ExpectScrubFindsNothing(&world_, core_.get()); }
 
   // Samples read in [first, last]; an error is what the query gave. Values must be their
   // timestamps.

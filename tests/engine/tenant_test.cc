@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "engine/record.h"
-#include "engine/scrub.h"
 #include "tests/engine/sim_fixture.h"
 
 namespace nexus::engine {
@@ -33,18 +32,6 @@ uint64_t RowsIn(const StatusOr<std::vector<Record>>& listed, TenantId tenant) {
 
 class TenantTest : public SimDatabaseTest {
  protected:
-  struct Request : CommitRequest {
-    explicit Request(Kind what = Kind::kBatch, Bytes encoded = {})
-        : CommitRequest(what, encoded, &Done, [](CommitRequest*) {}), encoder({}, {}) {}
-    static void Done(CommitRequest* request, const Status& status) {
-      static_cast<Request*>(request)->outcome = status;
-      static_cast<Request*>(request)->finished = true;
-    }
-    BatchEncoder encoder;
-    Status outcome;
-    bool finished = false;
-  };
-
   void SetUp() override {
     ASSERT_TRUE(Open().ok());
     ASSERT_TRUE(Append(0, 100).ok());
@@ -73,16 +60,10 @@ class TenantTest : public SimDatabaseTest {
     NEXUS_ASSIGN_OR_RETURN(PublishedState::Found found,
                            core_->state()->published.Find(tenant, branch));
     NEXUS_ASSIGN_OR_RETURN(std::vector<SeriesId> ids, Intern(tenant, series));
-    Request request;
-    request.encoder.SetTarget(found.tenant, found.branch);
+    BatchRequest batch(found.tenant, found.branch);
     const std::vector<double> values(ids.size(), static_cast<double>(timestamp));
-    request.encoder.AddRow(timestamp, ids, values);
-    request.body = request.encoder.Finish();
-    request.tenant = found.tenant;
-    request.branch = found.branch;
-    world_.RunOnLoop([&] { core_->committer()->Submit(&request); });
-    world_.RunUntil([&] { return request.finished; });
-    return request.outcome;
+    batch.encoder.AddRow(timestamp, ids, values);
+    return SendBatch(&batch);
   }
   StatusOr<std::unique_ptr<Cursor>> Select(const std::string& tenant,
                                            const std::string& branch = "main") {
@@ -140,11 +121,6 @@ class TenantTest : public SimDatabaseTest {
     rows += RowsIn(reader->Producers(), tenant);
     rows += RowsIn(reader->Unlayered(), tenant);
     return rows;
-  }
-  void ExpectClean() {
-    StatusOr<ScrubReport> report = world_.RunTask(Scrub(core_.get(), {}));
-    ASSERT_TRUE(report.ok()) << report.status();
-    for (const ScrubFinding& finding : report->findings) ADD_FAILURE() << finding.what;
   }
   void ExpectNoOtherFiles() {
     const auto live = core_->state()->LayerFiles(DatabaseState::Garbage::kWithout);
@@ -240,23 +216,21 @@ TEST_F(TenantTest, WhatWasOnItsWayToItEndsNotFound) {
   found.view.reset();  // it must not outlive the database
   // Series that have an id and no place in the log yet: their definitions come behind the deletion.
   std::vector<SeriesId> ids = *Intern("acme", 40);
-  Request batch;
-  batch.encoder.SetTarget(found.tenant, found.branch);
+  BatchRequest batch(found.tenant, found.branch);
   const std::vector<double> values(ids.size(), 1);
   batch.encoder.AddRow(50, ids, values);
-  batch.body = batch.encoder.Finish();
-  batch.tenant = found.tenant;
+  batch.Finish();
   const Edit edits[] = {DeleteTenant{found.tenant}};
   const std::string encoded = EncodeEdits(edits);
-  Request deletion(CommitRequest::Kind::kEdit, AsBytes(encoded));
+  WatchedRequest deletion(CommitRequest::Kind::kEdit, AsBytes(encoded));
   // Edits go before batches: the deletion gets the lower place in the log.
   world_.RunOnLoop([&] {
     core_->committer()->Submit(&batch);
     core_->committer()->Submit(&deletion);
   });
-  world_.RunUntil([&] { return batch.finished && deletion.finished; });
-  EXPECT_TRUE(deletion.outcome.ok()) << deletion.outcome;
-  EXPECT_TRUE(absl::IsNotFound(batch.outcome)) << batch.outcome;
+  world_.RunUntil([&] { return batch.finished() && deletion.finished(); });
+  EXPECT_TRUE(deletion.status().ok()) << deletion.status();
+  EXPECT_TRUE(absl::IsNotFound(batch.status())) << batch.status();
   EXPECT_LT(deletion.begin, batch.begin);
   ASSERT_TRUE(Append(500, 1).ok());
   Die(CrashKind::kPowerCut);

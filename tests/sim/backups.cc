@@ -15,6 +15,7 @@
 #include "engine/cursors.h"
 #include "engine/restore.h"
 #include "engine/scrub.h"
+#include "tests/engine/batch_request.h"
 #include "tests/sim/workload.h"
 
 namespace nexus::sim_test {
@@ -23,18 +24,6 @@ namespace {
 constexpr char kBackup[] = "/backup";
 // Of each series, so many of its timestamps are written over.
 constexpr int64_t kWrittenOver = 40;
-
-// A batch of the restored database, waited for.
-struct Request : engine::CommitRequest {
-  Request() : CommitRequest(Kind::kBatch, {}, &Done, &Released), encoder({}, {}) {}
-  static void Done(CommitRequest* request, const Status& status) {
-    static_cast<Request*>(request)->status = status;
-  }
-  static void Released(CommitRequest* request) { static_cast<Request*>(request)->released = true; }
-  engine::BatchEncoder encoder;
-  Status status;
-  bool released = false;
-};
 
 std::string Text(const Status& status) { return std::string(FromAbsl(status.message())); }
 
@@ -143,17 +132,17 @@ Status Backups::WriteOver() {
     }
   }
   const uint64_t number = oracle_->Submit(places);
-  Request request;
+  engine::BatchRequest batch;
   std::vector<engine::SeriesSample> samples;
   for (size_t i = 0; i < places.size(); i++) {
     samples.push_back({(*ids)[places[i].series], places[i].timestamp,
                        std::bit_cast<double>(oracle_->ValueOf(number, i))});
   }
-  request.encoder.Add(samples);
-  request.body = request.encoder.Finish();
-  world_->RunOnLoop([&] { core_->committer()->Submit(&request); });
-  world_->RunUntil([&] { return request.released; });
-  NEXUS_RETURN_IF_ERROR(request.status);
+  batch.encoder.Add(samples);
+  batch.Finish();
+  world_->RunOnLoop([&] { core_->committer()->Submit(&batch); });
+  world_->RunUntil([&] { return batch.released(); });
+  NEXUS_RETURN_IF_ERROR(batch.status());
   oracle_->Acknowledged(number);
   return OkStatus();
 }

@@ -1,6 +1,6 @@
-// The class behind RunScenario: what a run knows, and all that it does. run.cc has its course -
-// openings, crashes, appends, queries and checks -, run_life.cc the operations on branches,
-// deletes, retention, tenants and backups. Threading: one thread.
+// The class behind RunScenario: what a run knows, and all that it does. run.cc has its course,
+// run_restart.cc openings and crashes, run_samples.cc appends and queries, run_life.cc the
+// operations on branches, deletes, retention, tenants and backups. Threading: one thread.
 
 #ifndef NEXUS_TESTS_SIM_RUN_STATE_H_
 #define NEXUS_TESTS_SIM_RUN_STATE_H_
