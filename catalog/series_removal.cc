@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catalog/format.h"
@@ -103,6 +104,16 @@ Status RemoveSymbol(const LmdbTxn& txn, TenantId tenant, uint64_t identity_seed,
   return txn.Delete(Tree::kSymbols, key.view());
 }
 
+// Of `loose`, what nothing names.
+Status RemoveUnused(const LmdbTxn& txn, TenantId tenant, uint64_t identity_seed,
+                    std::set<Symbol> loose) {
+  NEXUS_RETURN_IF_ERROR(KeepUsed(txn, tenant, &loose));
+  for (Symbol symbol : loose) {
+    NEXUS_RETURN_IF_ERROR(RemoveSymbol(txn, tenant, identity_seed, symbol));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status RemoveSeries(const LmdbTxn& txn, TenantId tenant, uint64_t identity_seed,
@@ -117,11 +128,12 @@ Status RemoveSeries(const LmdbTxn& txn, TenantId tenant, uint64_t identity_seed,
     loose.insert(label.name);
     loose.insert(label.value);
   }
-  NEXUS_RETURN_IF_ERROR(KeepUsed(txn, tenant, &loose));
-  for (Symbol symbol : loose) {
-    NEXUS_RETURN_IF_ERROR(RemoveSymbol(txn, tenant, identity_seed, symbol));
-  }
-  return OkStatus();
+  return RemoveUnused(txn, tenant, identity_seed, std::move(loose));
+}
+
+Status RemoveUnusedSymbol(const LmdbTxn& txn, TenantId tenant, uint64_t identity_seed,
+                          Symbol symbol) {
+  return RemoveUnused(txn, tenant, identity_seed, {symbol});
 }
 
 }  // namespace nexus::catalog

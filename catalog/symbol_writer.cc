@@ -73,7 +73,9 @@ Status SymbolWriter::Make(const LmdbTxn& txn, TenantId tenant, const LabelBatch&
   for (const Missing& string : absent) by_use.push_back(string.string);
   std::sort(by_use.begin(), by_use.end(),
             [&](uint32_t a, uint32_t b) { return uses[a] != uses[b] ? uses[a] > uses[b] : a < b; });
+  const bool looked_up = !next_.contains(tenant);
   NEXUS_ASSIGN_OR_RETURN(uint64_t next, NextSymbol(txn, tenant));
+  if (looked_up && next > 1) out->highest_before = static_cast<Symbol>(next - 1);
   LmdbCursor symbols(txn, Tree::kSymbols);
   for (uint32_t string : by_use) {
     if (next > UINT32_MAX) {
@@ -96,9 +98,9 @@ Status SymbolWriter::Make(const LmdbTxn& txn, TenantId tenant, const LabelBatch&
   return OkStatus();
 }
 
-StatusOr<Symbol> SymbolWriter::NextSymbol(const LmdbTxn& txn, TenantId tenant) {
+StatusOr<uint64_t> SymbolWriter::NextSymbol(const LmdbTxn& txn, TenantId tenant) {
   if (auto found = next_.find(tenant); found != next_.end()) {
-    return static_cast<Symbol>(found->second);
+    return found->second;
   }
   LmdbCursor cursor(txn, Tree::kSymbols);
   NEXUS_ASSIGN_OR_RETURN(bool found, cursor.SeekAtOrBefore(SymbolKey(tenant, UINT32_MAX).view()));
@@ -106,7 +108,7 @@ StatusOr<Symbol> SymbolWriter::NextSymbol(const LmdbTxn& txn, TenantId tenant) {
   KeyReader last(cursor.key());
   if (last.U32() != tenant.value) return 1;
   NEXUS_RETURN_IF_ERROR(cursor.Payload().status());
-  return last.U32() + 1;
+  return uint64_t{last.U32()} + 1;
 }
 
 }  // namespace nexus::catalog

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,9 @@ namespace nexus::catalog {
 struct BatchSymbols {
   std::vector<Symbol> symbols;
   std::vector<bool> fresh;  // made for this batch: nothing else names it yet
+  // The tenant's highest before these, told now and then: nothing may name it any more
+  // (series_removal.h), and now that it is no longer the highest it can go.
+  std::optional<Symbol> highest_before;
 };
 
 class SymbolWriter {
@@ -54,7 +58,7 @@ class SymbolWriter {
                 BatchSymbols* out);
   Status Make(const LmdbTxn& txn, TenantId tenant, const LabelBatch& batch,
               const std::vector<Missing>& absent, BatchSymbols* out);
-  StatusOr<Symbol> NextSymbol(const LmdbTxn& txn, TenantId tenant);
+  StatusOr<uint64_t> NextSymbol(const LmdbTxn& txn, TenantId tenant);
 
   absl::flat_hash_map<CacheKey, Symbol> cache_;
   // The symbol that a tenant's next new string gets.

@@ -238,7 +238,9 @@ Status UpdateWriter::WriteSeries(const LmdbTxn& txn, TenantId tenant,
   batch.Finish();
   NEXUS_ASSIGN_OR_RETURN(BatchSymbols symbols, symbols_.Resolve(txn, tenant, identity_seed, batch));
   NEXUS_RETURN_IF_ERROR(WriteRows(txn, tenant, identity_seed, definitions, batch, symbols));
-  return WritePostings(txn, tenant, batch, symbols);
+  NEXUS_RETURN_IF_ERROR(WritePostings(txn, tenant, batch, symbols));
+  if (!symbols.highest_before.has_value()) return OkStatus();
+  return RemoveUnusedSymbol(txn, tenant, identity_seed, *symbols.highest_before);
 }
 
 Status UpdateWriter::WriteRows(const LmdbTxn& txn, TenantId tenant, uint64_t identity_seed,

@@ -66,11 +66,11 @@ const std::vector<Tunable>& Tunables() {
          o->compaction_windows = fmt::format("{}s,{}s,{}s", v, 2 * v, 8 * v);
        }},
       {"layer_files_open_max",
-       {4, 1, 256},
+       {256, 4, 1},
        [](Options* o, int64_t v) { o->layer_files_open_max = static_cast<uint32_t>(v); },
        /*drawn_last=*/true},
       {"layer_metadata_bytes",
-       {0, 4 << 10, 1 << 20},
+       {1 << 20, 64 << 10, 4 << 10, 0},
        [](Options* o, int64_t v) { o->layer_metadata_bytes = static_cast<uint64_t>(v); },
        /*drawn_last=*/true},
       {"clients", {0, 1, 2, 3}, nullptr},
