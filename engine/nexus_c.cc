@@ -51,6 +51,13 @@ nexus_options DefaultOptions() {
   return options;
 }
 
+nexus::ProgressCallback ProgressOf(nexus_progressed call, void* context) {
+  if (call == nullptr) return {};
+  return [call, context](const nexus::Progress& progress) {
+    call(context, TextOf(progress.activity), progress.done, progress.total);
+  };
+}
+
 StatusOr<nexus::Options> OptionsOf(const nexus_options* given) {
   nexus_options full = DefaultOptions();
   NEXUS_RETURN_IF_ERROR(ReadSized(given, "nexus_options", &full));
@@ -67,12 +74,7 @@ StatusOr<nexus::Options> OptionsOf(const nexus_options* given) {
   options.admission_timeout_ms = full.admission_timeout_ms;
   options.lock_wait_ms = full.lock_wait_ms;
   options.catalog_bytes_max = full.catalog_bytes_max;
-  if (full.progress != nullptr) {
-    options.progress = [call = full.progress,
-                        context = full.progress_context](const nexus::Progress& progress) {
-      call(context, TextOf(progress.activity), progress.done, progress.total);
-    };
-  }
+  options.progress = ProgressOf(full.progress, full.progress_context);
   return options;
 }
 
@@ -404,6 +406,30 @@ int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, siz
     }
     return db->database->SetRetention(given, TenantOf(tenant));
   });
+}
+
+int32_t nexus_rollups(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error) {
+  *list = nullptr;
+  return Guarded(error, [&]() -> Status {
+    NEXUS_ASSIGN_OR_RETURN(std::vector<nexus::RollupRule> rules,
+                           db->database->Rollups(TenantOf(tenant)));
+    std::vector<std::string> texts;
+    for (const nexus::RollupRule& rule : rules) texts.push_back(nexus::engine::ToJson(rule));
+    return GiveList(std::move(texts), list);
+  });
+}
+
+int32_t nexus_set_rollups(nexus_db* db, const nexus_rollup_rule* rules, size_t count,
+                          nexus_text tenant, nexus_error* error) {
+  return Guarded(error, [&] {
+    std::vector<nexus::RollupRule> given;
+    for (size_t i = 0; i < count; i++) given.push_back({rules[i].resolution_ns, rules[i].keep_ns});
+    return db->database->SetRollups(given, TenantOf(tenant));
+  });
+}
+
+int32_t nexus_compact(nexus_db* db, nexus_progressed progress, void* context, nexus_error* error) {
+  return Guarded(error, [&] { return db->database->Compact(ProgressOf(progress, context)); });
 }
 
 int32_t nexus_accept_retention_clock(nexus_db* db, nexus_error* error) {

@@ -425,6 +425,30 @@ int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, siz
 // does not run.
 int32_t nexus_accept_retention_clock(nexus_db* db, nexus_error* error);
 
+// Aggregates of each series that are kept ready, in buckets of a resolution.
+typedef struct nexus_rollup_rule {
+  int64_t resolution_ns;  // from 1 s to 1 day; divides a day, and is a multiple of a finer one
+  int64_t keep_ns;        // how long, whatever becomes of the samples; 0: for ever
+} nexus_rollup_rule;
+
+// The rollups of a tenant: one text for each, the finest first, a JSON object (resolution_ns,
+// keep_ns). NOT_FOUND.
+int32_t nexus_rollups(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
+// Replaces them, durably; none keeps no rollups, which is the default. The compactor makes them;
+// nexus_aggregate uses them by itself where its step is a multiple of a resolution, and
+// nexus_query_statistics tells. What they are: nexus::Database::SetRollups in engine/nexus.h.
+// INVALID_ARGUMENT, nothing is changed - more than 4, a resolution or duration out of its bounds;
+// NOT_FOUND.
+int32_t nexus_set_rollups(nexus_db* db, const nexus_rollup_rule* rules, size_t count,
+                          nexus_text tenant, nexus_error* error);
+
+// Merges layers until every time window of every branch is in its level, at full speed, makes what
+// rollups are due, and deletes what was replaced; what is in memory stays there (nexus_flush).
+// Appends and queries go on. `progress` may be NULL; it is called on the database's thread.
+// RESOURCE_EXHAUSTED - disk full; DATA_LOSS - a layer is damaged (named); FAILED_PRECONDITION -
+// compaction is paused, or the database closes.
+int32_t nexus_compact(nexus_db* db, nexus_progressed progress, void* context, nexus_error* error);
+
 // The figures of the database at this moment: one text, a JSON object with the names of
 // nexus::Stats in engine/nexus.h.
 int32_t nexus_stats(nexus_db* db, nexus_list** list, nexus_error* error);

@@ -139,6 +139,13 @@ std::vector<std::string> ToJsonTexts(const RetentionInfo& info) {
   return texts;
 }
 
+std::string ToJson(const RollupRule& rule) {
+  JsonObject json;
+  json.Add("resolution_ns", rule.resolution_ns);
+  json.Add("keep_ns", rule.keep_ns);
+  return json.Take();
+}
+
 std::string ToJson(const RecoveryReport& report) {
   JsonObject json;
   json.Add("created", report.created);

@@ -18,6 +18,7 @@ std::string ToJson(const Stats& stats);
 std::string ToJson(const RecoveryReport& report);
 std::string ToJson(const BranchInfo& branch);
 std::string ToJson(const TenantInfo& tenant);
+std::string ToJson(const RollupRule& rule);
 // One about the clock, then one for each rule.
 std::vector<std::string> ToJsonTexts(const RetentionInfo& info);
 

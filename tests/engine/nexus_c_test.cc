@@ -491,6 +491,51 @@ TEST_F(NexusCTest, RetentionIsSetAndTold) {
   EXPECT_EQ(nexus_retention(db_, Text("nobody"), &list, &error_), NEXUS_NOT_FOUND);
 }
 
+TEST_F(NexusCTest, RollupsAreSetMadeAndUsed) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const nexus_rollup_rule rules[] = {{3600 * kSecond, 0}, {60 * kSecond, 7200 * kSecond}};
+  ASSERT_EQ(nexus_set_rollups(db_, rules, 2, {}, &error_), NEXUS_OK) << error_.message;
+  const nexus_rollup_rule uneven[] = {{60 * kSecond, 0}, {90 * kSecond, 0}};
+  EXPECT_EQ(nexus_set_rollups(db_, uneven, 2, {}, &error_), NEXUS_INVALID_ARGUMENT);
+  nexus_list* list;
+  ASSERT_EQ(nexus_rollups(db_, {}, &list, &error_), NEXUS_OK);
+  EXPECT_EQ(Take(list),
+            (std::vector<std::string>{"{\"resolution_ns\":60000000000,\"keep_ns\":7200000000000}",
+                                      "{\"resolution_ns\":3600000000000,\"keep_ns\":0}"}));
+  EXPECT_EQ(nexus_rollups(db_, Text("nobody"), &list, &error_), NEXUS_NOT_FOUND);
+
+  BatchHandle batch(nexus_batch_new(), nexus_batch_free);
+  const uint64_t series = Series("m", "a");
+  for (int i = 0; i < 360; i++) nexus_batch_add(batch.get(), series, i * 10 * kSecond, i);
+  nexus_outcome outcome;
+  ASSERT_EQ(nexus_append(db_, batch.get(), nullptr, &outcome, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_flush(db_, &error_), NEXUS_OK);
+  uint64_t calls = 0;
+  auto count = [](void* context, nexus_text, uint64_t, uint64_t) {
+    ++*static_cast<uint64_t*>(context);
+  };
+  ASSERT_EQ(nexus_compact(db_, count, &calls, &error_), NEXUS_OK) << error_.message;
+  nexus_query query = Everything("m");
+  query.function = NEXUS_MAX;
+  query.step_ns = 60 * kSecond;
+  nexus_cursor* cursor;
+  ASSERT_EQ(nexus_aggregate(db_, &query, &cursor, &error_), NEXUS_OK) << error_.message;
+  std::vector<double> maxima;
+  nexus_chunk chunk;
+  while (nexus_cursor_next(cursor, &chunk, &error_) == 1) {
+    maxima.insert(maxima.end(), chunk.values, chunk.values + chunk.count);
+  }
+  nexus_query_statistics statistics;
+  nexus_cursor_statistics(cursor, &statistics);
+  nexus_cursor_free(cursor);
+  ASSERT_EQ(maxima.size(), 60u);
+  EXPECT_EQ(maxima[59], 359);
+  EXPECT_EQ(statistics.rollup_buckets, 60u);
+  ASSERT_EQ(nexus_set_rollups(db_, nullptr, 0, {}, &error_), NEXUS_OK);
+  ASSERT_EQ(nexus_rollups(db_, {}, &list, &error_), NEXUS_OK);
+  EXPECT_EQ(Take(list).size(), 0u);
+}
+
 TEST_F(NexusCTest, NullHandlesAreFreed) {
   nexus_batch_free(nullptr);
   nexus_cursor_free(nullptr);
