@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "compaction/input_reader.h"
+#include "compaction/layer_output.h"
 #include "compaction/series_merge.h"
 #include "layer/layer_builder.h"
 
@@ -72,16 +73,26 @@ layer::LayerIdentity IdentityOf(const MergeJob& job) {
   return identity;
 }
 
+layer::BuilderOptions BuilderOf(const MergeJob& job) {
+  layer::BuilderOptions builder = job.builder;
+  for (const MergeInput& input : job.inputs) {
+    builder.inputs.push_back(input.layer->summary().identity.key());
+  }
+  return builder;
+}
+
 }  // namespace
 
 class LayerMerge::Impl final : public SeriesSink {
  public:
   explicit Impl(MergeJob job)
-      : job_(std::move(job)), identity_(IdentityOf(job_)), series_merge_(job_, this, &progress_) {
+      : job_(std::move(job)),
+        identity_(IdentityOf(job_)),
+        series_merge_(job_, this, &progress_),
+        output_(BuilderOf(job_), job_.output_bytes_max) {
     for (const MergeInput& input : job_.inputs) {
       inputs_.push_back(std::make_unique<InputReader>(input, kLabelBytes / job_.inputs.size()));
       const layer::LayerSummary& summary = input.layer->summary();
-      job_.builder.inputs.push_back(summary.identity.key());
       progress_.samples_total += summary.samples;
       walk_.Saw(summary.range.first);
     }
@@ -107,7 +118,6 @@ class LayerMerge::Impl final : public SeriesSink {
   Status NextSeriesOf(uint32_t input);
   Status EndSeries(MergeStep* step);
   Status EndWindow(MergeStep* step);
-  Status FinishOutput(MergeStep* step);
 
   // Order of the heap: the input in front has the least labels, and is the oldest of those alike.
   bool After(uint32_t a, uint32_t b) const {
@@ -129,10 +139,8 @@ class LayerMerge::Impl final : public SeriesSink {
   std::vector<InputReader*> readers_;  // the same
   SeriesMerge series_merge_;
 
-  // The output under construction.
-  std::unique_ptr<layer::LayerBuilder> builder_;
+  LayerOutput output_;
   bool series_begun_ = false;  // it has samples of the series at hand
-  std::vector<uint64_t> series_;
   layer::LayerKey next_key_;
   bool key_taken_ = false;
 };
@@ -152,7 +160,7 @@ StatusOr<MergeStep> LayerMerge::Impl::Step(layer::LayerKey next_key) {
                  job_.inputs.back().layer->path(), FromAbsl(status_.message()));
   }
   NEXUS_RETURN_IF_ERROR(status_);
-  if (builder_ != nullptr) step.bytes = builder_->TakeOutput();
+  output_.GiveBytes(&step);
   step.key_taken = key_taken_;
   step.done = phase_ == Phase::kDone;
   progress_.bytes_written += step.bytes.size();
@@ -165,7 +173,7 @@ Status LayerMerge::Impl::Run(MergeStep* step) {
   while (phase_ != Phase::kDone && !step->finished.has_value()) {
     const uint64_t work = progress_.samples_done - done_before + calls * kSamplesPerCall;
     if (work >= kStepWork) break;
-    if (builder_ != nullptr && builder_->pending_output_bytes() >= kStepBytes) break;
+    if (output_.HasStepBytes()) break;
     ++calls;
     switch (phase_) {
       case Phase::kWindow:
@@ -240,37 +248,31 @@ Status LayerMerge::Impl::BeginSeries() {
 }
 
 StatusOr<layer::LayerBuilder*> LayerMerge::Impl::Builder() {
-  if (builder_ == nullptr) {
+  if (output_.builder() == nullptr) {
     layer::LayerIdentity identity = identity_;
-    identity.open_count = next_key_.open_count;
-    identity.sequence = next_key_.sequence;
     identity.level = place_.level;
     identity.order_low = place_.order_low;
     identity.order_high = place_.order_high;
     key_taken_ = true;
-    builder_ = std::make_unique<layer::LayerBuilder>(identity, job_.builder);
+    output_.Begin(identity, next_key_);
   }
   if (!series_begun_) {
     series_begun_ = true;
     const InputReader& reader = *readers_.front();
-    NEXUS_RETURN_IF_ERROR(builder_->BeginSeries(reader.labels(), reader.id()));
-    series_.push_back(reader.id().value);
+    NEXUS_RETURN_IF_ERROR(output_.builder()->BeginSeries(reader.labels(), reader.id()));
+    output_.AddSeries(reader.id());
   }
-  return builder_.get();
+  return output_.builder();
 }
 
 Status LayerMerge::Impl::EndSeries(MergeStep* step) {
   for (uint32_t input : at_series_) NEXUS_RETURN_IF_ERROR(NextSeriesOf(input));
   phase_ = Phase::kSeries;
-  if (builder_ == nullptr) return OkStatus();
-  if (builder_->file_bytes() < job_.output_bytes_max && series_.size() < kOutputSeriesMax) {
-    return OkStatus();
-  }
-  return FinishOutput(step);
+  return output_.IsFull() ? output_.Finish(step, &progress_) : OkStatus();
 }
 
 Status LayerMerge::Impl::EndWindow(MergeStep* step) {
-  if (builder_ != nullptr) NEXUS_RETURN_IF_ERROR(FinishOutput(step));
+  if (output_.builder() != nullptr) NEXUS_RETURN_IF_ERROR(output_.Finish(step, &progress_));
   phase_ = Phase::kWindow;
   if (walk_.next.has_value()) return OkStatus();
   phase_ = Phase::kDone;
@@ -278,18 +280,6 @@ Status LayerMerge::Impl::EndWindow(MergeStep* step) {
   progress_.samples_done = progress_.samples_total;
   progress_.samples_filtered =
       progress_.samples_total - progress_.samples_written - progress_.samples_superseded;
-  return OkStatus();
-}
-
-Status LayerMerge::Impl::FinishOutput(MergeStep* step) {
-  MergedLayer merged;
-  NEXUS_ASSIGN_OR_RETURN(merged.summary, builder_->Finish());
-  merged.series = std::exchange(series_, {});
-  std::sort(merged.series.begin(), merged.series.end());
-  step->bytes = builder_->TakeOutput();
-  step->finished = std::move(merged);
-  builder_.reset();
-  ++progress_.outputs;
   return OkStatus();
 }
 

@@ -44,19 +44,25 @@ std::vector<std::shared_ptr<const SampleSource>> SourcesOf(const RollupJob& job)
   return sources;
 }
 
+layer::BuilderOptions BuilderOf(const RollupJob& job) {
+  layer::BuilderOptions builder = job.builder;
+  for (const RollupJob::Input& input : job.inputs) {
+    builder.inputs.push_back(input.file->name().key);
+  }
+  for (const RollupView::Layer& old : job.old.layers) {
+    builder.inputs.push_back(old.file->name().key);
+  }
+  return builder;
+}
+
 }  // namespace
 
 RollupBuild::RollupBuild(RollupJob job)
     : job_(std::move(job)),
       guard_(Limits(), nullptr),
-      samples_(SourcesOf(job_), job_.stale, &guard_, &statistics_) {
-  for (const RollupJob::Input& input : job_.inputs) {
-    job_.builder.inputs.push_back(input.file->name().key);
-    progress_.samples_total += input.samples;
-  }
-  for (const RollupView::Layer& old : job_.old.layers) {
-    job_.builder.inputs.push_back(old.file->name().key);
-  }
+      samples_(SourcesOf(job_), job_.stale, &guard_, &statistics_),
+      output_(BuilderOf(job_), job_.output_bytes_max) {
+  for (const RollupJob::Input& input : job_.inputs) progress_.samples_total += input.samples;
 }
 
 RollupBuild::~RollupBuild() = default;
@@ -85,7 +91,7 @@ StatusOr<MergeStep> RollupBuild::Step(layer::LayerKey next_key) {
   NEXUS_RETURN_IF_ERROR(status_);
   status_ = Run(next_key, &step);
   NEXUS_RETURN_IF_ERROR(status_);
-  if (builder_ != nullptr) step.bytes = builder_->TakeOutput();
+  output_.GiveBytes(&step);
   step.done = done_;
   progress_.bytes_written += step.bytes.size();
   return step;
@@ -97,47 +103,28 @@ Status RollupBuild::Run(layer::LayerKey next_key, MergeStep* step) {
   while (!step->finished.has_value()) {
     const uint64_t work =
         progress_.samples_done - done_before + calls * compaction::kSamplesPerCall;
-    if (work >= compaction::kStepWork) return OkStatus();
-    if (builder_ != nullptr && builder_->pending_output_bytes() >= compaction::kStepBytes) {
-      return OkStatus();
-    }
+    if (work >= compaction::kStepWork || output_.HasStepBytes()) return OkStatus();
     ++calls;
     NEXUS_ASSIGN_OR_RETURN(const bool more, FindSeries());
     if (!more) {
-      if (builder_ != nullptr) NEXUS_RETURN_IF_ERROR(Finish(step));
+      if (output_.builder() != nullptr) NEXUS_RETURN_IF_ERROR(output_.Finish(step, &progress_));
       progress_.samples_done = progress_.samples_total;
       done_ = true;
       return OkStatus();
     }
     NEXUS_RETURN_IF_ERROR(Fold());
     if (columns_.size() == 0) continue;
-    if (builder_ == nullptr) {
+    if (output_.builder() == nullptr) {
       layer::LayerIdentity identity = job_.identity;
       identity.columns = compaction::kRollupColumns;
-      identity.open_count = next_key.open_count;
-      identity.sequence = next_key.sequence;
-      builder_ = std::make_unique<layer::LayerBuilder>(identity, job_.builder);
+      output_.Begin(identity, next_key);
       step->key_taken = true;
     }
-    NEXUS_RETURN_IF_ERROR(AddRollupSeries(labels_, id_, columns_, builder_.get()));
+    NEXUS_RETURN_IF_ERROR(AddRollupSeries(labels_, id_, columns_, output_.builder()));
     progress_.samples_written += columns_.size();
-    series_.push_back(id_.value);
-    const bool full = builder_->file_bytes() >= job_.output_bytes_max ||
-                      series_.size() >= compaction::kOutputSeriesMax;
-    if (full) return Finish(step);
+    output_.AddSeries(id_);
+    if (output_.IsFull()) return output_.Finish(step, &progress_);
   }
-  return OkStatus();
-}
-
-Status RollupBuild::Finish(MergeStep* step) {
-  compaction::MergedLayer made;
-  NEXUS_ASSIGN_OR_RETURN(made.summary, builder_->Finish());
-  made.series = std::exchange(series_, {});
-  std::sort(made.series.begin(), made.series.end());
-  step->bytes = builder_->TakeOutput();
-  step->finished = std::move(made);
-  builder_.reset();
-  ++progress_.outputs;
   return OkStatus();
 }
 

@@ -25,6 +25,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "compaction/layer_merge.h"
+#include "compaction/layer_output.h"
 #include "compaction/rollup_bucket.h"
 #include "engine/layer_file.h"
 #include "engine/merge.h"
@@ -77,7 +78,6 @@ class RollupBuild final : public compaction::LayerSteps {
   Status Fold();
   Status TakeOld(TimeRange starts);
   Status Compute(TimeRange range);
-  Status Finish(compaction::MergeStep* step);
 
   RollupJob job_;
   compaction::MergeProgress progress_;
@@ -98,8 +98,7 @@ class RollupBuild final : public compaction::LayerSteps {
   RollupColumnReader column_reader_;
   compaction::RollupColumns old_;
 
-  std::unique_ptr<layer::LayerBuilder> builder_;
-  std::vector<uint64_t> series_;  // of the output under construction
+  compaction::LayerOutput output_;
 };
 
 }  // namespace nexus::engine
