@@ -85,6 +85,8 @@ constexpr PlantedBug kBugs[] = {
      "the deletion of a tenant reaches memory and log, but not the catalog"},
     {"compaction-forgets-deletes",
      "a compaction says that deletes are carried out in its output, and carries none out"},
+    {"delete-after-merge",
+     "a compaction carries a delete out on what it has merged, later writes of its range included"},
     {"backup-without-garbage-hold", "layers that a backup has yet to copy may be removed"},
     {"restored-writes-lose", "what is restored a second time goes back to the first timeline"},
     {"carry-with-unapplied-batches",

@@ -220,16 +220,20 @@ StatusOr<Compactor::Merge> Compactor::MergeOf(const Candidate& chosen) const {
   }
   const compaction::Job& job = chosen.jobs.front();
   Merge merge;
+  std::optional<DeleteMark> oldest;
   for (uint32_t input : job.inputs) {
     const auto found = live.find(chosen.map.layers[input].key);
     if (found == live.end()) return FailedPrecondition("an input is not live any more");
+    const catalog::LayerRecord& record = found->second->record;
+    if (!oldest.has_value()) oldest = MarkOf(record);
+    const DeleteMark mark = NEXUS_PLANTED("delete-after-merge") ? *oldest : MarkOf(record);
     std::shared_ptr<const compaction::SampleFilter> filter;
     if (!NEXUS_PLANTED("compaction-forgets-deletes")) {
-      filter = SampleFilterFor(*branch->second->tombstones, found->second->record);
+      filter = SampleFilterFor(*branch->second->tombstones, mark, record.range);
     }
     merge.job.inputs.push_back({nullptr, std::move(filter)});
     merge.files.push_back(found->second->file);
-    merge.ranges.push_back(found->second->record.range);
+    merge.ranges.push_back(record.range);
   }
   merge.job.deletes_applied = state_->applied;
   AddRetention(*tenant->second, *branch->second, &merge);

@@ -225,10 +225,11 @@ bool HasDeletes(const Tombstones& tombstones, const catalog::LayerRecord& layer)
 }
 
 std::shared_ptr<const compaction::SampleFilter> SampleFilterFor(const Tombstones& tombstones,
-                                                                const catalog::LayerRecord& layer) {
-  Tombstones concerning = TombstonesFor(tombstones, MarkOf(layer), layer.range);
+                                                                const DeleteMark& mark,
+                                                                TimeRange range) {
+  Tombstones concerning = TombstonesFor(tombstones, mark, range);
   if (concerning.empty()) return nullptr;
-  return std::make_shared<DeleteFilter>(std::move(concerning), layer.range);
+  return std::make_shared<DeleteFilter>(std::move(concerning), range);
 }
 
 }  // namespace nexus::engine

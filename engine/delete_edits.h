@@ -58,11 +58,12 @@ std::vector<Edit> EditsToForgetTombstones(const DatabaseState& state);
 // Whether deletes wait to be carried out in a layer.
 bool HasDeletes(const Tombstones& tombstones, const catalog::LayerRecord& layer);
 
-// What deletes take of a layer when it is merged; null if nothing. With the filters of all inputs
-// taken from one list - that of the branch when the database has applied X - the output has
-// deletes_applied = X.
+// What deletes take of a layer's samples in `range` when it is merged; null if nothing. With the
+// filters of all inputs taken from one list - that of the branch when the database has applied X -
+// the output has deletes_applied = X.
 std::shared_ptr<const compaction::SampleFilter> SampleFilterFor(const Tombstones& tombstones,
-                                                                const catalog::LayerRecord& layer);
+                                                                const DeleteMark& mark,
+                                                                TimeRange range);
 
 }  // namespace nexus::engine
 

@@ -140,14 +140,14 @@ TEST_F(TombstoneLife, ACompactionFiltersEachInputByTheDeletesThatCameAfterIt) {
   const catalog::LayerRecord old = AddLayer(5, {0, 20})->record;
   const catalog::LayerRecord newer = AddLayer(15, {0, 20})->record;
   const catalog::LayerRecord newest = AddLayer(21, {0, 20})->record;
-  const auto of_old = SampleFilterFor(*branch_.tombstones, old);
+  const auto of_old = SampleFilterFor(*branch_.tombstones, MarkOf(old), old.range);
   ASSERT_NE(of_old, nullptr);
   EXPECT_THAT(Dropped(*of_old, "a"), ElementsAre(TimeRange{0, 20}));
   EXPECT_THAT(Dropped(*of_old, "b"), ElementsAre(TimeRange{5, 20}));
-  const auto of_newer = SampleFilterFor(*branch_.tombstones, newer);
+  const auto of_newer = SampleFilterFor(*branch_.tombstones, MarkOf(newer), newer.range);
   ASSERT_NE(of_newer, nullptr);
   EXPECT_THAT(Dropped(*of_newer, "a"), ElementsAre(TimeRange{5, 20}));
-  EXPECT_EQ(SampleFilterFor(*branch_.tombstones, newest), nullptr);
+  EXPECT_EQ(SampleFilterFor(*branch_.tombstones, MarkOf(newest), newest.range), nullptr);
 }
 
 TEST_F(TombstoneLife, LayersThatADeleteTouchesWaitForACompaction) {
