@@ -351,6 +351,8 @@ void DatabaseState::RemoveBranch(TenantState* tenant, BranchId branch) {
 
 void DatabaseState::Seal(TenantState* tenant, BranchState* branch, Lsn at) {
   if (!branch->active_first.has_value()) return;
+  // All that it has shows from here on, deletes included: nobody publishes what a stand-in has.
+  branch->active->Publish();
   branch->sealed.push_back(
       {branch->active, *branch->active_first, at, branch->record.id, timeline});
   branch->active = NewMemtable(branch->active.get());

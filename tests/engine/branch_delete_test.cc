@@ -116,6 +116,18 @@ TEST_F(BranchDeleteTest, DeletesOfADeletedBranchAreReplayedForItsHeirs) {
   ExpectRightForEver();
 }
 
+// Nothing comes behind the delete that would show it.
+TEST_F(BranchDeleteTest, ADeleteThatWasTheLastOfADeletedBranchIsReplayedForItsHeir) {
+  Create("gone");
+  Append(Places(0, 0, 10), "gone");
+  DeleteSamplesOf(0, 2, 5, "gone");
+  Create("snap", "gone", kSnapshot);
+  Delete("gone");
+  db_.ExpectRight();
+  Restart(CrashKind::kProcessKill);
+  ExpectRightForEver();
+}
+
 TEST_F(BranchDeleteTest, ReplayThatFlushesBetweenDeletesAndCreationsLosesNone) {
   db_.options().memtable_bytes = 64 << 20;
   Restart(CrashKind::kProcessKill);
