@@ -2,10 +2,14 @@
 
 #include "tests/sim/life.h"
 
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
+#include "catalog/catalog.h"
+#include "io/file_util.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/workload.h"
 
@@ -20,6 +24,29 @@ io::Task<void> Compact(engine::DatabaseCore* core) {
   (co_await core->Compact(nullptr)).IgnoreError();
 }
 io::Task<void> Sync(engine::DatabaseCore* core) { (co_await core->Sync()).IgnoreError(); }
+
+// A file may go when the synced catalog no longer lists it, whatever the log holds: one that it
+// lists and that is not there is an error.
+Status CheckListedLayers(sim::World* world, const std::string& catalog_folder,
+                         const std::string& layers_folder) {
+  const StatusOr<catalog::Presence> presence = catalog::Catalog::Probe(catalog_folder);
+  if (!presence.ok() || *presence != catalog::Presence::kPresent) return OkStatus();
+  catalog::CatalogOptions options;
+  options.directory = catalog_folder;
+  options.mode = catalog::OpenMode::kReadOnly;
+  NEXUS_ASSIGN_OR_RETURN(const auto catalog, catalog::Catalog::Open(std::move(options)));
+  NEXUS_ASSIGN_OR_RETURN(catalog::Reader reader, catalog->BeginRead());
+  NEXUS_ASSIGN_OR_RETURN(const std::vector<catalog::LayerRecord> layers, reader.Layers());
+  const std::vector<std::string> visible = world->disk().VisibleFiles();
+  const std::set<std::string> files(visible.begin(), visible.end());
+  for (const catalog::LayerRecord& layer : layers) {
+    const bool is_live = layer.state == catalog::LayerState::kLive;
+    if (!is_live || files.contains(io::JoinPath(layers_folder, layer.file_name))) continue;
+    return FailedPrecondition("rule 16: the catalog lists layer {}, whose file is gone",
+                              layer.file_name);
+  }
+  return OkStatus();
+}
 
 io::Task<void> StopServing(server::Server* server, server::Service* service) {
   co_await server->Stop(kStopPatienceNs);
@@ -40,6 +67,8 @@ std::optional<Status> Life::Open(const Options& options, bool serve) {
   engine::CatalogHooks hooks;
   hooks.directory = world_->ScratchDirectory();
   world_->lmdb().Restore(hooks.directory);
+  NEXUS_RETURN_IF_ERROR(
+      CheckListedLayers(world_, hooks.directory, io::JoinPath(options.directory, "layers")));
   sim::World* world = world_;
   hooks.after_commit = [world, folder = hooks.directory](Lsn) { world->lmdb().OnCommit(folder); };
   hooks.after_sync = [world, folder = hooks.directory](Lsn) { world->lmdb().OnSynced(folder); };
