@@ -62,13 +62,15 @@ Life::~Life() {
   core_.reset();
 }
 
-std::optional<Status> Life::Open(const Options& options, bool serve) {
+std::optional<Status> Life::Open(const Options& options, bool serve, bool check_catalog) {
   io::Environment* environment = world_->environment();
   engine::CatalogHooks hooks;
   hooks.directory = world_->ScratchDirectory();
   world_->lmdb().Restore(hooks.directory);
-  NEXUS_RETURN_IF_ERROR(
-      CheckListedLayers(world_, hooks.directory, io::JoinPath(options.directory, "layers")));
+  if (check_catalog) {
+    NEXUS_RETURN_IF_ERROR(
+        CheckListedLayers(world_, hooks.directory, io::JoinPath(options.directory, "layers")));
+  }
   sim::World* world = world_;
   hooks.after_commit = [world, folder = hooks.directory](Lsn) { world->lmdb().OnCommit(folder); };
   hooks.after_sync = [world, folder = hooks.directory](Lsn) { world->lmdb().OnSynced(folder); };

@@ -30,8 +30,9 @@ class Life {
   Life(const Life&) = delete;
   Life& operator=(const Life&) = delete;
 
-  // nullopt if the world crashed on the way. With `serve` a server listens at kServerAddress.
-  std::optional<Status> Open(const Options& options, bool serve);
+  // nullopt if the world crashed on the way. With `serve` a server listens at kServerAddress. With
+  // `check_catalog` the layers that it lists must be there before the log is replayed.
+  std::optional<Status> Open(const Options& options, bool serve, bool check_catalog);
   // Gives the series that have none their ids; nullopt if the world crashed.
   std::optional<Status> Intern(const std::vector<uint32_t>& series);
   // REQUIRES: interned.

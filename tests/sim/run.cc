@@ -293,7 +293,7 @@ void Run::Damage() {
   }
   world_.Boot();
   life_ = std::make_unique<Life>(&world_);
-  std::optional<Status> opened = life_->Open(tuned_, /*serve=*/false);
+  std::optional<Status> opened = life_->Open(tuned_, /*serve=*/false, !catalog_rebuilt_);
   NEXUS_CHECK(opened.has_value());
   if (!opened->ok()) {
     if (!absl::IsDataLoss(*opened))

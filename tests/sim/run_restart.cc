@@ -39,7 +39,7 @@ Run::Opened Run::TryOpen(std::optional<int64_t> crash_within) {
   }
   life_ = std::make_unique<Life>(&world_);
   const uint64_t errors_before = choices_.hits(Fault::kMetadataError);
-  std::optional<Status> opened = life_->Open(tuned_, clients_->count() > 0);
+  std::optional<Status> opened = life_->Open(tuned_, clients_->count() > 0, !catalog_rebuilt_);
   world_.CancelScheduledCrash();
   if (!opened.has_value() || !world_.alive()) return Opened::kNo;
   if (opened->ok()) return Opened::kYes;
@@ -154,6 +154,7 @@ void Run::Restart(const Op& op) {
 // Rebuilt from the newest image, layers and log, the catalog gives the same answers.
 void Run::LoseCatalog(const Op& op) {
   frozen_.Forget();
+  catalog_rebuilt_ = true;
   Crash(op.arguments[0] == 1 ? sim::CrashKind::kPowerCut : sim::CrashKind::kProcessKill);
   SetFaults(false);
   world_.disk().SetCapacity(sim::Options().capacity_bytes);

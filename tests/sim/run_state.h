@@ -159,6 +159,7 @@ class Run {
   RetentionModel retention_;
   FrozenBuckets frozen_;
   uint64_t rollup_checks_ = 0;
+  bool catalog_rebuilt_ = false;  // it begins with what an image lists, of an earlier time
   RunResult result_;
   Backups backups_;
   std::unique_ptr<Clients> clients_;
