@@ -123,16 +123,20 @@ io::Task<void> SeriesForgetter::Step(const bool* give_up) {
     due_ns_ = state_->environment->MonotonicNanos() + wait_ns;
     co_return;
   }
-  Status status;
-  while (!idle_.empty() && status.ok() && !*give_up) {
+  bool failed = false;
+  while (!idle_.empty() && !*give_up) {
     Idle idle = std::move(idle_.front());
     idle_.pop_front();
-    status = co_await ForgetIdle(std::move(idle), give_up);
+    const Status status = co_await ForgetIdle(std::move(idle), give_up);
+    if (status.ok()) continue;
+    failed = true;
+    // What stands in one tenant's way need not stand in another's, but for these.
+    if (!committer_->write_status().ok() || !state_->commit_status.ok()) break;
   }
   idle_.clear();
   // Where the list was cut, the rest is listed at once.
   const bool cut = next_.tenant != TenantId{} || next_.from != SeriesId{};
-  const int64_t wait_ns = status.ok() && cut ? 0 : std::max(grace_ns, kRetryPauseNs);
+  const int64_t wait_ns = cut && !failed ? 0 : std::max(grace_ns, kRetryPauseNs);
   due_ns_ = state_->environment->MonotonicNanos() + wait_ns;
 }
 

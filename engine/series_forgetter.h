@@ -15,7 +15,8 @@
 //   5 in the same step they leave the identity map; applied, the catalog
 // So the record says what is forgotten, unconditionally: replay comes to the same without asking.
 // Failure: what was not forgotten is listed anew later; a layer that cannot be read keeps all
-// series of its tenant. Threading: the task runs on the loop; looking is done on workers.
+// series of its tenant, and of no other; a log or catalog that refuses ends the round. Threading:
+// the task runs on the loop; looking is done on workers.
 
 #ifndef NEXUS_ENGINE_SERIES_FORGETTER_H_
 #define NEXUS_ENGINE_SERIES_FORGETTER_H_

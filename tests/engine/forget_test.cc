@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,12 @@ class ForgetTest : public CatalogRebuildFixture {
     for (int i = 0; i < count; i++) names.push_back(fmt::format("r{}-{}", round, i));
     return names;
   }
-  Status Delete(const std::string& selector, const std::string& branch = "main") {
+  Status Delete(const std::string& selector, const std::string& branch = "main",
+                const std::string& tenant = "default") {
     DeleteRequest request;
     request.selector = selector;
     request.branch = branch;
+    request.tenant = tenant;
     return world_.RunTask(core_->Delete(std::move(request))).status();
   }
   // What is deleted goes from the layers, and after two graces its series.
@@ -223,6 +226,24 @@ TEST_F(ForgetTest, QuotasCountSeriesThatAreKnown) {
   ASSERT_TRUE(Delete("{}").ok());
   ForgetDeleted();
   EXPECT_TRUE(Write("default", Names(1, 5), 0, 1).status.ok());
+}
+
+// The first tenant's garbage is held by a query.
+TEST_F(ForgetTest, ATenantThatMustWaitHoldsNoOtherUp) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateTenant("other").ok());
+  ASSERT_TRUE(Write("default", {"waits"}, 0, 10).status.ok());
+  ASSERT_TRUE(Write("other", {"goes"}, 0, 10).status.ok());
+  ASSERT_TRUE(Flush().ok());
+  std::optional<ReadView> query = *core_->View("default", "main");
+  ASSERT_TRUE(Delete("{}").ok());
+  ASSERT_TRUE(Delete("{}", "main", "other").ok());
+  ForgetDeleted();
+  EXPECT_EQ(GetStats().series_forgotten, 1u);
+  query.reset();
+  ForgetDeleted();
+  EXPECT_EQ(GetStats().series_forgotten, 3u) << "two more, one of them the fixture's";
+  ExpectClean();
 }
 
 // A layer of rollups alone is a layer that has the series.
