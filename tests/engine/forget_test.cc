@@ -246,6 +246,32 @@ TEST_F(ForgetTest, ATenantThatMustWaitHoldsNoOtherUp) {
   ExpectClean();
 }
 
+// The layers have no readers yet, so that the failure is met.
+TEST_F(ForgetTest, GarbageWaitsForItsOwnTenantsLayersOnly) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateTenant("other").ok());
+  for (int i = 0; i < 2; i++) {
+    ASSERT_TRUE(Write("default", {"x"}, 100 * i, 10).status.ok());
+    ASSERT_TRUE(Write("other", {"x"}, 100 * i, 10).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  ASSERT_TRUE(core_->BeginScrub().ok());
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_EQ(core_->state()->garbage.size(), 4u);
+  const std::string live = core_->state()->FindBranch({}, {})->layers.front().record.file_name;
+  core_->EndScrub();
+  Die(sim::CrashKind::kProcessKill);
+  world_.disk().FailFrom(sim::OpFilter({sim::Op::kOpen, sim::Op::kRead}, live), 1, -EACCES);
+  ASSERT_TRUE(Open().ok());
+  world_.RunFor(kSecondNs);
+  ASSERT_EQ(core_->state()->garbage.size(), 2u);
+  EXPECT_EQ(core_->state()->garbage.begin()->first.tenant, TenantId{});
+  world_.disk().faults()->ClearRules();
+  ForgetDeleted();
+  EXPECT_TRUE(core_->state()->garbage.empty());
+  ExpectClean();
+}
+
 // A layer of rollups alone is a layer that has the series.
 TEST_F(ForgetTest, ASeriesOfWhichOnlyFrozenBucketsAreLeftStays) {
   ASSERT_TRUE(Open().ok());
