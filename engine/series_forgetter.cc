@@ -196,6 +196,18 @@ std::vector<LayerFilePtr> SeriesForgetter::NewLayersOf(TenantId tenant) const {
   return youngest_first;
 }
 
+io::Task<Status> SeriesForgetter::TakeAwayLayered(TenantId tenant, catalog::SeriesSet* left) {
+  catalog::SeriesSet layered = *left;
+  const Status status = co_await LookAtLayers(tenant, left);
+  layered.Subtract(*left);
+  // Before garbage is looked at again, which lists those that a layer was the last to hold.
+  if (!layered.empty()) {
+    state_->pending_update.series_layered.push_back({tenant, std::move(layered)});
+    keeper_->Kick();
+  }
+  co_return status;
+}
+
 io::Task<Status> SeriesForgetter::LookAtLayers(TenantId tenant, catalog::SeriesSet* left) {
   std::vector<LayerFilePtr> layers = NewLayersOf(tenant);
   for (int looks = 0; !layers.empty() && looks < kLooksMax; looks++) {
@@ -221,7 +233,7 @@ io::Task<Status> SeriesForgetter::ForgetIdle(Idle idle, const bool* give_up) {
   seen_.clear();
   auto next = idle.series.begin();
   while (next != idle.series.end() && !*give_up) {
-    NEXUS_CO_RETURN_IF_ERROR(co_await LookAtLayers(idle.tenant, &left));
+    NEXUS_CO_RETURN_IF_ERROR(co_await TakeAwayLayered(idle.tenant, &left));
     const size_t memtables = MemtablesOf(idle.tenant).size();
     const size_t portion_max =
         std::clamp(kLookUpsMax / std::max<size_t>(memtables, 1), size_t{64}, kForgottenSeriesMax);

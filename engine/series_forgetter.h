@@ -74,7 +74,10 @@ class SeriesForgetter {
 
   io::Task<Status> List();
   io::Task<Status> ForgetIdle(Idle idle, const bool* give_up);
-  // Takes those that layers not looked at hold out of `left`.
+  // Takes those that layers not looked at hold out of `left`, and off the catalog's list: a crash
+  // between a publish and the next commit leaves them there.
+  io::Task<Status> TakeAwayLayered(TenantId tenant, catalog::SeriesSet* left);
+  // The first half of it.
   io::Task<Status> LookAtLayers(TenantId tenant, catalog::SeriesSet* left);
   io::Task<Status> ForgetPortion(TenantId tenant, std::vector<ForgetSeries::Series> series);
   std::vector<std::shared_ptr<const Memtable>> MemtablesOf(TenantId tenant) const;

@@ -60,6 +60,13 @@ class ForgetTest : public CatalogRebuildFixture {
     std::erase(names, "a");  // the fixture's
     return names;
   }
+  std::vector<SeriesId> Unlayered() {
+    catalog::Reader reader = *core_->state()->catalog->BeginRead();
+    std::vector<SeriesId> series;
+    auto visit = [&series](const catalog::SeriesIdentityRow& row) { series.push_back(row.id); };
+    EXPECT_TRUE(reader.VisitUnlayered(TenantId{}, SeriesId{}, 100, visit).ok());
+    return series;
+  }
   SeriesId IdOf(const std::string& name) { return Intern("default", {name})->front(); }
   // Of a handle that was got before.
   Status AppendTo(SeriesId id, int64_t timestamp) {
@@ -269,6 +276,30 @@ TEST_F(ForgetTest, GarbageWaitsForItsOwnTenantsLayersOnly) {
   world_.disk().faults()->ClearRules();
   ForgetDeleted();
   EXPECT_TRUE(core_->state()->garbage.empty());
+  ExpectClean();
+}
+
+// As a crash leaves it between the publish of a layer and the commit that strikes its series off.
+TEST_F(ForgetTest, WhatALayerHoldsIsStruckOffTheList) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Write("default", {"x"}, 0, 10).status.ok());
+  ASSERT_TRUE(Flush().ok());
+  catalog::SeriesSet listed;
+  listed.Add(IdOf("x"));
+  world_.RunOnLoop([&] {
+    core_->state()->pending_update.series_unlayered.push_back({TenantId{}, listed});
+  });
+  ASSERT_TRUE(Append(0, 1).ok());
+  ASSERT_TRUE(Flush().ok());
+  world_.RunFor(kSecondNs);
+  EXPECT_THAT(Unlayered(), testing::ElementsAre(IdOf("x")));
+  world_.RunFor(12 * kGraceMs * 1'000'000);
+  EXPECT_THAT(Unlayered(), IsEmpty());
+  EXPECT_EQ(GetStats().series_forgotten, 0u);
+  // Its last layer goes, and it after it.
+  ASSERT_TRUE(Delete("metric{name=\"x\"}").ok());
+  ForgetDeleted();
+  EXPECT_THAT(Listed(), IsEmpty());
   ExpectClean();
 }
 
