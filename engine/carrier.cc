@@ -44,7 +44,9 @@ class Encoder {
   Encoder(const catalog::Catalog& catalog, std::shared_ptr<const catalog::DeltaView> delta)
       : catalog_(catalog), delta_(std::move(delta)), batch_({}, {}) {}
 
-  // Reads the memtable up to `limit`: the body of a carry, or nothing if nothing is left of it.
+  // Reads the memtable up to `limit`: the body of a carry, or nothing if deletes leave nothing of
+  // it, or of one of its series. Such a series may be forgotten while the log still has its
+  // batches, which only what is flushed passes over in replay.
   StatusOr<std::vector<uint64_t>> Encode(TenantId tenant, BranchId branch, const Memtable& memtable,
                                          uint32_t limit, Lsn since, Lsn until) {
     if (!index_.has_value()) {
@@ -58,7 +60,9 @@ class Encoder {
     memtable.AppendSeriesIds(&ids_);
     const bool has_deletes = memtable.HasDeletes(limit) && !NEXUS_PLANTED("carry-forgets-deletes");
     for (const SeriesId id : ids_) {
-      NEXUS_RETURN_IF_ERROR(AddSeries(tenant, id, memtable, limit, has_deletes));
+      NEXUS_ASSIGN_OR_RETURN(const bool is_left,
+                             AddSeries(tenant, id, memtable, limit, has_deletes));
+      if (!is_left) return std::vector<uint64_t>();
     }
     // What was scraped together is found as rows.
     std::stable_sort(
@@ -70,23 +74,24 @@ class Encoder {
   }
 
  private:
-  Status AddSeries(TenantId tenant, SeriesId id, const Memtable& memtable, uint32_t limit,
-                   bool has_deletes) {
+  // False if deletes leave nothing of the series.
+  StatusOr<bool> AddSeries(TenantId tenant, SeriesId id, const Memtable& memtable, uint32_t limit,
+                           bool has_deletes) {
     Read(id, memtable, limit, {});
     // One that has just come has samples behind the limit only, and maybe no labels yet.
-    if (timestamps_.empty()) return OkStatus();
+    if (timestamps_.empty()) return true;
     NEXUS_ASSIGN_OR_RETURN(std::string canonical, index_->Canonical(tenant, id));
     if (has_deletes) Read(id, memtable, limit, memtable.DeletedRowsOf(canonical, limit));
-    if (timestamps_.empty()) return OkStatus();
+    if (timestamps_.empty()) return false;
     definitions_.push_back({tenant, id, std::move(canonical)});
     if (timestamps_.size() >= kSeriesSamplesMin) {
       batch_.AddSeries(id, timestamps_, values_);
-      return OkStatus();
+      return true;
     }
     for (size_t i = 0; i < timestamps_.size(); i++) {
       loose_.push_back({id, timestamps_[i], values_[i]});
     }
-    return OkStatus();
+    return true;
   }
 
   void Read(SeriesId id, const Memtable& memtable, uint32_t limit,
@@ -227,7 +232,7 @@ void Carrier::Append(std::vector<Read> reads, uint64_t* room) {
     BranchState* branch = state_->FindBranch(read.tenant, read.branch);
     // Sealed meanwhile, or gone: there is nothing to be done for it.
     if (branch == nullptr || branch->active != read.memtable) continue;
-    // What nothing is left of, and what the round has no room for, is flushed.
+    // What has nothing to carry, and what the round has no room for, is flushed.
     const bool is_carried = !read.body.empty() && read.body.size() * sizeof(uint64_t) <= *room;
     if (!is_carried) branch->carry_misses = kCarryTries;
     if (is_carried && !AppendOne(std::move(read), unapplied, room)) branch->carry_misses++;

@@ -28,7 +28,9 @@
 // that cannot be carried now - it is being written to, the log has no room - waits for the next
 // look, kCarryTries times. Failure: then, or when it cannot be read, it is flushed.
 // A memtable that may hold expired samples is not carried, for only layers let go of those.
-// Threading: loop; memtables are read on a worker.
+// Nor is one with a series of which deletes took every sample: the series may then be forgotten,
+// and what the log still has of it is passed over by replay only where it is below what is in
+// layers. Threading: loop; memtables are read on a worker.
 
 #ifndef NEXUS_ENGINE_CARRIER_H_
 #define NEXUS_ENGINE_CARRIER_H_

@@ -85,6 +85,11 @@ class AwaitedRequest : public CommitRequest {
   Status status_;
 };
 
+// Whether it does not wait for the batches that were submitted before it.
+bool GoesAhead(const CommitRequest& request) {
+  return request.kind == CommitRequest::Kind::kEdit && !request.in_turn;
+}
+
 void Conclude(CommitRequest* request, const Status& status) {
   request->done(request, status);
   request->release(request);
@@ -145,8 +150,8 @@ void Committer::Submit(CommitRequest* request) {
   request->expired = nullptr;
   request->age_judged = false;
   if (request->kind == CommitRequest::Kind::kBatch) LookAtSeries(request);
-  const bool ahead = request->kind == CommitRequest::Kind::kEdit &&
-                     (!request->in_turn || NEXUS_PLANTED("delete-overtakes-batches"));
+  const bool ahead = GoesAhead(*request) || (request->kind == CommitRequest::Kind::kEdit &&
+                                             NEXUS_PLANTED("delete-overtakes-batches"));
   (ahead ? edits_ : batches_).Push(request);
   SchedulePump();
 }
@@ -265,6 +270,12 @@ bool Committer::AdmitFront(Queue* queue) {
   while (status.ok() && !interner_->undefined().empty()) {
     if (!log_->CanAppend(interner_->undefined_bytes())) return false;
     status = AppendDefinitions();
+    // An edit that goes ahead names no series that waits here, and on a full disk has room where
+    // they have none: it may be what makes some.
+    if (GoesAhead(*request) && absl::IsResourceExhausted(status)) {
+      status = OkStatus();
+      break;
+    }
   }
   if (status.ok() && request->decided != nullptr) {
     status = static_cast<AwaitedRequest*>(request)->Decide();
@@ -365,8 +376,7 @@ Status Committer::AppendDefinitions() {
 }
 
 Status Committer::AppendToLog(CommitRequest* request) {
-  const bool urgent = request->kind == CommitRequest::Kind::kEdit && !request->in_turn;
-  const auto urgency = urgent ? wal::Urgency::kEdit : wal::Urgency::kBatch;
+  const auto urgency = GoesAhead(*request) ? wal::Urgency::kEdit : wal::Urgency::kBatch;
   auto kind = static_cast<wal::RecordKind>(RecordKindOf(request->kind));
   const Bytes record = request->record();
   NEXUS_ASSIGN_OR_RETURN(wal::AppendResult place,

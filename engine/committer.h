@@ -6,13 +6,14 @@
 // refusal); an acknowledged one is durable and applied; after the log has failed nothing is
 // acknowledged any more and what was in flight ends Unavailable, outcome unknown (D3). Definitions
 // of new series go into the log just before the first request that follows their interning, so a
-// record never names a series that the log does not define. Of a producer the log holds each
-// sequence once, in order (producers.h). A batch beyond its tenant's quota is refused, not kept
-// waiting: those of others behind it go on. So is one that names series that its tenant does not
-// have (any more), and one that has nothing its tenant's retention keeps; of others the samples
-// that are too old are rejected when they get their position (expired_samples.h). Bounds: requests
-// in flight and queued are the caller's memory; admission charges them to the memtable budget
-// (Options::memtable_bytes) before they enter the log. Threading: loop only.
+// record never names a series that the log does not define; where a full disk has no room for them,
+// edits that go ahead of batches go without: they name only what was applied. Of a producer the log
+// holds each sequence once, in order (producers.h). A batch beyond its tenant's quota is refused,
+// not kept waiting: those of others behind it go on. So is one that names series that its tenant
+// does not have (any more), and one that has nothing its tenant's retention keeps; of others the
+// samples that are too old are rejected when they get their position (expired_samples.h). Bounds:
+// requests in flight and queued are the caller's memory; admission charges them to the memtable
+// budget (Options::memtable_bytes) before they enter the log. Threading: loop only.
 
 #ifndef NEXUS_ENGINE_COMMITTER_H_
 #define NEXUS_ENGINE_COMMITTER_H_

@@ -74,6 +74,7 @@ io::Task<void> Compactor::Run() {
   policy_ = PolicyOf(state_->options);
   while (!stopping_) {
     wake_.Reset();
+    if (edits_seen_ != state_->layer_edits) DropLooks();
     edits_seen_ = state_->layer_edits;
     co_await Turn();
     turned_.Pulse();
@@ -127,10 +128,7 @@ io::Task<void> Compactor::Turn() {
 
 void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
   if (state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr) {
-    // Deleted meanwhile: what the job made of it is dropped.
-    looks_.erase(branch);
-    rollup_looks_.erase(branch);
-    return;
+    return;  // deleted meanwhile: what the job made of it is dropped
   }
   Look& look = looks_[branch];
   if (status.ok()) {
@@ -141,6 +139,15 @@ void Compactor::Finished(BranchNumbers branch, Status status, uint64_t bytes) {
     failures_++;
     look.let_be_until_ns = state_->environment->MonotonicNanos() + kLetBeNs;
   }
+}
+
+void Compactor::DropLooks() {
+  auto is_deleted = [this](const auto& look) {
+    const BranchNumbers& numbers = look.first;
+    return state_->FindBranch(TenantId{numbers.first}, BranchId{numbers.second}) == nullptr;
+  };
+  std::erase_if(looks_, is_deleted);
+  std::erase_if(rollup_looks_, is_deleted);
 }
 
 void Compactor::WakeLater() {

@@ -119,6 +119,8 @@ class Compactor {
     std::map<compaction::RollupWindow, WriteOrder> nothing_left;
   };
 
+  // Those of deleted branches.
+  void DropLooks();
   bool NeedsLook(const Look& look, const BranchState& branch, int64_t now) const;
   std::vector<Candidate> Candidates();
   io::Task<std::optional<Candidate>> Choose();

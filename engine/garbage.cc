@@ -38,9 +38,10 @@ Layers LiveLayersOf(const TenantState& tenant) {
 struct Orphans {
   catalog::SeriesSet series;  // in no layer without the files
   std::set<std::string> unreadable;
+  Status failed;  // why the first of these is
 };
 
-// Blocks.
+// Blocks. Errors: those of layers that stay.
 StatusOr<Orphans> FindOrphans(const DatabaseState& state, const std::set<std::string>& file_names,
                               const Layers& staying) {
   Orphans orphans;
@@ -48,38 +49,48 @@ StatusOr<Orphans> FindOrphans(const DatabaseState& state, const std::set<std::st
     const auto layer = OpenUnlistedLayer(state, io::JoinPath(state.folder.layers, name));
     if (absl::IsNotFound(layer.status())) continue;  // it was looked at before
     const auto held = layer.ok() ? SeriesOf(*layer) : StatusOr<catalog::SeriesSet>(layer.status());
-    if (absl::IsDataLoss(held.status())) {
+    if (!held.ok()) {
       orphans.unreadable.insert(name);
+      orphans.failed.Update(held.status());
       continue;
     }
-    NEXUS_RETURN_IF_ERROR(held.status());
     orphans.series.UnionWith(*held);
   }
   NEXUS_RETURN_IF_ERROR(TakeAwayHeld(staying, &orphans.series));
   return orphans;
 }
 
-// Lists the series that are in no layer without the files that go for the next commit. True if
-// there are any. What cannot be read stays: the disk may read it the next time, and nobody knows
-// what it alone has the labels of.
-io::Task<StatusOr<bool>> ListOrphans(DatabaseState* state,
-                                     std::map<TenantId, std::set<std::string>> going,
-                                     std::set<std::string>* staying) {
+struct Listed {
   bool any = false;
-  for (const auto& [tenant, file_names] : going) {
+  std::set<std::string> staying;  // files
+  Status failed;                  // why the first of these stays
+};
+
+// Lists the series that are in no layer without the files that go for the next commit. What cannot
+// be read stays: the disk may read it the next time, and nobody knows what it alone has the labels
+// of. So do all of a tenant whose live layers cannot be read; those of others go.
+io::Task<Listed> ListOrphans(DatabaseState* state,
+                             std::map<TenantId, std::set<std::string>> going) {
+  Listed listed;
+  for (auto& [tenant, file_names] : going) {
     const auto owner = state->tenants.find(tenant.value);
     if (owner == state->tenants.end()) continue;
     auto find = [state, names = &file_names, live = LiveLayersOf(*owner->second)] {
       return FindOrphans(*state, *names, live);
     };
     auto orphans = co_await state->environment->executor()->Run(io::Lane::kWorker, find);
-    NEXUS_CO_RETURN_IF_ERROR(orphans.status());
-    staying->merge(orphans->unreadable);
+    if (!orphans.ok()) {
+      listed.failed.Update(orphans.status());
+      listed.staying.merge(file_names);
+      continue;
+    }
+    listed.failed.Update(orphans->failed);
+    listed.staying.merge(orphans->unreadable);
     if (orphans->series.empty()) continue;
-    any = true;
+    listed.any = true;
     state->pending_update.series_unlayered.push_back({tenant, std::move(orphans->series)});
   }
-  co_return any;
+  co_return listed;
 }
 
 // True if a version that a query holds has the layer.
@@ -105,19 +116,17 @@ io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, Catal
     if (!is_live) going[key.tenant].insert(layer.file_name);
   }
   if (garbage.empty()) co_return OkStatus();
-  std::set<std::string> staying;
-  StatusOr<bool> orphans = co_await ListOrphans(state, std::move(going), &staying);
-  NEXUS_CO_RETURN_IF_ERROR(orphans.status());
-  if (*orphans) NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Checkpoint());
+  const Listed listed = co_await ListOrphans(state, std::move(going));
+  if (listed.any) NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Checkpoint());
   if (!NEXUS_PLANTED("garbage-removed-before-catalog-sync")) {
     NEXUS_CO_RETURN_IF_ERROR(co_await keeper->Persist());
   }
   if (state->garbage_holders > 0) co_return OkStatus();
   io::Disk* disk = state->environment->disk();
-  Status failed;
+  Status failed = listed.failed;
   GarbageRemoved removed;
   for (const auto& [key, file_name] : garbage) {
-    if (staying.contains(file_name)) continue;
+    if (listed.staying.contains(file_name)) continue;
     // A file may serve several branches; it goes with the last of them.
     Status unlinked;
     if (!live.contains(file_name) || NEXUS_PLANTED("shared-layer-unlinked")) {

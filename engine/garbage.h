@@ -9,8 +9,8 @@
 // After 2 nothing that a crash can bring back lists the layer as live: the log holds the edit until
 // two images have it too. A query opens files as it comes to them (layer_file.h), so 3 waits for
 // the end of every query that began before 1; one that goes on for ever is ended by its deadline.
-// Failure: a file that cannot be read or unlinked stays on the list. Threading: the task runs on
-// the loop.
+// Failure: a file that cannot be read or unlinked stays on the list, and all of a tenant of which a
+// live layer cannot be; others go. Threading: the task runs on the loop.
 
 #ifndef NEXUS_ENGINE_GARBAGE_H_
 #define NEXUS_ENGINE_GARBAGE_H_
@@ -24,7 +24,8 @@
 namespace nexus::engine {
 
 // Removes what is garbage now and nobody can read; does nothing while `garbage_holders` hold it.
-// Errors: those of the catalog, the disk and the log; what was not removed is still on the list.
+// Errors: those of the catalog, of reading, the disk and the log; what was not removed is still on
+// the list.
 io::Task<Status> RemoveGarbage(DatabaseState* state, Committer* committer, CatalogKeeper* keeper);
 
 }  // namespace nexus::engine

@@ -123,16 +123,20 @@ io::Task<void> SeriesForgetter::Step(const bool* give_up) {
     due_ns_ = state_->environment->MonotonicNanos() + wait_ns;
     co_return;
   }
-  Status status;
-  while (!idle_.empty() && status.ok() && !*give_up) {
+  bool failed = false;
+  while (!idle_.empty() && !*give_up) {
     Idle idle = std::move(idle_.front());
     idle_.pop_front();
-    status = co_await ForgetIdle(std::move(idle), give_up);
+    const Status status = co_await ForgetIdle(std::move(idle), give_up);
+    if (status.ok()) continue;
+    failed = true;
+    // What stands in one tenant's way need not stand in another's, but for these.
+    if (!committer_->write_status().ok() || !state_->commit_status.ok()) break;
   }
   idle_.clear();
   // Where the list was cut, the rest is listed at once.
   const bool cut = next_.tenant != TenantId{} || next_.from != SeriesId{};
-  const int64_t wait_ns = status.ok() && cut ? 0 : std::max(grace_ns, kRetryPauseNs);
+  const int64_t wait_ns = cut && !failed ? 0 : std::max(grace_ns, kRetryPauseNs);
   due_ns_ = state_->environment->MonotonicNanos() + wait_ns;
 }
 
@@ -192,6 +196,18 @@ std::vector<LayerFilePtr> SeriesForgetter::NewLayersOf(TenantId tenant) const {
   return youngest_first;
 }
 
+io::Task<Status> SeriesForgetter::TakeAwayLayered(TenantId tenant, catalog::SeriesSet* left) {
+  catalog::SeriesSet layered = *left;
+  const Status status = co_await LookAtLayers(tenant, left);
+  layered.Subtract(*left);
+  // Before garbage is looked at again, which lists those that a layer was the last to hold.
+  if (!layered.empty()) {
+    state_->pending_update.series_layered.push_back({tenant, std::move(layered)});
+    keeper_->Kick();
+  }
+  co_return status;
+}
+
 io::Task<Status> SeriesForgetter::LookAtLayers(TenantId tenant, catalog::SeriesSet* left) {
   std::vector<LayerFilePtr> layers = NewLayersOf(tenant);
   for (int looks = 0; !layers.empty() && looks < kLooksMax; looks++) {
@@ -217,7 +233,7 @@ io::Task<Status> SeriesForgetter::ForgetIdle(Idle idle, const bool* give_up) {
   seen_.clear();
   auto next = idle.series.begin();
   while (next != idle.series.end() && !*give_up) {
-    NEXUS_CO_RETURN_IF_ERROR(co_await LookAtLayers(idle.tenant, &left));
+    NEXUS_CO_RETURN_IF_ERROR(co_await TakeAwayLayered(idle.tenant, &left));
     const size_t memtables = MemtablesOf(idle.tenant).size();
     const size_t portion_max =
         std::clamp(kLookUpsMax / std::max<size_t>(memtables, 1), size_t{64}, kForgottenSeriesMax);

@@ -15,7 +15,8 @@
 //   5 in the same step they leave the identity map; applied, the catalog
 // So the record says what is forgotten, unconditionally: replay comes to the same without asking.
 // Failure: what was not forgotten is listed anew later; a layer that cannot be read keeps all
-// series of its tenant. Threading: the task runs on the loop; looking is done on workers.
+// series of its tenant, and of no other; a log or catalog that refuses ends the round. Threading:
+// the task runs on the loop; looking is done on workers.
 
 #ifndef NEXUS_ENGINE_SERIES_FORGETTER_H_
 #define NEXUS_ENGINE_SERIES_FORGETTER_H_
@@ -73,7 +74,10 @@ class SeriesForgetter {
 
   io::Task<Status> List();
   io::Task<Status> ForgetIdle(Idle idle, const bool* give_up);
-  // Takes those that layers not looked at hold out of `left`.
+  // Takes those that layers not looked at hold out of `left`, and off the catalog's list: a crash
+  // between a publish and the next commit leaves them there.
+  io::Task<Status> TakeAwayLayered(TenantId tenant, catalog::SeriesSet* left);
+  // The first half of it.
   io::Task<Status> LookAtLayers(TenantId tenant, catalog::SeriesSet* left);
   io::Task<Status> ForgetPortion(TenantId tenant, std::vector<ForgetSeries::Series> series);
   std::vector<std::shared_ptr<const Memtable>> MemtablesOf(TenantId tenant) const;

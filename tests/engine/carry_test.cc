@@ -163,6 +163,24 @@ TEST_F(CarryTest, WhatIsDeletedWholeIsFlushedAway) {
   ExpectRightForEver();
 }
 
+// It may be forgotten while the log still has its batches, which replay then passes over: they are
+// below what is in layers.
+TEST_F(CarryTest, ASeriesThatIsDeletedWholeHasItsMemtableFlushed) {
+  Append(Places(0, 0, 20));
+  Append(Places(1, 0, 20));
+  const Lsn first = First("main");
+  ASSERT_TRUE(db_.Delete(0, 0, INT64_MIN, INT64_MAX)->ok());
+  for (int i = 0; i < 10; i++) {
+    Lengthen();
+    db_.RunFor(kRoundNs);
+  }
+  EXPECT_EQ(GetStats().carries, 0u);
+  EXPECT_EQ(GetStats().layers, 1u);
+  EXPECT_GT(State("main")->record.sealed, first);
+  EXPECT_EQ(First("main"), Lsn{}) << "nothing pins the log";
+  ExpectRightForEver();
+}
+
 TEST_F(CarryTest, StandsAboveLayersOfItsBranch) {
   Append(Places(0, 0, 20));
   Flush();

@@ -207,6 +207,25 @@ TEST_F(CompactorTest, RetiredFilesStayWhileAScrubReadsThem) {
   EXPECT_EQ(GetStats().garbage_layers, 0u);
 }
 
+TEST_F(CompactorTest, ARetiredFileThatMayNotBeReadStaysAndOthersGo) {
+  ASSERT_TRUE(Open().ok());
+  MakeLayers(3);
+  const std::string file = core_->state()->FindBranch({}, {})->layers.front().record.file_name;
+  ASSERT_TRUE(core_->BeginScrub().ok());
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_EQ(GetStats().garbage_layers, 3u);
+  world_.disk().FailFrom(sim::OpFilter({sim::Op::kOpen, sim::Op::kRead}, file), 1, -EACCES);
+  core_->EndScrub();
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(LayerFiles(), 2u);
+  EXPECT_EQ(GetStats().garbage_layers, 1u);
+  world_.disk().faults()->ClearRules();
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(LayerFiles(), 1u);
+  EXPECT_EQ(GetStats().garbage_layers, 0u);
+  ExpectClean();
+}
+
 TEST_F(CompactorTest, OtherWindowsAreReachedOnALiveDatabase) {
   options_.compaction_windows = "1s,4s";
   ASSERT_TRUE(Open().ok());

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "engine/arena.h"
 #include "tests/engine/sim_fixture.h"
 
@@ -49,6 +53,38 @@ TEST_F(DiskFullTest, WritesAreRefusedReadsGoOnAndWritingResumesByItself) {
   Die(sim::CrashKind::kPowerCut);
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(*Read(), static_cast<size_t>(acknowledged + kBatch));
+}
+
+// They may be what makes room. Batches, which may name the series, go on waiting for it.
+TEST_F(DiskFullTest, EditsNeedNoRoomForNewSeries) {
+  ASSERT_TRUE(Open().ok());
+  world_.disk().SetCapacity(world_.disk().used_bytes());
+  // Large ones, and then what fits into the rest of the segment.
+  int64_t next = 0;
+  for (const int count : {kBatch, 1}) {
+    Status status = Append(next, count);
+    for (; next < 2000 * kBatch && status.ok(); status = Append(next, count)) next += count;
+    ASSERT_TRUE(absl::IsResourceExhausted(status)) << status;
+  }
+  std::vector<std::string> labels = {Labels::Make("metric", {{"name", "b"}})->Canonical()};
+  auto ids = world_.RunTask(core_->interner()->Intern(TenantId{}, std::move(labels)));
+  ASSERT_TRUE(ids.ok()) << ids.status();
+  series_ = ids->front();
+  EXPECT_TRUE(absl::IsResourceExhausted(Append(0, 1)));
+  for (uint64_t i = 1; i <= 3; i++) {
+    const QuotaChanges changes = {.series_max = 1'000 + i};
+    const Status edited = world_.RunTask(core_->SetTenant("default", changes));
+    EXPECT_TRUE(edited.ok()) << edited;
+  }
+  EXPECT_FALSE(core_->interner()->undefined().empty());
+
+  world_.disk().SetCapacity(4ull << 30);
+  world_.RunFor(20'000'000'000);
+  EXPECT_TRUE(Append(next, 1).ok());
+  Die(sim::CrashKind::kPowerCut);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(*Read(), static_cast<size_t>(next + 1));
+  ExpectClean();
 }
 
 // A failed sync, a kill, no space to write the log's tail again: what the tail says can neither be

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,12 @@ class ForgetTest : public CatalogRebuildFixture {
     for (int i = 0; i < count; i++) names.push_back(fmt::format("r{}-{}", round, i));
     return names;
   }
-  Status Delete(const std::string& selector, const std::string& branch = "main") {
+  Status Delete(const std::string& selector, const std::string& branch = "main",
+                const std::string& tenant = "default") {
     DeleteRequest request;
     request.selector = selector;
     request.branch = branch;
+    request.tenant = tenant;
     return world_.RunTask(core_->Delete(std::move(request))).status();
   }
   // What is deleted goes from the layers, and after two graces its series.
@@ -56,6 +59,13 @@ class ForgetTest : public CatalogRebuildFixture {
     std::vector<std::string> names = *LabelValues(view.index.get(), "name", "");
     std::erase(names, "a");  // the fixture's
     return names;
+  }
+  std::vector<SeriesId> Unlayered() {
+    catalog::Reader reader = *core_->state()->catalog->BeginRead();
+    std::vector<SeriesId> series;
+    auto visit = [&series](const catalog::SeriesIdentityRow& row) { series.push_back(row.id); };
+    EXPECT_TRUE(reader.VisitUnlayered(TenantId{}, SeriesId{}, 100, visit).ok());
+    return series;
   }
   SeriesId IdOf(const std::string& name) { return Intern("default", {name})->front(); }
   // Of a handle that was got before.
@@ -223,6 +233,74 @@ TEST_F(ForgetTest, QuotasCountSeriesThatAreKnown) {
   ASSERT_TRUE(Delete("{}").ok());
   ForgetDeleted();
   EXPECT_TRUE(Write("default", Names(1, 5), 0, 1).status.ok());
+}
+
+// The first tenant's garbage is held by a query.
+TEST_F(ForgetTest, ATenantThatMustWaitHoldsNoOtherUp) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateTenant("other").ok());
+  ASSERT_TRUE(Write("default", {"waits"}, 0, 10).status.ok());
+  ASSERT_TRUE(Write("other", {"goes"}, 0, 10).status.ok());
+  ASSERT_TRUE(Flush().ok());
+  std::optional<ReadView> query = *core_->View("default", "main");
+  ASSERT_TRUE(Delete("{}").ok());
+  ASSERT_TRUE(Delete("{}", "main", "other").ok());
+  ForgetDeleted();
+  EXPECT_EQ(GetStats().series_forgotten, 1u);
+  query.reset();
+  ForgetDeleted();
+  EXPECT_EQ(GetStats().series_forgotten, 3u) << "two more, one of them the fixture's";
+  ExpectClean();
+}
+
+// The layers have no readers yet, so that the failure is met.
+TEST_F(ForgetTest, GarbageWaitsForItsOwnTenantsLayersOnly) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(CreateTenant("other").ok());
+  for (int i = 0; i < 2; i++) {
+    ASSERT_TRUE(Write("default", {"x"}, 100 * i, 10).status.ok());
+    ASSERT_TRUE(Write("other", {"x"}, 100 * i, 10).status.ok());
+    ASSERT_TRUE(Flush().ok());
+  }
+  ASSERT_TRUE(core_->BeginScrub().ok());
+  ASSERT_TRUE(Compact().ok());
+  ASSERT_EQ(core_->state()->garbage.size(), 4u);
+  const std::string live = core_->state()->FindBranch({}, {})->layers.front().record.file_name;
+  core_->EndScrub();
+  Die(sim::CrashKind::kProcessKill);
+  world_.disk().FailFrom(sim::OpFilter({sim::Op::kOpen, sim::Op::kRead}, live), 1, -EACCES);
+  ASSERT_TRUE(Open().ok());
+  world_.RunFor(kSecondNs);
+  ASSERT_EQ(core_->state()->garbage.size(), 2u);
+  EXPECT_EQ(core_->state()->garbage.begin()->first.tenant, TenantId{});
+  world_.disk().faults()->ClearRules();
+  ForgetDeleted();
+  EXPECT_TRUE(core_->state()->garbage.empty());
+  ExpectClean();
+}
+
+// As a crash leaves it between the publish of a layer and the commit that strikes its series off.
+TEST_F(ForgetTest, WhatALayerHoldsIsStruckOffTheList) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Write("default", {"x"}, 0, 10).status.ok());
+  ASSERT_TRUE(Flush().ok());
+  catalog::SeriesSet listed;
+  listed.Add(IdOf("x"));
+  world_.RunOnLoop([&] {
+    core_->state()->pending_update.series_unlayered.push_back({TenantId{}, listed});
+  });
+  ASSERT_TRUE(Append(0, 1).ok());
+  ASSERT_TRUE(Flush().ok());
+  world_.RunFor(kSecondNs);
+  EXPECT_THAT(Unlayered(), testing::ElementsAre(IdOf("x")));
+  world_.RunFor(12 * kGraceMs * 1'000'000);
+  EXPECT_THAT(Unlayered(), IsEmpty());
+  EXPECT_EQ(GetStats().series_forgotten, 0u);
+  // Its last layer goes, and it after it.
+  ASSERT_TRUE(Delete("metric{name=\"x\"}").ok());
+  ForgetDeleted();
+  EXPECT_THAT(Listed(), IsEmpty());
+  ExpectClean();
 }
 
 // A layer of rollups alone is a layer that has the series.
