@@ -159,6 +159,7 @@ std::optional<RollupPick> PickRollup(const RollupMap& map, const RollupOptions& 
   for (size_t i = 0; i < options.resolutions_ns.size(); ++i) {
     const int64_t resolution_ns = options.resolutions_ns[i];
     for (int64_t first : WindowsOf(map, resolution_ns, options.keep_from_ns[i])) {
+      if (options.passed_over.contains({resolution_ns, first})) continue;
       WindowPicker picker(map, options, resolution_ns, RollupWindowOf(first, resolution_ns));
       if (std::optional<RollupPick> pick = picker.Pick(); pick.has_value()) return pick;
     }

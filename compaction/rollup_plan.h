@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/types.h"
@@ -67,6 +68,8 @@ struct RollupOptions {
   int64_t hurry_before_ns = INT64_MIN;
   // Windows of which nothing was left when they were made up to this order.
   std::map<RollupWindow, WriteOrder> nothing_left;
+  // Windows that are let be, so that others are not kept waiting: they failed lately.
+  std::set<RollupWindow> passed_over;
   size_t layers_max = 64;  // of samples, that one job reads
 };
 

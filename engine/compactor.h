@@ -10,7 +10,8 @@
 // time is over.
 // Pace: bytes a second and share of a core are bounded by options; Compact, by hand, is not.
 // Failure: a job that fails drops its output and keeps its inputs, and its branch is let be for a
-// minute; state() tells why. Compaction that cannot go on stops nothing else.
+// minute; state() tells why. Compaction that cannot go on stops nothing else: a window of rollups
+// that fails neither merges and retention of its branch nor the other windows.
 // Threading: loop; the policy, merging and reading back on workers.
 
 #ifndef NEXUS_ENGINE_COMPACTOR_H_
@@ -117,6 +118,7 @@ class Compactor {
     int64_t let_be_until_ns = 0;
     bool by_hand = false;
     std::map<compaction::RollupWindow, WriteOrder> nothing_left;
+    std::map<compaction::RollupWindow, int64_t> retry_at_ns;  // monotonic, of those that failed
   };
 
   bool NeedsLook(const Look& look, const BranchState& branch, int64_t now) const;
@@ -133,6 +135,9 @@ class Compactor {
   io::Task<Status> MakeRollups(BranchNumbers numbers, compaction::RollupPick pick);
   StatusOr<RollupJob> RollupJobOf(BranchNumbers numbers, const compaction::RollupPick& pick,
                                   std::vector<catalog::LayerKey>* replaced) const;
+  // `window`: what was made; nullopt: something was dropped.
+  void FinishedRollups(BranchNumbers branch, std::optional<compaction::RollupWindow> window,
+                       Status status);
   void Finished(BranchNumbers branch, Status status, uint64_t bytes);
   static PublishLayers EditOf(BranchNumbers numbers);
   CompactionPace Pace() const;

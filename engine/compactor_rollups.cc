@@ -58,7 +58,14 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   compaction::RollupOptions options =
       RollupOptionsOf(*state_, *state_->tenants.at(numbers.first), *branch);
   options.everything = by_hand_ > 0;
-  options.nothing_left = rollup_looks_[numbers].nothing_left;
+  RollupLook& before = rollup_looks_[numbers];
+  options.nothing_left = before.nothing_left;
+  const int64_t now = state_->environment->MonotonicNanos();
+  std::erase_if(before.retry_at_ns, [now](const auto& one) { return one.second <= now; });
+  // By hand all are tried: who asks wants to know.
+  for (const auto& [window, at_ns] : before.retry_at_ns) {
+    if (!options.everything) options.passed_over.insert(window);
+  }
   options.layers_max = compaction::kMergeInputsMax;
   std::vector<catalog::LayerKey> keys;
   for (const OpenLayer& open : branch->RollupLayers()) keys.push_back(open.record.key());
@@ -84,6 +91,7 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
     co_return false;
   }
   Status status;
+  std::optional<compaction::RollupWindow> window;
   if (!work.expired.empty()) {
     std::vector<catalog::LayerKey> dropped;
     for (uint32_t r : work.expired) dropped.push_back(keys[r]);
@@ -93,14 +101,34 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
     running_ =
         fmt::format("rollups of {} s: the window from {}", work.pick->resolution_ns / 1'000'000'000,
                     FormatTime(work.pick->window.first));
+    window = work.pick->name();
     status = co_await MakeRollups(numbers, *std::move(work.pick));
   }
   running_.clear();
-  if (!status.ok() && !absl::IsCancelled(status)) {
-    rollup_looks_[numbers].let_be_until_ns = state_->environment->MonotonicNanos() + kLetBeNs;
-  }
-  Finished(numbers, std::move(status), 0);
+  FinishedRollups(numbers, window, std::move(status));
   co_return true;
+}
+
+void Compactor::FinishedRollups(BranchNumbers branch,
+                                std::optional<compaction::RollupWindow> window, Status status) {
+  const bool failed = !status.ok() && !absl::IsCancelled(status);
+  const bool is_gone =
+      state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr;
+  if (!failed || is_gone) {
+    Finished(branch, std::move(status), 0);
+    return;
+  }
+  RollupLook& look = rollup_looks_[branch];
+  const int64_t retry_at_ns = state_->environment->MonotonicNanos() + kLetBeNs;
+  // A disk or a log that takes nothing is in the way of all windows; a damaged layer of its own.
+  const bool of_all = absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
+  if (window.has_value() && !of_all) {
+    look.retry_at_ns[*window] = retry_at_ns;
+  } else {
+    look.let_be_until_ns = retry_at_ns;
+  }
+  job_status_ = std::move(status);
+  failures_++;
 }
 
 // REQUIRES: the branch is as it was planned with. Errors: FailedPrecondition - it is gone.

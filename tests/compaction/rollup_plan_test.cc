@@ -175,5 +175,16 @@ TEST_F(RollupPlanTest, MoreLayersThanAJobTakesWait) {
   EXPECT_TRUE(Pick().has_value());
 }
 
+TEST_F(RollupPlanTest, AWindowThatFailedLetsOthersGoFirst) {
+  AddLayer(0, 2 * kWindow - 1, 10);
+  ASSERT_EQ(Pick()->window.first, 0);
+  options_.passed_over.insert(Pick()->name());
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->window.first, kWindow);
+  options_.passed_over.insert(pick->name());
+  EXPECT_FALSE(Pick().has_value());
+}
+
 }  // namespace
 }  // namespace nexus::compaction
