@@ -13,10 +13,11 @@
 namespace nexus::compaction {
 namespace {
 
-// Saturating width of a range that is not empty.
+// How many timestamps a range has that is not empty; saturating.
 int64_t WidthOf(TimeRange range) {
   int64_t width;
-  const bool over = __builtin_sub_overflow(range.last, range.first, &width);
+  const bool over = __builtin_sub_overflow(range.last, range.first, &width) ||
+                    __builtin_add_overflow(width, 1, &width);
   return over ? std::numeric_limits<int64_t>::max() : width;
 }
 

@@ -49,6 +49,17 @@ TEST_F(RollupPlanTest, APartOfAWindowIsMadeOnceItIsLongEnough) {
   EXPECT_EQ(pick->stale.last, BucketLast(kWindow / 8, kResolution)) << "whole buckets";
 }
 
+TEST_F(RollupPlanTest, ADayIsLongEnoughForAnyResolution) {
+  constexpr int64_t kHour = 3'600 * kSecond;
+  options_.resolutions_ns = {kHour};
+  AddLayer(0, 23 * kHour - 1, 10);
+  EXPECT_FALSE(Pick().has_value()) << "a window is 60 days";
+  AddLayer(23 * kHour, 24 * kHour - 1, 20);
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->stale, (TimeRange{0, kRollupStretchMaxNs - 1}));
+}
+
 TEST_F(RollupPlanTest, AWindowThatIsOverIsMadeHoweverLittleItHas) {
   AddLayer(5, 6, 10);
   EXPECT_FALSE(Pick().has_value());
