@@ -106,8 +106,11 @@ class WindowPicker {
     });
   }
 
+  // Whether the bucket in which what begins there lies may be frozen soon: that goes by where the
+  // bucket begins, and it would stay as what came before has it.
   bool Hurries(int64_t first) const {
-    return std::max(first, pick_.window.first) < options_.hurry_before_ns;
+    const int64_t within = std::max(first, pick_.window.first);
+    return BucketStart(within, pick_.resolution_ns) < options_.hurry_before_ns;
   }
 
   bool IsDue() const {

@@ -129,8 +129,23 @@ TEST_F(RollupPlanTest, WhatMayExpireSoonHurries) {
   AddLayer(5, 6, 10, 0);
   options_.hurry_before_ns = 6;
   EXPECT_TRUE(Pick().has_value());
-  options_.hurry_before_ns = 5;
+  options_.hurry_before_ns = 0;
   EXPECT_FALSE(Pick().has_value());
+}
+
+TEST_F(RollupPlanTest, ABucketHurriesWhereItBeginsNotWhereItsSamplesDo) {
+  // The second half of a bucket of which the first is made: frozen so, it would be wrong for ever.
+  const int64_t bucket = 7 * kResolution;
+  AddLayer(0, bucket + kResolution / 2 - 1, 10);
+  AddRollup(0, 10);
+  AddLayer(bucket + kResolution / 2, bucket + 2 * kResolution, 20, 0);
+  options_.hurry_before_ns = bucket;
+  EXPECT_FALSE(Pick().has_value());
+  options_.hurry_before_ns = bucket + 1;
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->high, At(20));
+  EXPECT_EQ(pick->stale.first, bucket) << "made anew as a whole";
 }
 
 TEST_F(RollupPlanTest, ADeleteMakesItsWindowAnewThoughNoSampleIsLeft) {
