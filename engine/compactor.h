@@ -166,9 +166,10 @@ class Compactor {
   bool rolled_last_ = false;  // the last turn made rollups
   std::map<BranchNumbers, Look> looks_;
   std::map<BranchNumbers, RollupLook> rollup_looks_;
-  uint64_t edits_seen_ = 0;  // of DatabaseState::layer_edits, by the last turn
-  std::string running_;      // what the running job does, for people
-  Status job_status_;        // of the last job
+  BranchNumbers rolled_up_{};  // the branch that had the last job of rollups
+  uint64_t edits_seen_ = 0;    // of DatabaseState::layer_edits, by the last turn
+  std::string running_;        // what the running job does, for people
+  Status job_status_;          // of the last job
   uint64_t failures_ = 0;
   int by_hand_ = 0;                          // calls of Compact under way
   std::optional<int64_t> by_hand_clock_ns_;  // of retention, when the first of them began

@@ -43,8 +43,12 @@ io::Task<bool> Compactor::RollUp() {
       if (!seen) branches.emplace_back(number, branch_number);
     }
   }
+  // One job a turn: who had the last waits until the others were looked at.
+  const auto next = std::upper_bound(branches.begin(), branches.end(), rolled_up_);
+  std::rotate(branches.begin(), next, branches.end());
   for (const BranchNumbers& numbers : branches) {
     const bool had_work = co_await RollUpBranch(numbers);
+    if (had_work) rolled_up_ = numbers;
     if (had_work) co_return true;
   }
   co_return false;
