@@ -114,7 +114,9 @@ class WindowPicker {
   }
 
   bool IsDue() const {
-    if (options_.everything || has_deletes_ || Hurries(pick_.stale.first)) return true;
+    if (Hurries(pick_.stale.first)) return true;
+    if (options_.only_in_a_hurry) return false;
+    if (options_.everything || has_deletes_) return true;
     const int64_t enough = std::min(WidthOf(pick_.window) / kRollupPart, kRollupStretchMaxNs);
     if (WidthOf(pick_.stale) >= enough) return true;
     return std::any_of(map_.layers.begin(), map_.layers.end(),

@@ -64,7 +64,8 @@ struct RollupOptions {
   std::vector<int64_t> resolutions_ns;  // ascending
   // Of each resolution, in the same order: buckets that end before it are kept no more.
   std::vector<int64_t> keep_from_ns;
-  bool everything = false;  // by hand: nothing is waited for but memtables
+  bool everything = false;       // by hand: nothing is waited for but memtables
+  bool only_in_a_hurry = false;  // none but windows of which buckets may be frozen soon
   // Buckets that begin before it may be frozen soon.
   int64_t hurry_before_ns = INT64_MIN;
   // Windows of which nothing was left when they were made up to this order.

@@ -61,24 +61,29 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   const compaction::RollupMap map = RollupMapOf(*state_, *branch);
   compaction::RollupOptions options =
       RollupOptionsOf(*state_, *state_->tenants.at(numbers.first), *branch);
-  options.everything = by_hand_ > 0;
+  // Others share what their parent had made when they began. Retention takes their samples, too,
+  // and what was not made by then nobody makes for them.
+  const bool makes_its_own = IsCompacted(*branch);
+  const bool is_snapshot = branch->record.kind == catalog::BranchKind::kSnapshot;
+  const bool makes_any = makes_its_own || !is_snapshot;
+  const bool by_hand = by_hand_ > 0;
+  options.everything = by_hand && makes_its_own;
+  options.only_in_a_hurry = !makes_its_own;
   RollupLook& before = rollup_looks_[numbers];
   options.nothing_left = before.nothing_left;
   const int64_t now = state_->environment->MonotonicNanos();
   std::erase_if(before.retry_at_ns, [now](const auto& one) { return one.second <= now; });
   // By hand all are tried: who asks wants to know.
   for (const auto& [window, at_ns] : before.retry_at_ns) {
-    if (!options.everything) options.passed_over.insert(window);
+    if (!by_hand) options.passed_over.insert(window);
   }
   options.layers_max = compaction::kMergeInputsMax;
   std::vector<catalog::LayerKey> keys;
   for (const OpenLayer& open : branch->RollupLayers()) keys.push_back(open.record.key());
-  // Others share what their parent makes.
-  const bool makes_its_own = IsCompacted(*branch);
-  auto plan = [&map, &options, makes_its_own] {
+  auto plan = [&map, &options, makes_any] {
     RollupWork work;
     work.expired = ExpiredRollups(map, options);
-    if (work.expired.empty() && makes_its_own) work.pick = PickRollup(map, options);
+    if (work.expired.empty() && makes_any) work.pick = PickRollup(map, options);
     return work;
   };
   RollupWork work = co_await state_->environment->executor()->Run(io::Lane::kWorker, plan);
@@ -90,7 +95,7 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   if (work.expired.empty() && !work.pick.has_value()) {
     RollupLook& look = rollup_looks_[numbers];
     look.layer_edits = layer_edits;
-    look.by_hand = options.everything;
+    look.by_hand = by_hand;
     look.at_ns = state_->environment->MonotonicNanos();
     co_return false;
   }

@@ -148,6 +148,19 @@ TEST_F(RollupPlanTest, ABucketHurriesWhereItBeginsNotWhereItsSamplesDo) {
   EXPECT_EQ(pick->stale.first, bucket) << "made anew as a whole";
 }
 
+TEST_F(RollupPlanTest, OnlyInAHurryLeavesTheRest) {
+  AddLayer(0, 3 * kWindow, 10);
+  AddRollup(1, 10);
+  map_.rollups[0].has_deletes = true;
+  options_.only_in_a_hurry = true;
+  EXPECT_FALSE(Pick().has_value());
+  options_.hurry_before_ns = 1;
+  ASSERT_TRUE(Pick().has_value());
+  EXPECT_EQ(Pick()->window.first, 0);
+  AddRollup(0, 10);
+  EXPECT_FALSE(Pick().has_value());
+}
+
 TEST_F(RollupPlanTest, ADeleteMakesItsWindowAnewThoughNoSampleIsLeft) {
   AddRollup(0, 10);
   EXPECT_FALSE(Pick().has_value());

@@ -124,6 +124,18 @@ class RollupTest : public RetentionFixture {
     }
     return buckets;
   }
+  // How many samples rollups of the branch say that there were.
+  double CountIn(const std::string& branch) {
+    auto view = core_->View("default", branch);
+    AggregateQuery query;
+    query.select.selector = "metric";
+    query.function = AggregateFunction::kCount;
+    auto cursor = MakeAggregateCursor(*std::move(view), query);
+    SeriesChunk chunk;
+    EXPECT_TRUE(*(*cursor)->Next(&chunk)) << branch;
+    EXPECT_GT((*cursor)->statistics().rollup_buckets, 0u) << branch;
+    return chunk.values.empty() ? 0 : chunk.values[0];
+  }
   // Four hours of a counter, rolled up by 10 s and by a minute.
   void MakeRollups() {
     ASSERT_TRUE(Open().ok());
@@ -396,22 +408,31 @@ TEST_F(RollupTest, BranchesHaveTheirOwn) {
   MakeRollups();
   ASSERT_TRUE(
       world_.RunTask(core_->CreateBranch("other", BranchKind::kBranch, "main", "default")).ok());
-  const auto ask = [&](const char* branch) {
-    auto view = core_->View("default", branch);
-    AggregateQuery query;
-    query.select.selector = "metric";
-    query.function = AggregateFunction::kCount;
-    auto cursor = MakeAggregateCursor(*std::move(view), query);
-    SeriesChunk chunk;
-    EXPECT_TRUE(*(*cursor)->Next(&chunk));
-    const double count = chunk.values[0];
-    EXPECT_GT((*cursor)->statistics().rollup_buckets, 0u) << branch;
-    return count;
-  };
   ASSERT_TRUE(Delete({0, kHour - 1}).ok());
   ASSERT_TRUE(Compact().ok());
-  EXPECT_EQ(ask("main"), 2160);
-  EXPECT_EQ(ask("other"), 2880);
+  EXPECT_EQ(CountIn("main"), 2160);
+  EXPECT_EQ(CountIn("other"), 2880);
+  ExpectClean();
+}
+
+TEST_F(RollupTest, ABranchThatWasNeverWrittenMakesWhatRetentionIsAboutToTake) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(SetRollups({{10 * kSecond, 0}}).ok());
+  AppendCounter({0, 4 * kHour - 1});
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(
+      world_.RunTask(core_->CreateBranch("other", BranchKind::kBranch, "main", "default")).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 1u) << "its samples are all there";
+  // Nothing is too old yet, but an eighth of decades reaches over all of it.
+  ASSERT_TRUE(KeepFrom(-kDay).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 2u);
+  ASSERT_TRUE(KeepFrom(5 * kHour).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().samples, 0u);
+  EXPECT_EQ(CountIn("main"), 2880);
+  EXPECT_EQ(CountIn("other"), 2880);
   ExpectClean();
 }
 
