@@ -68,7 +68,7 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   const bool makes_any = makes_its_own || !is_snapshot;
   const bool by_hand = by_hand_ > 0;
   options.everything = by_hand && makes_its_own;
-  options.only_in_a_hurry = !makes_its_own;
+  if (!makes_its_own) options.only_in_a_hurry = true;
   RollupLook& before = rollup_looks_[numbers];
   options.nothing_left = before.nothing_left;
   const int64_t now = state_->environment->MonotonicNanos();

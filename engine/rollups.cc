@@ -17,6 +17,7 @@ namespace nexus::engine {
 namespace {
 
 constexpr std::string_view kRollupsSetting = "rollups";
+constexpr std::string_view kOff = "off";
 constexpr std::string_view kCutSetting = "rollups.complete_from";
 
 bool IsFiner(const RollupRule& a, const RollupRule& b) { return a.resolution_ns < b.resolution_ns; }
@@ -86,23 +87,26 @@ catalog::Setting RollupsToSetting(std::vector<RollupRule> rules) {
   for (const RollupRule& rule : rules) {
     value += fmt::format("{}{}:{}", value.empty() ? "" : ",", rule.resolution_ns, rule.keep_ns);
   }
+  if (value.empty()) value = kOff;
   return {std::string(kRollupsSetting), std::move(value)};
 }
 
-std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>& settings) {
+std::optional<std::vector<RollupRule>> RollupsFromSettings(
+    const std::vector<catalog::Setting>& settings) {
   const std::string* value = ValueOf(settings, kRollupsSetting);
-  if (value == nullptr) return {};
+  if (value == nullptr) return std::nullopt;
   std::vector<RollupRule> rules;
+  if (*value == kOff) return rules;
   for (std::string_view text = *value; !text.empty();) {
     RollupRule rule;
-    if (!TakeNumber(&text, &rule.resolution_ns) || !text.starts_with(':')) return {};
+    if (!TakeNumber(&text, &rule.resolution_ns) || !text.starts_with(':')) return std::nullopt;
     text.remove_prefix(1);
-    if (!TakeNumber(&text, &rule.keep_ns)) return {};
-    if (!text.empty() && !text.starts_with(',')) return {};
+    if (!TakeNumber(&text, &rule.keep_ns)) return std::nullopt;
+    if (!text.empty() && !text.starts_with(',')) return std::nullopt;
     if (!text.empty()) text.remove_prefix(1);
     rules.push_back(rule);
   }
-  if (!CheckRollups(rules).ok()) return {};
+  if (!CheckRollups(rules).ok()) return std::nullopt;
   return rules;
 }
 
@@ -133,7 +137,8 @@ std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantStat
 compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
                                           const BranchState& branch) {
   compaction::RollupOptions options;
-  if (branch.record.kind == catalog::BranchKind::kSnapshot) {
+  if (branch.record.kind == catalog::BranchKind::kSnapshot || !tenant.knows_rollups) {
+    options.only_in_a_hurry = !tenant.knows_rollups;
     std::set<int64_t> resolutions;
     for (const OpenLayer& open : branch.RollupLayers()) {
       resolutions.insert(open.record.resolution_ns);

@@ -436,6 +436,26 @@ TEST_F(RollupTest, ABranchThatWasNeverWrittenMakesWhatRetentionIsAboutToTake) {
   ExpectClean();
 }
 
+TEST_F(RollupTest, WithoutRulesThatAreKnownTheyStay) {
+  MakeRollups();
+  // As a catalog that was rebuilt without an image leaves it.
+  TenantState& tenant = *core_->state()->tenants.begin()->second;
+  tenant.record.settings.clear();
+  tenant.TakeSettings();
+  ASSERT_TRUE(core_->Rollups("default")->empty());
+  AppendCounter({4 * kHour, 8 * kHour - 1});
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 2u) << "none dropped, none made";
+  EXPECT_GT(ExpectRight(kHour, {}), 0u);
+  ASSERT_TRUE(SetRollups({}).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 0u) << "nobody wants them";
+  ASSERT_TRUE(Close().ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(core_->state()->tenants.begin()->second->knows_rollups) << "that lasts";
+}
+
 // ---- Anything, in any order.
 
 class RandomRollups : public RollupTest {
