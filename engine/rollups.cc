@@ -81,6 +81,26 @@ Status CheckRollups(const std::vector<RollupRule>& rules) {
   return OkStatus();
 }
 
+Status CheckRollupsInTime(const std::vector<RollupRule>& rules, int64_t shortest_ns,
+                          int64_t head_window_ns) {
+  // A bucket is frozen once its first sample may be gone. Its last is a bucket younger, and in a
+  // layer when the head window is over.
+  const int64_t left_ns = shortest_ns - head_window_ns;
+  for (const RollupRule& rule : rules) {
+    if (rule.resolution_ns <= left_ns) continue;
+    constexpr double kHour = 3'600e9;
+    return InvalidArgument(
+        "rollups of {} s need samples to be kept for {:.2f} h at least, a bucket and the head "
+        "window of {:.2f} h (flush_interval_ms, and the first of compaction_windows); the shortest "
+        "rule of retention keeps them for {:.2f} h, and buckets would miss samples: keep these "
+        "longer, or make finer rollups",
+        rule.resolution_ns / 1'000'000'000,
+        (static_cast<double>(rule.resolution_ns) + static_cast<double>(head_window_ns)) / kHour,
+        static_cast<double>(head_window_ns) / kHour, static_cast<double>(shortest_ns) / kHour);
+  }
+  return OkStatus();
+}
+
 catalog::Setting RollupsToSetting(std::vector<RollupRule> rules) {
   std::sort(rules.begin(), rules.end(), IsFiner);
   std::string value;

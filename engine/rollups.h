@@ -34,6 +34,11 @@ struct TenantState;
 // a bucket.
 Status CheckRollups(const std::vector<RollupRule>& rules);
 
+// Whether buckets can be made before retention takes their samples. `shortest_ns`: the shortest
+// rule of retention. InvalidArgument says which resolution is too coarse for it, and what would do.
+Status CheckRollupsInTime(const std::vector<RollupRule>& rules, int64_t shortest_ns,
+                          int64_t head_window_ns);
+
 // The setting that holds them; a word for no rules, which is not the same as that nobody knows
 // them. Ascending by resolution.
 catalog::Setting RollupsToSetting(std::vector<RollupRule> rules);

@@ -404,6 +404,22 @@ TEST_F(RollupTest, BadRulesAreRefusedAndChangeNothing) {
   EXPECT_EQ(core_->Rollups("default")->size(), 2u);
 }
 
+TEST_F(RollupTest, WhatCannotBeMadeInTimeIsRefused) {
+  ASSERT_TRUE(Open().ok());
+  const int64_t head_window = Info().head_window_ns;
+  const std::vector<RetentionRule> rules = {{"up", 400 * kDay}, {"{}", head_window + kHour}};
+  ASSERT_TRUE(Set(rules).ok());
+  const Status refused = SetRollups({{60 * kSecond, 0}, {2 * kHour, 0}});
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("rollups of 7200 s need"));
+  EXPECT_TRUE(core_->Rollups("default")->empty());
+  ASSERT_TRUE(SetRollups({{60 * kSecond, 0}, {kHour, 0}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Set({{"{}", head_window + kHour - 1}})));
+  EXPECT_EQ(Info().rules, rules);
+  EXPECT_TRUE(Set({}).ok());
+  EXPECT_TRUE(SetRollups({{24 * kHour, 0}}).ok()) << "without retention any resolution is made";
+}
+
 TEST_F(RollupTest, BranchesHaveTheirOwn) {
   MakeRollups();
   ASSERT_TRUE(
