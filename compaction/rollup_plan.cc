@@ -13,10 +13,11 @@
 namespace nexus::compaction {
 namespace {
 
-// Saturating width of a range that is not empty.
+// How many timestamps a range has that is not empty; saturating.
 int64_t WidthOf(TimeRange range) {
   int64_t width;
-  const bool over = __builtin_sub_overflow(range.last, range.first, &width);
+  const bool over = __builtin_sub_overflow(range.last, range.first, &width) ||
+                    __builtin_add_overflow(width, 1, &width);
   return over ? std::numeric_limits<int64_t>::max() : width;
 }
 
@@ -105,12 +106,17 @@ class WindowPicker {
     });
   }
 
+  // Whether the bucket in which what begins there lies may be frozen soon: that goes by where the
+  // bucket begins, and it would stay as what came before has it.
   bool Hurries(int64_t first) const {
-    return std::max(first, pick_.window.first) < options_.hurry_before_ns;
+    const int64_t within = std::max(first, pick_.window.first);
+    return BucketStart(within, pick_.resolution_ns) < options_.hurry_before_ns;
   }
 
   bool IsDue() const {
-    if (options_.everything || has_deletes_ || Hurries(pick_.stale.first)) return true;
+    if (Hurries(pick_.stale.first)) return true;
+    if (options_.only_in_a_hurry) return false;
+    if (options_.everything || has_deletes_) return true;
     const int64_t enough = std::min(WidthOf(pick_.window) / kRollupPart, kRollupStretchMaxNs);
     if (WidthOf(pick_.stale) >= enough) return true;
     return std::any_of(map_.layers.begin(), map_.layers.end(),
@@ -159,6 +165,7 @@ std::optional<RollupPick> PickRollup(const RollupMap& map, const RollupOptions& 
   for (size_t i = 0; i < options.resolutions_ns.size(); ++i) {
     const int64_t resolution_ns = options.resolutions_ns[i];
     for (int64_t first : WindowsOf(map, resolution_ns, options.keep_from_ns[i])) {
+      if (options.passed_over.contains({resolution_ns, first})) continue;
       WindowPicker picker(map, options, resolution_ns, RollupWindowOf(first, resolution_ns));
       if (std::optional<RollupPick> pick = picker.Pick(); pick.has_value()) return pick;
     }

@@ -9,8 +9,9 @@
 //
 // A window is due when enough of it (kRollupPart of its width, or a day) lies in layers of windows
 // (level 1 and up) that its run does not know, when no more will follow - the branch has samples
-// behind the window -, when what it does not know begins before `hurry_before_ns`, or when a delete
-// concerns its run. Made from level 1 on, rollups are written a few times, not at each flush.
+// behind the window -, when what it does not know lies in a bucket that begins before
+// `hurry_before_ns`, or when a delete concerns its run. Made from level 1 on, rollups are written a
+// few times, not at each flush.
 // A window waits while a memtable that began before what would be rolled up overlaps it: the layer
 // of that memtable would count as known and not be.
 // Threading: pure functions.
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/types.h"
@@ -62,11 +64,14 @@ struct RollupOptions {
   std::vector<int64_t> resolutions_ns;  // ascending
   // Of each resolution, in the same order: buckets that end before it are kept no more.
   std::vector<int64_t> keep_from_ns;
-  bool everything = false;  // by hand: nothing is waited for but memtables
-  // What began before it may expire soon.
+  bool everything = false;       // by hand: nothing is waited for but memtables
+  bool only_in_a_hurry = false;  // none but windows of which buckets may be frozen soon
+  // Buckets that begin before it may be frozen soon.
   int64_t hurry_before_ns = INT64_MIN;
   // Windows of which nothing was left when they were made up to this order.
   std::map<RollupWindow, WriteOrder> nothing_left;
+  // Windows that are let be, so that others are not kept waiting: they failed lately.
+  std::set<RollupWindow> passed_over;
   size_t layers_max = 64;  // of samples, that one job reads
 };
 

@@ -11,9 +11,11 @@
 #include "base/check.h"
 #include "base/planted.h"
 #include "catalog/label_index.h"
+#include "compaction/rollup_bucket.h"
 #include "engine/applier.h"
 #include "engine/batch.h"
 #include "engine/carry_record.h"
+#include "engine/rollups.h"
 
 namespace nexus::engine {
 namespace {
@@ -30,12 +32,20 @@ constexpr uint64_t kPieceBytes = 1 << 20;
 // Fewer samples of a series go among the loose ones.
 constexpr size_t kSeriesSamplesMin = 8;
 
+// Whether what it holds is to be flushed for retention's sake: some of it may be expired, or
+// buckets are to be made of it before it is.
 bool MayHoldExpired(const DatabaseState& state, const TenantState& tenant,
-                    const Memtable& memtable) {
+                    const BranchState& branch) {
   const std::optional<int64_t> clock_ns = state.retention_clock.applied_ns();
   if (tenant.retention->empty() || !clock_ns.has_value()) return false;
+  const int64_t first = branch.active->range().first;
   const std::vector<int64_t> cuts = tenant.retention->CutsAt(*clock_ns);
-  return memtable.range().first < *std::max_element(cuts.begin(), cuts.end());
+  if (first < *std::max_element(cuts.begin(), cuts.end())) return true;
+  const compaction::RollupOptions rollups = RollupOptionsOf(state, tenant, branch);
+  if (rollups.resolutions_ns.empty()) return false;
+  // The coarsest bucket begins first.
+  const int64_t bucket = compaction::BucketStart(first, rollups.resolutions_ns.back());
+  return bucket < rollups.hurry_before_ns;
 }
 
 // What is left of memtables, as carries.
@@ -151,7 +161,7 @@ bool Carrier::MayCarry(const TenantState& tenant, const BranchState& branch) con
   const uint64_t unflushed = branch.active->samples() * kSampleBytes;
   const bool is_small = unflushed > 0 && unflushed <= state_->options.carry_bytes_max;
   return is_small && (branch.sealed.empty() || NEXUS_PLANTED("carry-beside-a-flush")) &&
-         branch.carry_misses < kCarryTries && !MayHoldExpired(*state_, tenant, *branch.active);
+         branch.carry_misses < kCarryTries && !MayHoldExpired(*state_, tenant, branch);
 }
 
 Carrier::Candidate Carrier::CandidateOf(const TenantState& tenant, const BranchState& branch,

@@ -27,10 +27,11 @@
 // rounds are at least log_bytes_max / 2 apart, and at most half of the log is carries. A memtable
 // that cannot be carried now - it is being written to, the log has no room - waits for the next
 // look, kCarryTries times. Failure: then, or when it cannot be read, it is flushed.
-// A memtable that may hold expired samples is not carried, for only layers let go of those.
-// Nor is one with a series of which deletes took every sample: the series may then be forgotten,
-// and what the log still has of it is passed over by replay only where it is below what is in
-// layers. Threading: loop; memtables are read on a worker.
+// A memtable that may hold expired samples is not carried, for only layers let go of those; nor one
+// of which rollups are to be made before they are, for these are made of layers. Nor is one with a
+// series of which deletes took every sample: the series may then be forgotten, and what the log
+// still has of it is passed over by replay only where it is below what is in layers.
+// Threading: loop; memtables are read on a worker.
 
 #ifndef NEXUS_ENGINE_CARRIER_H_
 #define NEXUS_ENGINE_CARRIER_H_

@@ -10,7 +10,8 @@
 // time is over.
 // Pace: bytes a second and share of a core are bounded by options; Compact, by hand, is not.
 // Failure: a job that fails drops its output and keeps its inputs, and its branch is let be for a
-// minute; state() tells why. Compaction that cannot go on stops nothing else.
+// minute; state() tells why. Compaction that cannot go on stops nothing else: a window of rollups
+// that fails neither merges and retention of its branch nor the other windows.
 // Threading: loop; the policy, merging and reading back on workers.
 
 #ifndef NEXUS_ENGINE_COMPACTOR_H_
@@ -117,6 +118,7 @@ class Compactor {
     int64_t let_be_until_ns = 0;
     bool by_hand = false;
     std::map<compaction::RollupWindow, WriteOrder> nothing_left;
+    std::map<compaction::RollupWindow, int64_t> retry_at_ns;  // monotonic, of those that failed
   };
 
   // Those of deleted branches.
@@ -135,6 +137,9 @@ class Compactor {
   io::Task<Status> MakeRollups(BranchNumbers numbers, compaction::RollupPick pick);
   StatusOr<RollupJob> RollupJobOf(BranchNumbers numbers, const compaction::RollupPick& pick,
                                   std::vector<catalog::LayerKey>* replaced) const;
+  // `window`: what was made; nullopt: something was dropped.
+  void FinishedRollups(BranchNumbers branch, std::optional<compaction::RollupWindow> window,
+                       Status status);
   void Finished(BranchNumbers branch, Status status, uint64_t bytes);
   static PublishLayers EditOf(BranchNumbers numbers);
   CompactionPace Pace() const;
@@ -163,9 +168,10 @@ class Compactor {
   bool rolled_last_ = false;  // the last turn made rollups
   std::map<BranchNumbers, Look> looks_;
   std::map<BranchNumbers, RollupLook> rollup_looks_;
-  uint64_t edits_seen_ = 0;  // of DatabaseState::layer_edits, by the last turn
-  std::string running_;      // what the running job does, for people
-  Status job_status_;        // of the last job
+  BranchNumbers rolled_up_{};  // the branch that had the last job of rollups
+  uint64_t edits_seen_ = 0;    // of DatabaseState::layer_edits, by the last turn
+  std::string running_;        // what the running job does, for people
+  Status job_status_;          // of the last job
   uint64_t failures_ = 0;
   int by_hand_ = 0;                          // calls of Compact under way
   std::optional<int64_t> by_hand_clock_ns_;  // of retention, when the first of them began

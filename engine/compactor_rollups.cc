@@ -43,8 +43,12 @@ io::Task<bool> Compactor::RollUp() {
       if (!seen) branches.emplace_back(number, branch_number);
     }
   }
+  // One job a turn: who had the last waits until the others were looked at.
+  const auto next = std::upper_bound(branches.begin(), branches.end(), rolled_up_);
+  std::rotate(branches.begin(), next, branches.end());
   for (const BranchNumbers& numbers : branches) {
     const bool had_work = co_await RollUpBranch(numbers);
+    if (had_work) rolled_up_ = numbers;
     if (had_work) co_return true;
   }
   co_return false;
@@ -57,17 +61,29 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   const compaction::RollupMap map = RollupMapOf(*state_, *branch);
   compaction::RollupOptions options =
       RollupOptionsOf(*state_, *state_->tenants.at(numbers.first), *branch);
-  options.everything = by_hand_ > 0;
-  options.nothing_left = rollup_looks_[numbers].nothing_left;
+  // Others share what their parent had made when they began. Retention takes their samples, too,
+  // and what was not made by then nobody makes for them.
+  const bool makes_its_own = IsCompacted(*branch);
+  const bool is_snapshot = branch->record.kind == catalog::BranchKind::kSnapshot;
+  const bool makes_any = makes_its_own || !is_snapshot;
+  const bool by_hand = by_hand_ > 0;
+  options.everything = by_hand && makes_its_own;
+  if (!makes_its_own) options.only_in_a_hurry = true;
+  RollupLook& before = rollup_looks_[numbers];
+  options.nothing_left = before.nothing_left;
+  const int64_t now = state_->environment->MonotonicNanos();
+  std::erase_if(before.retry_at_ns, [now](const auto& one) { return one.second <= now; });
+  // By hand all are tried: who asks wants to know.
+  for (const auto& [window, at_ns] : before.retry_at_ns) {
+    if (!by_hand) options.passed_over.insert(window);
+  }
   options.layers_max = compaction::kMergeInputsMax;
   std::vector<catalog::LayerKey> keys;
   for (const OpenLayer& open : branch->RollupLayers()) keys.push_back(open.record.key());
-  // Others share what their parent makes.
-  const bool makes_its_own = IsCompacted(*branch);
-  auto plan = [&map, &options, makes_its_own] {
+  auto plan = [&map, &options, makes_any] {
     RollupWork work;
     work.expired = ExpiredRollups(map, options);
-    if (work.expired.empty() && makes_its_own) work.pick = PickRollup(map, options);
+    if (work.expired.empty() && makes_any) work.pick = PickRollup(map, options);
     return work;
   };
   RollupWork work = co_await state_->environment->executor()->Run(io::Lane::kWorker, plan);
@@ -79,11 +95,12 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
   if (work.expired.empty() && !work.pick.has_value()) {
     RollupLook& look = rollup_looks_[numbers];
     look.layer_edits = layer_edits;
-    look.by_hand = options.everything;
+    look.by_hand = by_hand;
     look.at_ns = state_->environment->MonotonicNanos();
     co_return false;
   }
   Status status;
+  std::optional<compaction::RollupWindow> window;
   if (!work.expired.empty()) {
     std::vector<catalog::LayerKey> dropped;
     for (uint32_t r : work.expired) dropped.push_back(keys[r]);
@@ -93,14 +110,34 @@ io::Task<bool> Compactor::RollUpBranch(BranchNumbers numbers) {
     running_ =
         fmt::format("rollups of {} s: the window from {}", work.pick->resolution_ns / 1'000'000'000,
                     FormatTime(work.pick->window.first));
+    window = work.pick->name();
     status = co_await MakeRollups(numbers, *std::move(work.pick));
   }
   running_.clear();
-  if (!status.ok() && !absl::IsCancelled(status)) {
-    rollup_looks_[numbers].let_be_until_ns = state_->environment->MonotonicNanos() + kLetBeNs;
-  }
-  Finished(numbers, std::move(status), 0);
+  FinishedRollups(numbers, window, std::move(status));
   co_return true;
+}
+
+void Compactor::FinishedRollups(BranchNumbers branch,
+                                std::optional<compaction::RollupWindow> window, Status status) {
+  const bool failed = !status.ok() && !absl::IsCancelled(status);
+  const bool is_gone =
+      state_->FindBranch(TenantId{branch.first}, BranchId{branch.second}) == nullptr;
+  if (!failed || is_gone) {
+    Finished(branch, std::move(status), 0);
+    return;
+  }
+  RollupLook& look = rollup_looks_[branch];
+  const int64_t retry_at_ns = state_->environment->MonotonicNanos() + kLetBeNs;
+  // A disk or a log that takes nothing is in the way of all windows; a damaged layer of its own.
+  const bool of_all = absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
+  if (window.has_value() && !of_all) {
+    look.retry_at_ns[*window] = retry_at_ns;
+  } else {
+    look.let_be_until_ns = retry_at_ns;
+  }
+  job_status_ = std::move(status);
+  failures_++;
 }
 
 // REQUIRES: the branch is as it was planned with. Errors: FailedPrecondition - it is gone.

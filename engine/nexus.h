@@ -354,8 +354,8 @@ class Database {
   // database on, beginning at the wall clock; it never goes back, and jumps of the wall clock do
   // not reach it while the database is open: opening takes the wall clock if that is at most 7 days
   // ahead. Errors: InvalidArgument, nothing is changed - a selector, a duration below
-  // RetentionInfo::head_window_ns, a rule that can never decide, more than 64; NotFound;
-  // Unavailable.
+  // RetentionInfo::head_window_ns (with rollups: that and a bucket of the coarsest), a rule that
+  // can never decide, more than 64; NotFound; Unavailable.
   Status SetRetention(const std::vector<RetentionRule>& rules, std::string_view tenant = "default");
   // Which rollups the tenant keeps, ascending by resolution; none by default. NotFound.
   StatusOr<std::vector<RollupRule>> Rollups(std::string_view tenant = "default");
@@ -369,7 +369,8 @@ class Database {
   // Cost: 16 columns a bucket; of samples that are 10 s apart, buckets of a minute may take twice
   // as many bytes as the samples. Resolutions that are not named any more lose their buckets.
   // Errors: InvalidArgument, nothing is changed - more than 4, a resolution that is not from 1 s to
-  // 1 day, does not divide a day or is no multiple of the finer one; NotFound; Unavailable.
+  // 1 day, does not divide a day, is no multiple of the finer one, or cannot be made in time: the
+  // tenant's shortest retention is less than a bucket and the head window; NotFound; Unavailable.
   Status SetRollups(const std::vector<RollupRule>& rules, std::string_view tenant = "default");
   // Moves the retention clock of the database to the wall clock, however far that is ahead; what is
   // expired by then is lost. FailedPrecondition: the clock does not run.

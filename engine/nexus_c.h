@@ -417,8 +417,9 @@ typedef struct nexus_retention_rule {
 // clock_ns, wall_ns, clock_waits); then one for each rule in their order (selector, duration_ns).
 int32_t nexus_retention(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_error* error);
 // Replaces all rules of a tenant; none keeps everything. Of a series the first rule that chooses it
-// decides. INVALID_ARGUMENT, nothing is changed - a selector, a duration below head_window_ns, a
-// rule that can never decide, more than 64; NOT_FOUND.
+// decides. INVALID_ARGUMENT, nothing is changed - a selector, a duration below head_window_ns
+// (with rollups: that and a bucket of the coarsest), a rule that can never decide, more than 64;
+// NOT_FOUND.
 int32_t nexus_set_retention(nexus_db* db, const nexus_retention_rule* rules, size_t count,
                             nexus_text tenant, nexus_error* error);
 // Moves the retention clock to the wall clock, however far that is ahead. FAILED_PRECONDITION: it
@@ -437,8 +438,8 @@ int32_t nexus_rollups(nexus_db* db, nexus_text tenant, nexus_list** list, nexus_
 // Replaces them, durably; none keeps no rollups, which is the default. The compactor makes them;
 // nexus_aggregate uses them by itself where its step is a multiple of a resolution, and
 // nexus_query_statistics tells. What they are: nexus::Database::SetRollups in engine/nexus.h.
-// INVALID_ARGUMENT, nothing is changed - more than 4, a resolution or duration out of its bounds;
-// NOT_FOUND.
+// INVALID_ARGUMENT, nothing is changed - more than 4, a resolution or duration out of its bounds, a
+// resolution too coarse for the tenant's retention; NOT_FOUND.
 int32_t nexus_set_rollups(nexus_db* db, const nexus_rollup_rule* rules, size_t count,
                           nexus_text tenant, nexus_error* error);
 

@@ -9,6 +9,7 @@
 #include "base/time_text.h"
 #include "compaction/windows.h"
 #include "engine/retention.h"
+#include "engine/rollups.h"
 
 namespace nexus::engine {
 namespace {
@@ -138,6 +139,13 @@ io::Task<Status> RetentionKeeper::Set(TenantId tenant, std::vector<RetentionRule
         rule.selector, static_cast<double>(rule.duration_ns) / static_cast<double>(kHourNs),
         static_cast<double>(head_window) / static_cast<double>(kHourNs));
   }
+  const auto found = state_->tenants.find(tenant.value);
+  if (found != state_->tenants.end()) {
+    for (const RetentionRule& rule : rules) {
+      NEXUS_CO_RETURN_IF_ERROR(
+          CheckRollupsInTime(found->second->rollups, rule.duration_ns, head_window));
+    }
+  }
   const RetentionClock& clock = state_->retention_clock;
   SetRetention edit;
   edit.tenant = tenant;
@@ -151,6 +159,11 @@ io::Task<Status> RetentionKeeper::Set(TenantId tenant, std::vector<RetentionRule
 
 io::Task<Status> RetentionKeeper::SetRollups(TenantId tenant, std::vector<RollupRule> rules) {
   NEXUS_CO_RETURN_IF_ERROR(CheckRollups(rules));
+  const auto found = state_->tenants.find(tenant.value);
+  if (found != state_->tenants.end() && !found->second->retention->empty()) {
+    NEXUS_CO_RETURN_IF_ERROR(CheckRollupsInTime(rules, found->second->retention->shortest_ns(),
+                                                HeadWindowNs(state_->options)));
+  }
   const bool expire = std::any_of(rules.begin(), rules.end(),
                                   [](const RollupRule& rule) { return rule.keep_ns > 0; });
   std::vector<Edit> edits;

@@ -12,8 +12,9 @@
 namespace nexus::engine {
 namespace {
 
-// Layers with expired samples that one plan looks at, the oldest: pairs of them are compared, half
-// a million at most for each rule. The others follow when these are dropped or written again.
+// Layers that may hold expired samples that one plan looks at, the oldest: pairs of them are
+// compared, half a million at most for each rule. The others follow when these are dropped or
+// written again.
 constexpr size_t kExpiringMax = 1'000;
 
 constexpr TimeRange kNothing{std::numeric_limits<int64_t>::max(),
@@ -80,9 +81,19 @@ class Planner {
   void FindExpiring() {
     for (size_t i = 0; i < situation_.layers.size() && expiring_.size() < kExpiringMax; i++) {
       if (layer(i).range.first >= newest_cut_) continue;
+      const bool is_known = IsKnown(layer(i));
+      if (is_known && HasNoneExpired(layer(i))) continue;
       expiring_.push_back(i);
-      if (!IsKnown(layer(i))) plan_.survey.push_back(i);
+      if (!is_known) plan_.survey.push_back(i);
     }
+  }
+
+  // Old ones of which a short rule has taken its part, and which a long one keeps, stay for years.
+  bool HasNoneExpired(const RetentionLayer& layer) const {
+    for (size_t rule = 0; rule < rules_; rule++) {
+      if (!ExpiredOf(layer, rule, cut(rule)).empty()) return false;
+    }
+    return true;
   }
 
   // Whether what it holds tells all that is to be decided.

@@ -215,6 +215,9 @@ void RollupReader::AddStretches(Stretch run, const std::vector<TimeRange>& taken
 void RollupReader::DropAll() {
   raw_.DropAll();
   newer_.clear();
+  chunks_ = {};
+  guard_->Release(newer_reserved_bytes_);
+  newer_reserved_bytes_ = 0;
   stretches_.clear();
   view_ = nullptr;
 }
@@ -353,7 +356,20 @@ Status RollupReader::AddNewer(const Stretch& stretch, TimeRange range,
     for (const ChunkRef& chunk : chunks_) {
       dirty->push_back(Outward(chunk.range, stretch.resolution_ns));
     }
+    NEXUS_RETURN_IF_ERROR(ReserveNewer(dirty->size()));
   }
+  return OkStatus();
+}
+
+// For what the readers hold of the series, its chunks and as many ranges: the most that it was yet.
+Status RollupReader::ReserveNewer(size_t ranges) {
+  uint64_t bytes = chunks_.size() * sizeof(ChunkRef) + ranges * sizeof(TimeRange);
+  for (const Newer& newer : newer_) {
+    if (newer.reader != nullptr) bytes += newer.reader->held_bytes();
+  }
+  if (bytes <= newer_reserved_bytes_) return OkStatus();
+  NEXUS_RETURN_IF_ERROR(guard_->Reserve(bytes - newer_reserved_bytes_, "newer chunks of a series"));
+  newer_reserved_bytes_ = bytes;
   return OkStatus();
 }
 

@@ -123,6 +123,7 @@ class RollupReader {
   Status PlanNext();
   StatusOr<std::vector<TimeRange>> UsableOf(const Stretch& stretch);
   Status AddNewer(const Stretch& stretch, TimeRange range, std::vector<TimeRange>* dirty);
+  Status ReserveNewer(size_t ranges);
   Status Load(const Stretch& stretch, TimeRange range);
   bool HasBucket(int64_t start) const;
   void EmitRaw(int64_t to);
@@ -135,6 +136,7 @@ class RollupReader {
   QueryStatistics* const statistics_;
   std::shared_ptr<const RollupView> view_;
   std::vector<Newer> newer_;
+  uint64_t newer_reserved_bytes_ = 0;
   SeriesReader raw_;
   std::vector<Stretch> stretches_;      // in order of time, without overlap
   std::vector<const LayerFile*> used_;  // compared, never looked into

@@ -17,6 +17,7 @@ namespace nexus::engine {
 namespace {
 
 constexpr std::string_view kRollupsSetting = "rollups";
+constexpr std::string_view kOff = "off";
 constexpr std::string_view kCutSetting = "rollups.complete_from";
 
 bool IsFiner(const RollupRule& a, const RollupRule& b) { return a.resolution_ns < b.resolution_ns; }
@@ -80,29 +81,52 @@ Status CheckRollups(const std::vector<RollupRule>& rules) {
   return OkStatus();
 }
 
+Status CheckRollupsInTime(const std::vector<RollupRule>& rules, int64_t shortest_ns,
+                          int64_t head_window_ns) {
+  // A bucket is frozen once its first sample may be gone. Its last is a bucket younger, and in a
+  // layer when the head window is over.
+  const int64_t left_ns = shortest_ns - head_window_ns;
+  for (const RollupRule& rule : rules) {
+    if (rule.resolution_ns <= left_ns) continue;
+    constexpr double kHour = 3'600e9;
+    return InvalidArgument(
+        "rollups of {} s need samples to be kept for {:.2f} h at least, a bucket and the head "
+        "window of {:.2f} h (flush_interval_ms, and the first of compaction_windows); the shortest "
+        "rule of retention keeps them for {:.2f} h, and buckets would miss samples: keep these "
+        "longer, or make finer rollups",
+        rule.resolution_ns / 1'000'000'000,
+        (static_cast<double>(rule.resolution_ns) + static_cast<double>(head_window_ns)) / kHour,
+        static_cast<double>(head_window_ns) / kHour, static_cast<double>(shortest_ns) / kHour);
+  }
+  return OkStatus();
+}
+
 catalog::Setting RollupsToSetting(std::vector<RollupRule> rules) {
   std::sort(rules.begin(), rules.end(), IsFiner);
   std::string value;
   for (const RollupRule& rule : rules) {
     value += fmt::format("{}{}:{}", value.empty() ? "" : ",", rule.resolution_ns, rule.keep_ns);
   }
+  if (value.empty()) value = kOff;
   return {std::string(kRollupsSetting), std::move(value)};
 }
 
-std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>& settings) {
+std::optional<std::vector<RollupRule>> RollupsFromSettings(
+    const std::vector<catalog::Setting>& settings) {
   const std::string* value = ValueOf(settings, kRollupsSetting);
-  if (value == nullptr) return {};
+  if (value == nullptr) return std::nullopt;
   std::vector<RollupRule> rules;
+  if (*value == kOff) return rules;
   for (std::string_view text = *value; !text.empty();) {
     RollupRule rule;
-    if (!TakeNumber(&text, &rule.resolution_ns) || !text.starts_with(':')) return {};
+    if (!TakeNumber(&text, &rule.resolution_ns) || !text.starts_with(':')) return std::nullopt;
     text.remove_prefix(1);
-    if (!TakeNumber(&text, &rule.keep_ns)) return {};
-    if (!text.empty() && !text.starts_with(',')) return {};
+    if (!TakeNumber(&text, &rule.keep_ns)) return std::nullopt;
+    if (!text.empty() && !text.starts_with(',')) return std::nullopt;
     if (!text.empty()) text.remove_prefix(1);
     rules.push_back(rule);
   }
-  if (!CheckRollups(rules).ok()) return {};
+  if (!CheckRollups(rules).ok()) return std::nullopt;
   return rules;
 }
 
@@ -133,7 +157,8 @@ std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantStat
 compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
                                           const BranchState& branch) {
   compaction::RollupOptions options;
-  if (branch.record.kind == catalog::BranchKind::kSnapshot) {
+  if (branch.record.kind == catalog::BranchKind::kSnapshot || !tenant.knows_rollups) {
+    options.only_in_a_hurry = !tenant.knows_rollups;
     std::set<int64_t> resolutions;
     for (const OpenLayer& open : branch.RollupLayers()) {
       resolutions.insert(open.record.resolution_ns);

@@ -34,10 +34,17 @@ struct TenantState;
 // a bucket.
 Status CheckRollups(const std::vector<RollupRule>& rules);
 
-// The setting that holds them; empty value for no rules. Ascending by resolution.
+// Whether buckets can be made before retention takes their samples. `shortest_ns`: the shortest
+// rule of retention. InvalidArgument says which resolution is too coarse for it, and what would do.
+Status CheckRollupsInTime(const std::vector<RollupRule>& rules, int64_t shortest_ns,
+                          int64_t head_window_ns);
+
+// The setting that holds them; a word for no rules, which is not the same as that nobody knows
+// them. Ascending by resolution.
 catalog::Setting RollupsToSetting(std::vector<RollupRule> rules);
-// No rules where there is no such setting, or none that can be read.
-std::vector<RollupRule> RollupsFromSettings(const std::vector<catalog::Setting>& settings);
+// nullopt where there is no such setting, or none that can be read.
+std::optional<std::vector<RollupRule>> RollupsFromSettings(
+    const std::vector<catalog::Setting>& settings);
 
 // The rules of retention that `settings` has are about to be replaced: keeps the highest of their
 // cuts at `clock_ns`, if it is above what is kept.
@@ -49,8 +56,9 @@ void KeepRetentionCut(const RetentionRules& replaced, int64_t clock_ns,
 std::function<int64_t(std::string_view canonical)> CompleteFrom(const TenantState& tenant,
                                                                 std::optional<int64_t> clock_ns);
 
-// What a snapshot has it keeps, whatever the tenant's rules. `nothing_left` and `everything` are
-// the caller's.
+// What a snapshot has it keeps, whatever the tenant's rules. So does a branch whose tenant's rules
+// are not known - those of a catalog that was rebuilt without an image -, and none are made in it:
+// what retention took is not known then, either. `nothing_left` and `everything` are the caller's.
 compaction::RollupOptions RollupOptionsOf(const DatabaseState& state, const TenantState& tenant,
                                           const BranchState& branch);
 

@@ -149,6 +149,7 @@ struct TenantState {
   uint64_t series = 0;                // ids in `ids`
   TenantQuotas quotas;                // as the record's settings say
   std::vector<RollupRule> rollups;    // the same; ascending by resolution
+  bool knows_rollups = false;         // else no setting says which; there may be layers of them
   RateMeter rate;                     // of samples_per_second
   uint64_t refused = 0;               // appends and new series since opening, for a quota
   std::shared_ptr<QueryBudget> query_budget;
@@ -161,7 +162,9 @@ struct TenantState {
   // The record's settings have changed.
   void TakeSettings() {
     quotas = QuotasOf(record.settings);
-    rollups = RollupsFromSettings(record.settings);
+    const auto rules = RollupsFromSettings(record.settings);
+    knows_rollups = rules.has_value();
+    rollups = rules.value_or(std::vector<RollupRule>());
     query_budget->SetLimits(quotas);
   }
   void AddIds(SeriesIdRange added);

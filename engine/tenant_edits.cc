@@ -22,8 +22,9 @@ Status Applier::ApplyEdit(const SetTenant& edit) {
   }
   tenant->record.settings = std::move(settings);
   const std::vector<RollupRule> rollups = std::exchange(tenant->rollups, {});
+  const bool knew_rollups = tenant->knows_rollups;
   tenant->TakeSettings();
-  if (tenant->rollups != rollups) {
+  if (tenant->rollups != rollups || tenant->knows_rollups != knew_rollups) {
     for (auto& [number, branch] : tenant->branches) branch->layer_edits++;
     state_->layer_edits++;
   }

@@ -49,6 +49,17 @@ TEST_F(RollupPlanTest, APartOfAWindowIsMadeOnceItIsLongEnough) {
   EXPECT_EQ(pick->stale.last, BucketLast(kWindow / 8, kResolution)) << "whole buckets";
 }
 
+TEST_F(RollupPlanTest, ADayIsLongEnoughForAnyResolution) {
+  constexpr int64_t kHour = 3'600 * kSecond;
+  options_.resolutions_ns = {kHour};
+  AddLayer(0, 23 * kHour - 1, 10);
+  EXPECT_FALSE(Pick().has_value()) << "a window is 60 days";
+  AddLayer(23 * kHour, 24 * kHour - 1, 20);
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->stale, (TimeRange{0, kRollupStretchMaxNs - 1}));
+}
+
 TEST_F(RollupPlanTest, AWindowThatIsOverIsMadeHoweverLittleItHas) {
   AddLayer(5, 6, 10);
   EXPECT_FALSE(Pick().has_value());
@@ -118,7 +129,35 @@ TEST_F(RollupPlanTest, WhatMayExpireSoonHurries) {
   AddLayer(5, 6, 10, 0);
   options_.hurry_before_ns = 6;
   EXPECT_TRUE(Pick().has_value());
-  options_.hurry_before_ns = 5;
+  options_.hurry_before_ns = 0;
+  EXPECT_FALSE(Pick().has_value());
+}
+
+TEST_F(RollupPlanTest, ABucketHurriesWhereItBeginsNotWhereItsSamplesDo) {
+  // The second half of a bucket of which the first is made: frozen so, it would be wrong for ever.
+  const int64_t bucket = 7 * kResolution;
+  AddLayer(0, bucket + kResolution / 2 - 1, 10);
+  AddRollup(0, 10);
+  AddLayer(bucket + kResolution / 2, bucket + 2 * kResolution, 20, 0);
+  options_.hurry_before_ns = bucket;
+  EXPECT_FALSE(Pick().has_value());
+  options_.hurry_before_ns = bucket + 1;
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->high, At(20));
+  EXPECT_EQ(pick->stale.first, bucket) << "made anew as a whole";
+}
+
+TEST_F(RollupPlanTest, OnlyInAHurryLeavesTheRest) {
+  AddLayer(0, 3 * kWindow, 10);
+  AddRollup(1, 10);
+  map_.rollups[0].has_deletes = true;
+  options_.only_in_a_hurry = true;
+  EXPECT_FALSE(Pick().has_value());
+  options_.hurry_before_ns = 1;
+  ASSERT_TRUE(Pick().has_value());
+  EXPECT_EQ(Pick()->window.first, 0);
+  AddRollup(0, 10);
   EXPECT_FALSE(Pick().has_value());
 }
 
@@ -173,6 +212,17 @@ TEST_F(RollupPlanTest, MoreLayersThanAJobTakesWait) {
   EXPECT_FALSE(Pick().has_value());
   map_.layers.pop_back();
   EXPECT_TRUE(Pick().has_value());
+}
+
+TEST_F(RollupPlanTest, AWindowThatFailedLetsOthersGoFirst) {
+  AddLayer(0, 2 * kWindow - 1, 10);
+  ASSERT_EQ(Pick()->window.first, 0);
+  options_.passed_over.insert(Pick()->name());
+  const auto pick = Pick();
+  ASSERT_TRUE(pick.has_value());
+  EXPECT_EQ(pick->window.first, kWindow);
+  options_.passed_over.insert(pick->name());
+  EXPECT_FALSE(Pick().has_value());
 }
 
 }  // namespace

@@ -271,6 +271,29 @@ TEST_F(CarryTest, WhatMayBeExpiredIsFlushedSoThatItGoes) {
   ExpectRightForEver();
 }
 
+TEST_F(CarryTest, WhatBucketsAreToBeMadeOfInTimeIsFlushed) {
+  constexpr int64_t kSecondNs = 1'000'000'000;
+  constexpr int64_t kCut = SmallDatabase::kYoung - 1'000 * kSecondNs;
+  ASSERT_TRUE(db_.KeepYoung()->ok());
+  // Of decades: an eighth of it, in which buckets hurry, reaches far over these samples.
+  const int64_t now = db_.core()->Retention("default")->clock_ns;
+  std::vector<RetentionRule> rules = {{"{}", now - kCut}};
+  ASSERT_TRUE(db_.world().RunTask(db_.core()->SetRetention(rules, "default")).ok());
+  Append(Places(0, SmallDatabase::kYoung, 5));
+  AwaitCarry();
+  const uint64_t carries = GetStats().carries;
+  std::vector<RollupRule> rollups = {{10 * kSecondNs, 0}};
+  ASSERT_TRUE(db_.world().RunTask(db_.core()->SetRollups(rollups, "default")).ok());
+  for (int i = 0; i < 5; i++) {
+    Lengthen();
+    db_.RunFor(kRoundNs);
+  }
+  EXPECT_EQ(First("main"), Lsn{});
+  EXPECT_EQ(GetStats().carries, carries);
+  EXPECT_EQ(GetStats().flushes, 1u);
+  ExpectRightForEver();
+}
+
 // Seals of all kinds fall between the reading of a memtable and the application of its carry.
 TEST_F(CarryTest, IsOvertakenByFlushesAndBranches) {
   uint64_t carries = 0;

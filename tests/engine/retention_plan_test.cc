@@ -127,6 +127,18 @@ TEST(RetentionPlanTest, AJobDropsWhatNoOlderLayerHasBesideIt) {
   EXPECT_THAT(CutsForJob(situation, {0, 0, 1}), ElementsAre(100, kKeepAll));
 }
 
+TEST(RetentionPlanTest, OldLayersWithNothingExpiredDoNotHideNewerOnes) {
+  // What a long rule keeps, and one of which everything is expired behind 2,000 of them.
+  RetentionSituation situation = Situation({}, 100);
+  for (uint64_t i = 0; i < 2'000; i++) {
+    situation.layers.push_back(Layer(i, i + 1, {0, 50}, Exactly(0, {}), {10, {0, 50}, false}));
+  }
+  situation.layers.push_back(Layer(2'000, 2'001, {60, 90}));
+  EXPECT_THAT(PlanRetention(situation).drop, ElementsAre(2'000));
+  situation.layers.back().contents = nullptr;
+  EXPECT_THAT(PlanRetention(situation).survey, ElementsAre(2'000));
+}
+
 // ---- At random, against what queries would show.
 
 // Samples by their place: of two of a place the one with the higher order shows.

@@ -124,6 +124,18 @@ class RollupTest : public RetentionFixture {
     }
     return buckets;
   }
+  // How many samples rollups of the branch say that there were.
+  double CountIn(const std::string& branch) {
+    auto view = core_->View("default", branch);
+    AggregateQuery query;
+    query.select.selector = "metric";
+    query.function = AggregateFunction::kCount;
+    auto cursor = MakeAggregateCursor(*std::move(view), query);
+    SeriesChunk chunk;
+    EXPECT_TRUE(*(*cursor)->Next(&chunk)) << branch;
+    EXPECT_GT((*cursor)->statistics().rollup_buckets, 0u) << branch;
+    return chunk.values.empty() ? 0 : chunk.values[0];
+  }
   // Four hours of a counter, rolled up by 10 s and by a minute.
   void MakeRollups() {
     ASSERT_TRUE(Open().ok());
@@ -392,27 +404,72 @@ TEST_F(RollupTest, BadRulesAreRefusedAndChangeNothing) {
   EXPECT_EQ(core_->Rollups("default")->size(), 2u);
 }
 
+TEST_F(RollupTest, WhatCannotBeMadeInTimeIsRefused) {
+  ASSERT_TRUE(Open().ok());
+  const int64_t head_window = Info().head_window_ns;
+  const std::vector<RetentionRule> rules = {{"up", 400 * kDay}, {"{}", head_window + kHour}};
+  ASSERT_TRUE(Set(rules).ok());
+  const Status refused = SetRollups({{60 * kSecond, 0}, {2 * kHour, 0}});
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("rollups of 7200 s need"));
+  EXPECT_TRUE(core_->Rollups("default")->empty());
+  ASSERT_TRUE(SetRollups({{60 * kSecond, 0}, {kHour, 0}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(Set({{"{}", head_window + kHour - 1}})));
+  EXPECT_EQ(Info().rules, rules);
+  EXPECT_TRUE(Set({}).ok());
+  EXPECT_TRUE(SetRollups({{24 * kHour, 0}}).ok()) << "without retention any resolution is made";
+}
+
 TEST_F(RollupTest, BranchesHaveTheirOwn) {
   MakeRollups();
   ASSERT_TRUE(
       world_.RunTask(core_->CreateBranch("other", BranchKind::kBranch, "main", "default")).ok());
-  const auto ask = [&](const char* branch) {
-    auto view = core_->View("default", branch);
-    AggregateQuery query;
-    query.select.selector = "metric";
-    query.function = AggregateFunction::kCount;
-    auto cursor = MakeAggregateCursor(*std::move(view), query);
-    SeriesChunk chunk;
-    EXPECT_TRUE(*(*cursor)->Next(&chunk));
-    const double count = chunk.values[0];
-    EXPECT_GT((*cursor)->statistics().rollup_buckets, 0u) << branch;
-    return count;
-  };
   ASSERT_TRUE(Delete({0, kHour - 1}).ok());
   ASSERT_TRUE(Compact().ok());
-  EXPECT_EQ(ask("main"), 2160);
-  EXPECT_EQ(ask("other"), 2880);
+  EXPECT_EQ(CountIn("main"), 2160);
+  EXPECT_EQ(CountIn("other"), 2880);
   ExpectClean();
+}
+
+TEST_F(RollupTest, ABranchThatWasNeverWrittenMakesWhatRetentionIsAboutToTake) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(SetRollups({{10 * kSecond, 0}}).ok());
+  AppendCounter({0, 4 * kHour - 1});
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(
+      world_.RunTask(core_->CreateBranch("other", BranchKind::kBranch, "main", "default")).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 1u) << "its samples are all there";
+  // Nothing is too old yet, but an eighth of decades reaches over all of it.
+  ASSERT_TRUE(KeepFrom(-kDay).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 2u);
+  ASSERT_TRUE(KeepFrom(5 * kHour).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().samples, 0u);
+  EXPECT_EQ(CountIn("main"), 2880);
+  EXPECT_EQ(CountIn("other"), 2880);
+  ExpectClean();
+}
+
+TEST_F(RollupTest, WithoutRulesThatAreKnownTheyStay) {
+  MakeRollups();
+  // As a catalog that was rebuilt without an image leaves it.
+  TenantState& tenant = *core_->state()->tenants.begin()->second;
+  tenant.record.settings.clear();
+  tenant.TakeSettings();
+  ASSERT_TRUE(core_->Rollups("default")->empty());
+  AppendCounter({4 * kHour, 8 * kHour - 1});
+  ASSERT_TRUE(Flush().ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 2u) << "none dropped, none made";
+  EXPECT_GT(ExpectRight(kHour, {}), 0u);
+  ASSERT_TRUE(SetRollups({}).ok());
+  ASSERT_TRUE(Compact().ok());
+  EXPECT_EQ(GetStats().rollup_layers, 0u) << "nobody wants them";
+  ASSERT_TRUE(Close().ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(core_->state()->tenants.begin()->second->knows_rollups) << "that lasts";
 }
 
 // ---- Anything, in any order.
