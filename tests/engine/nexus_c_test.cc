@@ -493,15 +493,15 @@ TEST_F(NexusCTest, RetentionIsSetAndTold) {
 
 TEST_F(NexusCTest, RollupsAreSetMadeAndUsed) {
   constexpr int64_t kSecond = 1'000'000'000;
-  const nexus_rollup_rule rules[] = {{3600 * kSecond, 0}, {60 * kSecond, 7200 * kSecond}};
+  const nexus_rollup_rule rules[] = {{3600 * kSecond, 7200 * kSecond}, {60 * kSecond, 0}};
   ASSERT_EQ(nexus_set_rollups(db_, rules, 2, {}, &error_), NEXUS_OK) << error_.message;
   const nexus_rollup_rule uneven[] = {{60 * kSecond, 0}, {90 * kSecond, 0}};
   EXPECT_EQ(nexus_set_rollups(db_, uneven, 2, {}, &error_), NEXUS_INVALID_ARGUMENT);
   nexus_list* list;
   ASSERT_EQ(nexus_rollups(db_, {}, &list, &error_), NEXUS_OK);
-  EXPECT_EQ(Take(list),
-            (std::vector<std::string>{"{\"resolution_ns\":60000000000,\"keep_ns\":7200000000000}",
-                                      "{\"resolution_ns\":3600000000000,\"keep_ns\":0}"}));
+  EXPECT_EQ(Take(list), (std::vector<std::string>{
+                            "{\"resolution_ns\":60000000000,\"keep_ns\":0}",
+                            "{\"resolution_ns\":3600000000000,\"keep_ns\":7200000000000}"}));
   EXPECT_EQ(nexus_rollups(db_, Text("nobody"), &list, &error_), NEXUS_NOT_FOUND);
 
   BatchHandle batch(nexus_batch_new(), nexus_batch_free);
